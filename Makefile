@@ -1,0 +1,97 @@
+# Everything here needs python3 (3.10 or newer), make and a package index, nothing else: the targets set up .venv by
+# themselves, and again when what they install has changed. PYTHON=python3.12 chooses another interpreter.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format typecheck bench test-lowest stale
+.NOTPARALLEL:
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/demo-ready ## show the package at work, on a local server
+	@$(BIN)/langchain-darkai demo
+
+test: .venv/dev-ready ## run every test
+	@$(BIN)/python -m pytest -q
+
+lint: .venv/dev-ready ## look for mistakes and uneven format
+	@$(BIN)/ruff check -q
+	@$(BIN)/ruff format -q --check
+
+format: .venv/dev-ready ## format the code, and mend what can be mended
+	@$(BIN)/ruff check -q --fix
+	@$(BIN)/ruff format -q
+
+typecheck: .venv/dev-ready ## check the types, with mypy and pyright
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: .venv/dev-ready ## measure speed and memory
+	@$(BIN)/python -m benchmarks
+
+test-lowest: .venv-lowest/ready ## run every test with the oldest dependencies that are allowed
+	@.venv-lowest/bin/python -m pytest -q
+
+# $(call stale,ENVIRONMENT) is `stale` where the environment was moved or copied to here (it holds absolute paths), or
+# has another version than a PYTHON that was asked for.
+stale = $(shell { [ ! -e $(1)/place ] || [ "$$(cat $(1)/place)" = "$$(pwd)" ]; } $(asked) || echo stale)
+ifneq ($(origin PYTHON),file)
+asked = && [ "$$($(PYTHON) -V 2>&1)" = "$$($(1)/bin/python -V 2>&1)" ]
+endif
+
+# In old syntax only, since an old interpreter has to read it to say that it is old.
+define CHECK_PYTHON
+import sys
+if sys.version_info < (3, 10):
+    found = "%d.%d" % sys.version_info[:2]
+    sys.exit("Python 3.10 or newer is needed; $(PYTHON) is " + found + ". Name another: make PYTHON=python3.12")
+from importlib.util import find_spec
+if not (find_spec("venv") and find_spec("ensurepip")):
+    sys.exit("$(PYTHON) lacks venv or ensurepip, which make environments (Debian, Ubuntu: apt install python3-venv)")
+endef
+export CHECK_PYTHON
+
+PIP_OPTIONS := -qq --no-compile --no-input --disable-pip-version-check
+
+# $(call set_up,ENVIRONMENT,WHAT FOR,WHAT TO INSTALL). The file `unfinished` marks a set-up that broke off: nobody knows
+# what it left behind, so it is made anew.
+define set_up
+	@set -e; \
+	if [ -n "$(call stale,$(1))" ] || [ -e $(1)/unfinished ] || \
+	        ! $(1)/bin/python -m pip -V >/dev/null 2>&1; then \
+	    command -v $(PYTHON) >/dev/null || { \
+	        echo "There is no $(PYTHON). Install Python 3.10 or newer, or name it: make PYTHON=..." >&2; exit 1; }; \
+	    $(PYTHON) -c "$$CHECK_PYTHON"; \
+	    echo "Setting up $(1) for $(2), with $$($(PYTHON) -V) ..."; \
+	    rm -rf $(1); mkdir $(1); touch $(1)/unfinished; \
+	    $(PYTHON) -m venv $(1); \
+	else \
+	    echo "Bringing $(1) up to date for $(2) ..."; \
+	    touch $(1)/unfinished; \
+	fi; \
+	$(1)/bin/python -m pip install $(PIP_OPTIONS) $(3); \
+	pwd >$(1)/place; \
+	rm $(1)/unfinished
+endef
+
+# Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
+.venv/bin/python .venv-lowest/bin/python: ;
+
+.venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
+	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]')
+	@touch $@
+
+.venv/dev-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
+	$(call set_up,.venv,development,-r requirements-dev.txt -e '.[cli]')
+	@touch .venv/demo-ready $@
+
+# The pins first, then the lowest versions over them: too low for a pinned langchain, says its metadata, but it works.
+.venv-lowest/ready: .venv-lowest/bin/python pyproject.toml requirements-dev.txt requirements-lowest.txt
+.venv-lowest/ready: $(call stale,.venv-lowest)
+	$(call set_up,.venv-lowest,the oldest dependencies,-r requirements-dev.txt)
+	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-warn-conflicts -r requirements-lowest.txt
+	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-deps -e .
+	@touch $@
