@@ -1,0 +1,215 @@
+"""The exception tree: what each class is to core's code, what it keeps, and its names on the wire."""
+
+import copy
+import inspect
+import pickle
+import re
+
+import pytest
+from langchain_core import exceptions as core
+
+from langchain_darkai import errors
+from langchain_darkai.errors import (
+    DarkAIAPIError,
+    DarkAIAuthenticationError,
+    DarkAIConnectionError,
+    DarkAIContextOverflowError,
+    DarkAIEmptyResponseError,
+    DarkAIError,
+    DarkAIInvalidRequestError,
+    DarkAINotFoundError,
+    DarkAIPermissionDeniedError,
+    DarkAIRateLimitError,
+    DarkAIStreamDecodeError,
+    DarkAIStreamTruncatedError,
+    DarkAITimeoutError,
+    DarkAIToolChoiceError,
+    error_class_for_status,
+    error_class_for_wire_type,
+    status_for_error,
+    wire_error_type,
+)
+
+# Each class: the class above it, its core class, its class of the standard library, whether asking again can help.
+TREE: dict[type[DarkAIError], tuple[type[Exception], type[Exception], type[Exception], bool]] = {
+    DarkAIError: (core.ModelError, core.ModelError, Exception, False),
+    DarkAIInvalidRequestError: (DarkAIError, core.ModelInvalidRequestError, ValueError, False),
+    DarkAIContextOverflowError: (DarkAIInvalidRequestError, core.ContextOverflowError, ValueError, False),
+    DarkAIAuthenticationError: (DarkAIError, core.ModelAuthenticationError, Exception, False),
+    DarkAIPermissionDeniedError: (DarkAIError, core.ModelPermissionDeniedError, Exception, False),
+    DarkAINotFoundError: (DarkAIError, core.ModelNotFoundError, Exception, False),
+    DarkAIRateLimitError: (DarkAIError, core.ModelRateLimitError, Exception, True),
+    DarkAIAPIError: (DarkAIError, core.ModelAPIError, Exception, True),
+    DarkAIEmptyResponseError: (DarkAIAPIError, core.ModelAPIError, Exception, True),
+    DarkAIStreamDecodeError: (DarkAIAPIError, core.ModelAPIError, Exception, False),
+    DarkAIToolChoiceError: (DarkAIError, core.ModelError, Exception, False),
+    DarkAIConnectionError: (DarkAIError, core.ModelConnectionError, ConnectionError, True),
+    DarkAIStreamTruncatedError: (DarkAIConnectionError, core.ModelConnectionError, ConnectionError, True),
+    DarkAITimeoutError: (DarkAIError, core.ModelTimeoutError, TimeoutError, True),
+}
+CLASSES = list(TREE)
+CORE_CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(core, inspect.isclass)
+    if issubclass(kind, (core.ModelError, core.ContextOverflowError))
+]
+
+
+def test_the_table_above_has_every_class() -> None:
+    public = {kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__}
+    assert public == set(CLASSES)
+
+
+def test_the_docstring_draws_the_tree() -> None:
+    drawn: list[tuple[str, str]] = []
+    above: list[str] = [core.ModelError.__name__]
+    for indent, name in re.findall(r"^    ([│├└─ ]*)(DarkAI\w+) ", errors.__doc__ or "", re.MULTILINE):
+        depth = len(indent) // 4 + 1
+        drawn.append((name, above[depth - 1]))
+        above[depth:] = [name]
+    assert drawn == [(kind.__name__, parent.__name__) for kind, (parent, *_) in TREE.items()]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_what_a_class_is(kind: type[DarkAIError]) -> None:
+    parent, core_class, stdlib_class, is_retryable = TREE[kind]
+    assert kind.__bases__[0] is parent
+    assert issubclass(kind, DarkAIError)
+    assert issubclass(kind, core_class)
+    assert issubclass(kind, stdlib_class)
+    assert kind.is_retryable is is_retryable
+    assert kind.__doc__
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_only_its_own_kind_of_core_and_of_the_library(kind: type[DarkAIError]) -> None:
+    """An `except` for another condition does not catch it."""
+    parent, core_class, stdlib_class, _ = TREE[kind]
+    expected = {core.ModelError, core_class, *(c for c in parent.__mro__ if c in CORE_CLASSES)}
+    assert {c for c in CORE_CLASSES if issubclass(kind, c)} == expected
+    assert {c for c in (ValueError, ConnectionError, TimeoutError) if issubclass(kind, c)} == {stdlib_class} - {
+        Exception
+    }
+
+
+def test_every_condition_of_core_has_a_class() -> None:
+    assert {kind for kind in CORE_CLASSES if not any(issubclass(c, kind) for c in CLASSES)} == set()
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_attributes_default_to_nothing(kind: type[DarkAIError]) -> None:
+    error = kind("it failed")
+    assert str(error) == "it failed"
+    assert (error.status, error.retry_after, error.request_id, error.partial_text) == (None, None, None, "")
+
+
+def copies(error: DarkAIError) -> list[DarkAIError]:
+    pickled = [pickle.loads(pickle.dumps(error, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    return [copy.copy(error), copy.deepcopy(error), *pickled]
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_copies_and_pickles_keep_everything(kind: type[DarkAIError]) -> None:
+    error = kind("it failed\nin two lines", status=503, retry_after=1.5, request_id="r-1", partial_text="Hel\ud83dlo")
+    for twin in copies(error):
+        assert type(twin) is kind
+        assert str(twin) == str(error)
+        assert twin.args == error.args
+        assert vars(twin) == vars(error)
+
+
+def test_attributes_are_named_in_the_call() -> None:
+    with pytest.raises(TypeError):
+        DarkAIError("it failed", 500)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, DarkAIInvalidRequestError),
+        (401, DarkAIAuthenticationError),
+        (402, DarkAIInvalidRequestError),
+        (403, DarkAIPermissionDeniedError),
+        (404, DarkAINotFoundError),
+        (405, DarkAIInvalidRequestError),
+        (408, DarkAITimeoutError),
+        (409, DarkAIInvalidRequestError),
+        (413, DarkAIInvalidRequestError),
+        (415, DarkAIInvalidRequestError),
+        (422, DarkAIInvalidRequestError),
+        (429, DarkAIRateLimitError),
+        (499, DarkAIInvalidRequestError),
+        (500, DarkAIAPIError),
+        (502, DarkAIAPIError),
+        (503, DarkAIAPIError),
+        (504, DarkAIAPIError),
+        (529, DarkAIAPIError),
+        (599, DarkAIAPIError),
+    ],
+)
+def test_class_of_a_status(status: int, kind: type[DarkAIError]) -> None:
+    assert error_class_for_status(status) is kind
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308])
+def test_a_redirect_that_leads_nowhere_is_an_error(status: int) -> None:
+    assert issubclass(error_class_for_status(status), DarkAIError)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (core.ContextOverflowError("x"), 400),
+        (core.ModelInvalidRequestError("x"), 400),
+        (core.ModelAuthenticationError("x"), 401),
+        (core.ModelPermissionDeniedError("x"), 403),
+        (core.ModelNotFoundError("x"), 404),
+        (core.ModelRateLimitError("x"), 429),
+        (core.ModelAPIError("x"), 500),
+        (core.ModelError("x"), 500),
+        (core.ModelConnectionError("x"), 502),
+        (core.ModelTimeoutError("x"), 504),
+        (DarkAIContextOverflowError("x"), 400),
+        (DarkAIStreamTruncatedError("x"), 502),
+        (DarkAIToolChoiceError("x"), 500),
+        (KeyError("x"), 500),
+        (ValueError("x"), 500),
+        (TimeoutError("x"), 500),
+    ],
+)
+def test_status_of_an_error(error: Exception, status: int) -> None:
+    assert status_for_error(error) == status
+
+
+@pytest.mark.parametrize("kind", CORE_CLASSES)
+def test_core_classes_survive_the_wire(kind: type[core.ModelError]) -> None:
+    name = wire_error_type(kind("x"))
+    back = error_class_for_wire_type(name)
+    assert name == kind.__name__
+    assert back is not None
+    assert issubclass(back, kind)
+    assert back.is_retryable is kind.is_retryable
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_own_classes_survive_as_their_core_class(kind: type[DarkAIError]) -> None:
+    back = error_class_for_wire_type(wire_error_type(kind("x")))
+    assert back is not None
+    assert issubclass(back, TREE[kind][1])
+
+
+def test_a_class_of_another_provider_goes_by_its_core_class() -> None:
+    class TheirRateLimitError(core.ModelRateLimitError):
+        pass
+
+    assert wire_error_type(TheirRateLimitError("x")) == "ModelRateLimitError"
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError("x"), TimeoutError("x"), ValueError("x")])
+def test_an_error_of_no_model_is_an_api_error(error: Exception) -> None:
+    assert wire_error_type(error) == "ModelAPIError"
+
+
+@pytest.mark.parametrize("name", ["", "rate_limit", "modelratelimiterror", "KeyError", None, 5, ["ModelAPIError"], {}])
+def test_names_that_are_not_ours(name: object) -> None:
+    assert error_class_for_wire_type(name) is None
