@@ -163,12 +163,15 @@ _STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
 
 
 def status_for_error(error: BaseException) -> int:
-    """Return the HTTP status by which an error of a chat model is reported; 500 where it has none.
+    """Return the HTTP status by which an error is reported: its own, else that of its class, else 500.
 
     Example:
         >>> status_for_error(DarkAIRateLimitError("slow down"))
         429
     """
+    own = error.status if isinstance(error, DarkAIError) else None
+    if own is not None and 400 <= own <= 599:
+        return own
     return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
 
 

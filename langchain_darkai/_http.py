@@ -1,0 +1,434 @@
+"""One POST over aiohttp: sessions, one an event loop; the reply as events; foreign errors as ours.
+
+This is the only module of the package's client side that knows aiohttp. It is imported with the first call, so that
+`import langchain_darkai` stays light.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import email.utils
+import functools
+import json
+import os
+import re
+import socket
+import ssl
+import time
+import weakref
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from langchain_darkai.errors import (
+    DarkAIAPIError,
+    DarkAIConnectionError,
+    DarkAIContextOverflowError,
+    DarkAIEmptyResponseError,
+    DarkAIError,
+    DarkAIInvalidRequestError,
+    DarkAIStreamDecodeError,
+    DarkAIStreamTruncatedError,
+    DarkAITimeoutError,
+)
+from langchain_darkai.protocol import EventDecoder, StreamEnd, StreamFailure, reported_error
+
+CONNECT_TIMEOUT = 30.0
+"""Seconds for name look-up, connection and TLS hand-shake together."""
+
+MAX_ERROR_BODY = 64 * 1024
+"""Bytes that are read of an answer which is no reply; what is worth showing stands at its beginning."""
+
+LINGER = 1.0
+"""Seconds that a body may take to end after `stream-end`, for its connection to be used again."""
+
+
+class Post(NamedTuple):
+    """One request. `deadline` is a time of the running loop's clock, or None; `gap` is in seconds, or None."""
+
+    url: str
+    source: str
+    body: bytes
+    headers: Mapping[str, str]
+    proxy: str | None
+    verify: bool | str | ssl.SSLContext
+    secrets: tuple[str, ...]
+    deadline: float | None
+    gap: float | None
+    per_event: bool
+    allow_empty: bool
+    session: aiohttp.ClientSession | None
+
+
+async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
+    """Yield the text of the reply as it comes, one piece a network read, then its `StreamEnd`.
+
+    Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
+    """
+    loop = asyncio.get_running_loop()
+    decoder = EventDecoder(request.source)
+    response = await _open(request, loop)
+    content = response.content
+    watch = _Watch(loop, request.gap, content)
+    ended = False
+    try:
+        if response.status != 200:
+            await _raise_for_answer(request, response)
+        if response.content_type == "text/html":
+            raise DarkAIStreamDecodeError(
+                f"{request.source} answered with an HTML page, a login or error page perhaps, and no event stream. "
+                "Check base_url, proxy and key.",
+                status=response.status,
+            )
+        while True:
+            watch.start()
+            try:
+                data = await content.readany()
+            except Exception as error:
+                raise _translated(error, request, decoder) from error
+            events = decoder.feed(data) if data else decoder.finish()
+            ending = events.pop() if events and not isinstance(events[-1], str) else None
+            if events:
+                watch.content()
+                if request.per_event:
+                    for text in events:
+                        yield text  # type: ignore[misc]
+                else:
+                    yield "".join(events)  # type: ignore[arg-type]
+            if isinstance(ending, StreamFailure):
+                raise _without_secrets(ending.error, request)
+            if isinstance(ending, StreamEnd):
+                ended = True
+                _give_back(response, loop)
+                if not (decoder.text or request.allow_empty):
+                    raise DarkAIEmptyResponseError(
+                        f"{request.source} sent a complete reply without any text. Ask again, or set allow_empty=True "
+                        "where nothing is an answer."
+                    )
+                yield ending
+                return
+    finally:
+        watch.stop()
+        if not ended:
+            response.close()
+
+
+async def _open(request: Post, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientResponse:
+    session = request.session or await _session(loop)
+    remaining = None if request.deadline is None else request.deadline - loop.time()
+    if remaining is not None and remaining <= 0:
+        raise _timeout(request, "the call's timeout had run out before the request was sent")
+    timeout = aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.gap)
+    try:
+        return await session.post(
+            URL(request.url, encoded=False),
+            data=request.body,
+            headers=request.headers,
+            proxy=request.proxy or _environment_proxy(request.url),
+            ssl=_ssl(request.verify),
+            timeout=timeout,
+            allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
+        )
+    except Exception as error:
+        raise _translated(error, request, None) from error
+
+
+class _Watch:
+    """Ends a reply that brings no content for too long; comments and empty events do not count as life.
+
+    One timer a reply, moved only when it fires: nothing is scheduled for each read.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, gap: float | None, content: aiohttp.StreamReader) -> None:
+        self._loop = loop
+        self._gap = gap
+        self._content = content
+        self._waiting = True
+        self._last = loop.time()
+        self._timer = None if gap is None else loop.call_later(gap, self._check)
+
+    def start(self) -> None:
+        """The caller waits for content again: its own time with the last piece is not the server's."""
+        if not self._waiting:
+            self._waiting = True
+            self._last = self._loop.time()
+
+    def content(self) -> None:
+        self._waiting = False
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _check(self) -> None:
+        assert self._gap is not None
+        idle = self._loop.time() - self._last if self._waiting else 0.0
+        if idle >= self._gap:
+            self._content.set_exception(_Silence(f"brought no content for {self._gap:g} s"))
+        else:
+            self._timer = self._loop.call_later(self._gap - idle, self._check)
+
+
+class _Silence(Exception):
+    """Set on a reply's body by its watch."""
+
+
+def _give_back(response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
+    """Let the connection go back to the pool, which aiohttp does by itself at the end of the body."""
+    if not response.content.is_eof():
+        loop.call_later(LINGER, response.close)
+
+
+_sessions: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, object]]"
+_sessions = weakref.WeakKeyDictionary()
+
+
+async def _session(loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+    """Return the running loop's session, which all clients share."""
+    known = _sessions.get(loop)
+    if known is not None and not known[0].closed:
+        return known[0]
+    _dispose_of_dead_loops()
+    keeper = _keep_session()
+    session = await anext(keeper)
+    _sessions[loop] = (session, keeper)
+    return session
+
+
+async def _keep_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
+    # A suspended asynchronous generator is closed with its loop by asyncio.run, and the session with it.
+    connector = aiohttp.TCPConnector(limit=0)
+    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+    try:
+        yield session
+    finally:
+        await session.close()
+
+
+async def close_session() -> None:
+    """Close the running loop's session; the next call makes another."""
+    known = _sessions.pop(asyncio.get_running_loop(), None)
+    if known is not None:
+        await known[0].close()
+
+
+def _dispose_of_dead_loops() -> None:
+    """Drop the sessions of loops that were closed without `shutdown_asyncgens`, their sockets first."""
+    for loop in [loop for loop in _sessions if loop.is_closed()]:
+        session, _ = _sessions.pop(loop)
+        _drop(session)
+
+
+def _drop(session: aiohttp.ClientSession) -> None:
+    connector = session.connector
+    if connector is None or connector.closed:
+        return
+    # The loop cannot run any more, so the orderly ways to close a transport are gone; its socket is what is left.
+    for connections in getattr(connector, "_conns", {}).values():
+        for protocol, _ in connections:
+            sock = getattr(protocol.transport, "_sock", None)
+            if sock is not None:
+                sock.close()
+                protocol.transport._sock = None
+    session.detach()
+
+
+atexit.register(_dispose_of_dead_loops)
+
+
+def _leave_to_parent() -> None:
+    """In a forked child: the sessions use the parent's sockets and are neither used nor closed here."""
+    _abandoned.extend(_sessions.values())
+    _sessions.clear()
+
+
+_abandoned: list[object] = []
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)
+
+
+def _environment_proxy(url: str) -> str | None:
+    """Return the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for a URL.
+
+    Not aiohttp's trust_env, which would take passwords from ~/.netrc too.
+    """
+    parts = URL(url)
+    proxies = getproxies()
+    if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):
+        return None
+    return proxies.get(parts.scheme) or proxies.get("all")
+
+
+def _ssl(verify: bool | str | ssl.SSLContext) -> bool | ssl.SSLContext:
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") if verify is True else verify
+    if isinstance(bundle, str) and bundle:
+        return _context(bundle)
+    return verify if not isinstance(verify, str) else True
+
+
+@functools.lru_cache(maxsize=8)
+def _context(bundle: str) -> ssl.SSLContext:
+    try:
+        is_folder = Path(bundle).is_dir()
+        return ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
+    except (OSError, ssl.SSLError) as error:
+        raise DarkAIInvalidRequestError(
+            f"The CA bundle {bundle!r} cannot be read: {error}. Give verify= (or REQUESTS_CA_BUNDLE) a PEM file "
+            "or folder."
+        ) from error
+
+
+def _translated(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
+    """Return the error of section 5 of the design for one of aiohttp's; `decoder` is None before the reply began."""
+    if isinstance(error, DarkAIError):
+        return error
+    where = request.source
+    partial_text = decoder.text if decoder else ""
+    if isinstance(error, _Silence):
+        return _timeout(request, f"the reply {error}", partial_text, "raise stream_chunk_timeout")
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return _timeout(request, "no connection was made", hint="check that the server runs and can be reached")
+    if isinstance(error, aiohttp.SocketTimeoutError):
+        return _timeout(request, "the server stayed silent", partial_text, "raise stream_chunk_timeout")
+    if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
+        return _timeout(request, "the call took longer than its timeout", partial_text)
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+        return DarkAIInvalidRequestError(f"The address of {where} is no http(s) URL. Check base_url and proxy.")
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return _final(
+            DarkAIConnectionError(
+                f"The TLS connection to {where} failed: {_reason(error)}. For a private certificate authority pass "
+                "verify='/path/to/ca.pem' or set SSL_CERT_FILE."
+            )
+        )
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+        status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+        return DarkAIConnectionError(
+            f"The proxy on the way to {where} cannot be used ({status or _reason(error)}). Check proxy=, HTTP_PROXY, "
+            "HTTPS_PROXY and NO_PROXY.",
+            status=status,
+        )
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return DarkAIConnectionError(
+            f"{where} cannot be reached: {_reason(error)}. Check base_url and the network, or start a local server: "
+            "langchain-darkai serve."
+        )
+    if decoder is not None:
+        return DarkAIStreamTruncatedError(
+            f"The connection to {where} broke amid the reply: {_reason(error)}. Ask again.", partial_text=partial_text
+        )
+    if isinstance(error, aiohttp.ClientResponseError):
+        return _final(DarkAIConnectionError(f"{where} does not speak HTTP: {_reason(error)}. Check base_url."))
+    return DarkAIConnectionError(f"The connection to {where} broke before the reply: {_reason(error)}. Ask again.")
+
+
+def _timeout(
+    request: Post, what: str, partial_text: str = "", hint: str = "raise timeout, or ask for less"
+) -> DarkAITimeoutError:
+    return DarkAITimeoutError(f"{request.source}: {what}; {hint}.", partial_text=partial_text)
+
+
+def _final(error: DarkAIError) -> DarkAIError:
+    error.is_retryable = False
+    return error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what the system says of a failure, without the addresses and URLs that aiohttp adds."""
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
+    if isinstance(inner, ssl.SSLError):
+        return inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else inner.reason or "TLS error"
+    if isinstance(inner, OSError):
+        error = inner
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "its answer is no HTTP message"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed it"
+    if isinstance(error, OSError):
+        # asyncio puts addresses into strerror; the number says the same without them.
+        named = error.errno and error.errno > 0 and not isinstance(error, socket.gaierror)
+        return os.strerror(error.errno) if error.errno and named else error.strerror or type(error).__name__
+    return type(error).__name__
+
+
+_CONTEXT_OVERFLOW = re.compile(
+    r"context.{0,20}(?:length|window|limit|size)|maximum.{0,30}tokens|too many tokens|(?:prompt|input) is too long",
+    re.IGNORECASE,
+)
+_HINTS = {
+    401: "Set api_key, or DARKAI_API_KEY, to a key that this server knows.",
+    403: "The key may not use this; ask the server's owner.",
+    404: "Check base_url and the model's name.",
+    408: "Ask again.",
+    413: "The prompt is too long for this server; send less.",
+    429: "Wait, or ask more slowly.",
+}
+
+
+async def _raise_for_answer(request: Post, response: aiohttp.ClientResponse) -> NoReturn:
+    """Raise the error of an answer that is no reply; its body is quoted where it says something readable."""
+    status = response.status
+    if 300 <= status < 400:
+        raise _final(
+            DarkAIAPIError(
+                f"{request.source} answered with a redirect ({status}), which is not followed. Set base_url "
+                "to the final address.",
+                status=status,
+            )
+        )
+    body = b""
+    with contextlib.suppress(Exception):
+        while len(body) < MAX_ERROR_BODY and (data := await response.content.readany()):
+            body += data
+    text = body[:MAX_ERROR_BODY].decode("utf-8", "replace").strip()
+    retry_after = _retry_after(response.headers.get("Retry-After"))
+    if response.content_type == "text/html" or text[:1] == "<":
+        said: object = {"message": "an HTML page"}
+    else:
+        try:
+            said = json.loads(text)
+        except (ValueError, RecursionError):
+            said = text
+        if isinstance(said, dict) and "error" in said:
+            said = said["error"]
+    report = reported_error(said, request.source, status)
+    kind = report.kind
+    if status in (400, 413, 422) and _CONTEXT_OVERFLOW.search(text):
+        kind = DarkAIContextOverflowError
+    hint = _HINTS.get(status, "Ask again later." if status >= 500 else "Check the request.")
+    error = kind(
+        f"{report.message} (HTTP {status}). {hint}",
+        status=status,
+        retry_after=report.retry_after if retry_after is None else retry_after,
+        request_id=response.headers.get("x-request-id"),
+    )
+    if status in (501, 505) or status < 200 or 200 <= status < 300:
+        _final(error)
+    raise _without_secrets(error, request)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds of a Retry-After header, which gives them as a number or as a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return max(seconds, 0.0) if seconds < float("inf") else None
+
+
+def _without_secrets(error: DarkAIError, request: Post) -> DarkAIError:
+    """Return the error with a key that the server echoed taken out of its words."""
+    message = str(error)
+    for secret in request.secrets:
+        message = message.replace(secret, "***")
+    error.args = (message,)
+    return error

@@ -1,0 +1,43 @@
+"""Cutting a text that comes in pieces at the first of some stop sequences."""
+
+import re
+from collections.abc import Sequence
+
+
+class StopCutter:
+    """Passes text on up to the first stop sequence, also where pieces cut the sequence in two.
+
+    No more is held back than the longest end of the text that could begin a sequence. `stopped` tells that one was met.
+
+    Example:
+        >>> cutter = StopCutter(["END"])
+        >>> cutter.feed("one E"), cutter.feed("ND two"), cutter.stopped
+        ('one ', '', True)
+    """
+
+    def __init__(self, sequences: Sequence[str]) -> None:
+        self._sequences = tuple(sequences)
+        self._first = re.compile("|".join(map(re.escape, sorted(self._sequences, key=len))))
+        self._longest = max(map(len, self._sequences))
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, text: str) -> str:
+        """Return the text that is certain to stand before any stop sequence."""
+        if self.stopped:
+            return ""
+        text = self._held + text
+        self._held = ""
+        if found := self._first.search(text):
+            self.stopped = True
+            return text[: found.start()]
+        for length in range(min(self._longest - 1, len(text)), 0, -1):
+            if any(sequence.startswith(text[-length:]) for sequence in self._sequences):
+                self._held = text[-length:]
+                return text[:-length]
+        return text
+
+    def finish(self) -> str:
+        """Return what was held back, at the end of the text."""
+        held, self._held = self._held, ""
+        return held

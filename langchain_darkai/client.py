@@ -1,0 +1,383 @@
+"""The client of a DarkAI chat API: settings, retries, and the provider interface by which the API is known."""
+
+import asyncio
+import difflib
+import functools
+import os
+import ssl
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from langchain_darkai._slots import Slots
+from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
+from langchain_darkai.prompts import format_prompt
+from langchain_darkai.protocol import StreamEnd, encode_request
+
+if TYPE_CHECKING:
+    import aiohttp
+    from tenacity import AsyncRetrying, RetryCallState
+
+T = TypeVar("T")
+Events = AsyncGenerator[str | StreamEnd, None]
+
+MAX_RETRY_AFTER = 60.0
+"""The longest wait, in seconds, that a Retry-After header can ask for; nobody waits an hour inside a call."""
+
+USER_AGENT = "langchain-darkai"
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of the API.
+
+    `timeout` is in seconds for the whole call, retries included; None for no limit. `per_event` yields each text
+    event by itself instead of one piece a network read. `allow_empty` takes a complete reply without text for an
+    answer. `before_retry` is awaited before each request but the first, for a rate limiter.
+    """
+
+    query: str
+    model: str
+    body: bytes
+    timeout: float | None = None
+    max_retries: int = 0
+    per_event: bool = False
+    allow_empty: bool = False
+    before_retry: Callable[[], Awaitable[object]] | None = None
+
+
+class _ClassOrInstanceMethod:
+    """A method that gets its instance, or its class where it is called on that."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+
+    def __get__(self, instance: object, owner: type) -> Callable[..., Any]:
+        return functools.partial(self.function, owner if instance is None else instance)
+
+
+class DarkAI:
+    """A client of one DarkAI endpoint.
+
+    Constructing does no I/O. The connections belong to the running event loop, are shared by all clients on it, and end
+    with it. All durations are in seconds.
+
+    - `base_url`: where the API is; None for `DARKAI_BASE_URL`, else the hosted service. A trailing slash or `/chat`
+      does not matter.
+    - `api_key`: sent as a bearer token; None for `DARKAI_API_KEY`, else no key is sent.
+    - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+    - `timeout`: for a whole call, retries included; None for no limit.
+    - `max_retries`: further requests after one that failed in a way that may pass.
+    - `stream_chunk_timeout`: the longest gap between events with content; None for no limit.
+    - `default_headers`: sent with each request, over the client's own.
+    - `verify`: True, False, a CA file or folder, or an `ssl.SSLContext`.
+    - `max_concurrency`: requests at once; None for no limit. Waiting for a place counts towards no timeout.
+    - `session`: an aiohttp session to use instead; it is never closed here.
+
+    Raises DarkAIInvalidRequestError, a ValueError, for settings that cannot work.
+
+    Example:
+        >>> DarkAI(base_url="http://127.0.0.1:8000/").endpoint
+        'http://127.0.0.1:8000/chat'
+    """
+
+    url: ClassVar[str] = "https://darkai.foundation/chat"
+    api_endpoint: ClassVar[str] = "https://darkai.foundation/chat"
+    working: ClassVar[bool] = False
+    supports_stream: ClassVar[bool] = True
+    default_model: ClassVar[str] = "llama-3-70b"
+    models: ClassVar[list[str]] = ["gpt-4o", "gpt-3.5-turbo", default_model]
+    model_aliases: ClassVar[dict[str, str]] = {"llama-3.1-70b": "llama-3-70b"}
+
+    def __init__(
+        self,
+        *,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        proxy: str | None = None,
+        timeout: float | None = 600.0,
+        max_retries: int = 2,
+        stream_chunk_timeout: float | None = 120.0,
+        default_headers: Mapping[str, str] | None = None,
+        verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
+        max_concurrency: int | None = None,
+        session: "aiohttp.ClientSession | None" = None,
+    ) -> None:
+        self.endpoint = _endpoint(base_url or os.environ.get("DARKAI_BASE_URL") or self.api_endpoint)
+        self.host = urlsplit(self.endpoint).netloc.rpartition("@")[2]
+        key = api_key or os.environ.get("DARKAI_API_KEY")
+        self.proxy = _checked_proxy(proxy or os.environ.get("DARKAI_PROXY"))
+        self.timeout = check_seconds("timeout", timeout)
+        self.max_retries = check_count("max_retries", max_retries)
+        self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
+        self.verify = verify if isinstance(verify, bool | ssl.SSLContext) else os.fspath(verify)
+        self.headers = _headers(key, default_headers)
+        self.secrets = tuple(filter(None, (key, urlsplit(self.proxy or "").password, urlsplit(self.endpoint).password)))
+        self.session = session
+        self.slots = Slots(
+            None if max_concurrency is None else check_count("max_concurrency", max_concurrency, least=1)
+        )
+
+    @classmethod
+    def get_model(cls, model: str | None = None) -> str:
+        """Return the name to send for a model: aliases resolved, None and "" the default, others as they are.
+
+        Example:
+            >>> DarkAI.get_model("llama-3.1-70b")
+            'llama-3-70b'
+        """
+        return cls.model_aliases.get(model, model) if model else cls.default_model
+
+    @_ClassOrInstanceMethod
+    async def create_async_generator(
+        self, model: str | None, messages: Sequence[Any], proxy: str | None = None, **kwargs: Any
+    ) -> AsyncIterator[str]:
+        """Yield the text of a reply as it comes: the interface of the API's known providers.
+
+        `messages` are `{"role": ..., "content": ...}` dicts or LangChain messages. Called on the class, `proxy` and the
+        keywords that the constructor knows are its settings; called on an instance, the instance's are used. All other
+        keywords are parameters of the request's body.
+
+        Example:
+            >>> from langchain_darkai.server import LocalServer
+            >>> async def ask(url):
+            ...     messages = [{"role": "user", "content": "Hello"}]
+            ...     return [text async for text in DarkAI.create_async_generator("gpt-4o", messages, base_url=url)]
+            >>> with LocalServer() as server:
+            ...     "".join(asyncio.run(ask(server.url))) != ""
+            True
+        """
+        if isinstance(self, type):
+            settings = {name: kwargs.pop(name) for name in SETTINGS & kwargs.keys()}
+            client = self(proxy=proxy, **settings)
+        elif proxy is not None or SETTINGS & kwargs.keys():
+            given = ", ".join(sorted(SETTINGS & kwargs.keys() | ({"proxy"} if proxy is not None else set())))
+            raise DarkAIInvalidRequestError(
+                f"{given}: an instance has its settings already; give them to its constructor."
+            )
+        else:
+            client = self
+        call = client.call(format_prompt(messages), model, parameters=kwargs)
+        events = client.stream(call)
+        try:
+            async for event in events:
+                if isinstance(event, str):
+                    yield event
+        finally:
+            await events.aclose()
+
+    def call(
+        self,
+        query: str,
+        model: str | None = None,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        max_retries: int | None = None,
+        per_event: bool = False,
+        allow_empty: bool = False,
+        before_retry: Callable[[], Awaitable[object]] | None = None,
+    ) -> Call:
+        """Return a call with this client's settings where none are given, checked before anything is sent."""
+        name = self.get_model(model)
+        return Call(
+            query=query,
+            model=name,
+            body=encode_request(query, name, parameters),
+            timeout=self.timeout if timeout is None else check_seconds("timeout", timeout),
+            max_retries=self.max_retries if max_retries is None else check_count("max_retries", max_retries),
+            per_event=per_event,
+            allow_empty=allow_empty,
+            before_retry=before_retry,
+        )
+
+    async def stream(self, call: Call) -> Events:
+        """Yield the reply's text as it comes, then its `StreamEnd`.
+
+        A request that fails before the first of these is tried again where that can help; later, what was handed over
+        cannot be taken back. Raises a DarkAIError.
+        """
+        async with self.slots:
+            deadline = _deadline(call)
+
+            async def begin() -> tuple[Events, str | StreamEnd]:
+                events = self._post(call, deadline)
+                try:
+                    return events, await anext(events)
+                except BaseException:
+                    await events.aclose()
+                    raise
+
+            events, first = await _with_retries(call, deadline, begin)
+            try:
+                yield first
+                async for event in events:
+                    yield event
+            finally:
+                await events.aclose()
+
+    async def read(self, call: Call, reader: Callable[[Events], Awaitable[T]]) -> T:
+        """Return what `reader` makes of the whole reply, which it may leave early.
+
+        Nothing is handed over before the end, so a reply that breaks in the middle is asked for again, too.
+        """
+        async with self.slots:
+            deadline = _deadline(call)
+
+            async def attempt() -> T:
+                events = self._post(call, deadline)
+                try:
+                    return await reader(events)
+                finally:
+                    await events.aclose()
+
+            return await _with_retries(call, deadline, attempt)
+
+    def _post(self, call: Call, deadline: float | None) -> Events:
+        from langchain_darkai import _http
+
+        return _http.post(
+            _http.Post(
+                url=self.endpoint,
+                source=self.host,
+                body=call.body,
+                headers=self.headers,
+                proxy=self.proxy,
+                verify=self.verify,
+                secrets=self.secrets,
+                deadline=deadline,
+                gap=self.stream_chunk_timeout,
+                per_event=call.per_event,
+                allow_empty=call.allow_empty,
+                session=self.session,
+            )
+        )
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections, of all clients on it; the next call makes new ones.
+
+        Nothing needs to be closed by hand: connections end with their loop. A session of the user's own stays open.
+        """
+        from langchain_darkai import _http
+
+        await _http.close_session()
+
+
+SETTINGS = frozenset(DarkAI.__init__.__kwdefaults__ or ()) - {"proxy"}
+"""The names of the constructor's settings, but for the one that `create_async_generator` names itself."""
+
+
+def _deadline(call: Call) -> float | None:
+    return None if call.timeout is None else asyncio.get_running_loop().time() + call.timeout
+
+
+async def _with_retries(call: Call, deadline: float | None, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return the attempt's result, tried again while its error says that this can help and the deadline allows."""
+    started = time.monotonic()
+    attempts = 0
+
+    async def counted() -> T:
+        nonlocal attempts
+        attempts += 1
+        return await attempt()
+
+    try:
+        return await _retrying(call, deadline)(counted)
+    except DarkAIError as error:
+        if attempts > 1:
+            error.args = (f"{error} ({attempts} attempts in {time.monotonic() - started:.1f} s)",)
+        raise
+
+
+def _retrying(call: Call, deadline: float | None) -> "AsyncRetrying":
+    import tenacity
+
+    backoff = tenacity.wait_random_exponential(multiplier=0.5, max=8)
+
+    def wait(state: "RetryCallState") -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, DarkAIError) else None
+        return float(backoff(state)) if asked is None else min(asked, MAX_RETRY_AFTER)
+
+    def out_of_time(state: "RetryCallState") -> bool:
+        return deadline is not None and asyncio.get_running_loop().time() + state.upcoming_sleep >= deadline
+
+    async def before_sleep(state: "RetryCallState") -> None:
+        if call.before_retry is not None:
+            await call.before_retry()
+
+    return tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception(lambda error: isinstance(error, DarkAIError) and error.is_retryable),
+        stop=lambda state: state.attempt_number > call.max_retries or out_of_time(state),
+        wait=wait,
+        before_sleep=before_sleep,
+        reraise=True,
+    )
+
+
+def check_seconds(name: str, value: Any) -> float | None:
+    """Return a duration, None for no limit; DarkAIInvalidRequestError for what is no positive number."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise DarkAIInvalidRequestError(f"{name}={value!r} is not a positive number of seconds. Use None for no limit.")
+    return float(value)
+
+
+def check_count(name: str, value: Any, least: int = 0) -> int:
+    """Return a whole number, refusing one below `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise DarkAIInvalidRequestError(f"{name}={value!r} is not a whole number of {least} or more.")
+    return value
+
+
+def refuse_unknown(names: Mapping[str, Any], known: Sequence[str], what: str) -> None:
+    """Raise DarkAIInvalidRequestError for a name that is not known, with the nearest one that is."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise DarkAIInvalidRequestError(
+                f"{what} has no argument {name!r}.{meant} Further parameters of the request go into model_kwargs."
+            )
+
+
+def _endpoint(base_url: str) -> str:
+    parts = _split_url("base_url", base_url)
+    path = parts.path.rstrip("/")
+    return urlunsplit(parts._replace(path=path if path.endswith("/chat") else f"{path}/chat", fragment=""))
+
+
+def _checked_proxy(proxy: str | None) -> str | None:
+    if proxy is not None:
+        _split_url("proxy", proxy)
+    return proxy
+
+
+def _split_url(name: str, url: str) -> SplitResult:
+    """Return the parts of an http(s) URL; the error does not repeat it, since it may hold a password."""
+    try:
+        parts = urlsplit(url.strip())
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except (ValueError, AttributeError):
+        usable = False
+    if not usable:
+        raise DarkAIInvalidRequestError(f"{name} is not a URL like http://127.0.0.1:8000 or https://example.org.")
+    return parts
+
+
+def _headers(key: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
+    headers = {"accept": "text/event-stream", "content-type": "application/json", "user-agent": USER_AGENT}
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+    headers.update((name.lower(), value) for name, value in (default_headers or {}).items())
+    for name, value in headers.items():
+        if not name.isascii() or not value.isprintable() or any(c in name for c in ' \t\r\n:"(),/;<=>?@[\\]{}'):
+            what = "api_key" if name == "authorization" and key else f"the header {name!r}"
+            raise DarkAIInvalidRequestError(
+                f"{what} has a character that HTTP headers cannot carry, a line end perhaps."
+            )
+    return headers
