@@ -1,0 +1,143 @@
+"""One reply of the model: what was asked, what came, and what is wrong with it."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass, replace
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from langchain_darkai._output_parser import invalid_answer
+from langchain_darkai._stop import StopCutter
+from langchain_darkai.client import Call, Events
+from langchain_darkai.errors import DarkAIError
+from langchain_darkai.prompts import CALL_START, format_prompt
+from langchain_darkai.protocol import StreamEnd, Usage
+from langchain_darkai.structured_output import InvalidAnswer, OutputFormat
+from langchain_darkai.tool_calls import Call as ReadCall
+from langchain_darkai.tool_calls import Part, ReplyParser
+from langchain_darkai.tool_prompts import Tool, ToolChoice
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one call of the model asks, and how its reply is read. `call` is made anew when the model is asked again."""
+
+    messages: list[BaseMessage]
+    call: Call
+    new_call: Callable[[str], Call]
+    instructions: str
+    stop: tuple[str, ...]
+    tools: list[Tool]
+    choice: ToolChoice
+    parallel: bool
+    output: OutputFormat | None
+    wants_bare_json: bool
+    reasks: int
+
+    def again(self, text: str, problem: str) -> "Request":
+        """Return the request that shows the model its reply and what is wrong with it."""
+        messages = [*self.messages, AIMessage(text), HumanMessage(problem)]
+        return replace(self, call=self.new_call(format_prompt(messages, instructions=self.instructions)))
+
+
+class Reply:
+    """One reply, read as it comes: its text, and what that says."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.text: list[str] = []
+        self.usage: Usage | None = None
+        self.parser = ReplyParser(request.tools, request.choice, parallel=request.parallel) if request.tools else None
+
+    async def parts(self, events: Events) -> AsyncGenerator[list[Part], None]:
+        """Yield the reply's parts, those of one network read together."""
+        try:
+            async for event in _until_stop(events, self.request.stop):
+                if isinstance(event, StreamEnd):
+                    self.usage = event.usage
+                    break
+                self.text.append(event)
+                if self.parser is None:
+                    yield [event]
+                    continue
+                if parts := self.parser.feed(event):
+                    yield parts
+                if self.parser.done:
+                    break
+        except DarkAIError:
+            if self.parser is not None and (parts := self.parser.abort()):
+                yield parts
+            raise
+        if self.parser is not None and not self.parser.done and (parts := self.parser.finish()):
+            yield parts
+
+    @property
+    def calls(self) -> list[ReadCall]:
+        """The reply's calls, the invalid ones too."""
+        return self.parser.calls if self.parser else []
+
+    @property
+    def content(self) -> str:
+        """The reply's text, without its calls."""
+        return self.parser.content if self.parser else "".join(self.text)
+
+    def problem(self) -> str | None:
+        """Return what the model is to be told, in a sentence or two; None where the reply is what was asked for."""
+        broken = [call for call in self.calls if call.reason]
+        if broken:
+            return (
+                f"Your tool call could not be read: {broken[0].reason}. Write it again, as a {CALL_START} block with "
+                "valid JSON."
+            )
+        choice, output = self.request.choice, self.request.output
+        if choice.forced and not any(choice.name in (None, call.name) for call in self.calls):
+            wanted = f"the tool {choice.name}" if choice.name else "a tool"
+            return f"Your reply does not call {wanted}, but it must. Reply with the {CALL_START} block."
+        if output is None or (self.calls and output.method != "function_calling"):
+            return None
+        try:
+            if output.method == "function_calling":
+                output.result(json.loads(self.calls[0].arguments))
+            else:
+                output.read(self.content)
+        except InvalidAnswer as error:
+            return f"Your answer is not valid: {error}. Give it again, corrected."
+        return None
+
+    @property
+    def is_bare_json(self) -> bool:
+        """Whether the answer is JSON that the caller reads as it is."""
+        return self.request.wants_bare_json and not self.calls
+
+    def bare_json(self) -> str:
+        """Return the answer's JSON, and nothing else. Raises OutputParserException where there is none."""
+        assert self.request.output is not None
+        try:
+            return self.request.output.read(self.content)[0]
+        except InvalidAnswer as error:
+            raise invalid_answer(error, self.content) from error
+
+
+async def read_whole(request: Request, events: Events) -> Reply:
+    """Return the reply, read to its end."""
+    reply = Reply(request)
+    async for _ in reply.parts(events):
+        pass
+    return reply
+
+
+async def _until_stop(events: Events, stop: tuple[str, ...]) -> AsyncIterator[str | StreamEnd]:
+    """Yield the events up to the first stop sequence, after which nothing more is read."""
+    if not stop:
+        async for event in events:
+            yield event
+        return
+    cutter = StopCutter(stop)
+    async for event in events:
+        text = cutter.finish() if isinstance(event, StreamEnd) else cutter.feed(event)
+        if text:
+            yield text
+        if cutter.stopped:
+            return
+        if isinstance(event, StreamEnd):
+            yield event

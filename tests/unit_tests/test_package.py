@@ -1,0 +1,162 @@
+"""The house: what may import what, what an import costs, and which names are public."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import langchain_darkai
+from langchain_darkai import errors
+
+PACKAGE = Path(langchain_darkai.__file__).parent
+NAME = PACKAGE.name
+SOURCES = {
+    ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+PURE = {
+    f"{NAME}.{module}"
+    for module in ("errors", "protocol", "prompts", "tool_prompts", "tool_calls", "structured_output")
+}
+
+# The layers, from the bottom up: what each imports, itself or through others, stands no higher. Modules that begin with
+# `_` are helpers, anywhere in between.
+LAYERS = (
+    ("errors",),
+    ("protocol",),
+    ("prompts", "tool_prompts", "tool_calls", "structured_output", "client"),
+    ("chat_models",),
+    ("server", "cli"),
+)
+LAYER = {f"{NAME}.{name}": height for height, names in enumerate(LAYERS) for name in names}
+PUBLIC = {"ChatDarkAI", "DarkAI", "format_prompt", "__version__"} | {
+    name for name, kind in vars(errors).items() if inspect.isclass(kind) and kind.__module__ == errors.__name__
+}
+
+
+def run(code: str) -> str:
+    """Run code in a fresh interpreter; return what it prints, and fail with its traceback where it fails."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules that a file imports anywhere; for `from a import b`, both `a` and `a.b`."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+IMPORT_EACH_ANEW = f"""
+import importlib, sys
+for module in {sorted(SOURCES)}:
+    for loaded in [name for name in sys.modules if name.partition(".")[0] == {NAME!r}]:
+        del sys.modules[loaded]
+    importlib.import_module(module)
+    print(module)
+"""
+
+
+@pytest.mark.parametrize("module", [module for module in SOURCES if "._" not in module and module.count(".") < 2])
+def test_a_module_imports_alone(module: str) -> None:
+    assert run(f"import sys, {module}; print({module!r} in sys.modules)") == "True"
+
+
+def test_every_module_imports_before_the_others() -> None:
+    assert run(IMPORT_EACH_ANEW).split() == sorted(SOURCES)
+
+
+# What stands under langchain_core opens a socket of its own: urllib3 tries whether there is IPv6.
+IMPORT_AND_WATCH = """
+import sys, threading
+import langchain_core.language_models.chat_models, langchain_core.messages
+opened = []
+sys.addaudithook(lambda event, args: opened.append(event) if event == "socket.__new__" else None)
+import langchain_darkai
+from langchain_darkai import *
+heavy = {"aiohttp", "tenacity", "jsonschema", "json_repair"}
+print(sorted(heavy & sys.modules.keys()), threading.active_count(), opened)
+"""
+
+
+def test_importing_the_package_is_light() -> None:
+    assert run(IMPORT_AND_WATCH) == "[] 1 []"
+
+
+def test_importing_the_package_warns_of_nothing_and_prints_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error::DeprecationWarning:langchain_darkai", "-c", f"import {NAME}"],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_public_names_are_sorted_and_complete() -> None:
+    names = langchain_darkai.__all__
+    assert names == sorted(names)
+    assert set(names) == PUBLIC
+    assert all(getattr(langchain_darkai, name) is not None for name in names)
+
+
+def test_public_names_are_listed_by_dir() -> None:
+    assert set(dir(langchain_darkai)) >= PUBLIC
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="ChatDarkAl"):
+        langchain_darkai.ChatDarkAl  # type: ignore[attr-defined]  # noqa: B018
+
+
+OWN_IMPORTS = {
+    module: {name for name in imports(path) if name in SOURCES and name not in {NAME, module}}
+    for module, path in SOURCES.items()
+    if module != NAME
+}
+
+
+def reach(module: str) -> set[str]:
+    """Return the modules of the package that a module imports, itself or through others."""
+    found: set[str] = set()
+    ahead = [module]
+    while ahead:
+        new = OWN_IMPORTS[ahead.pop()] - found
+        found |= new
+        ahead += new
+    return found
+
+
+def height(module: str) -> int:
+    """Return the layer of a module, or of the folder it is in; -1 for a helper."""
+    return next((LAYER[name] for name in (module, module.rpartition(".")[0]) if name in LAYER), -1)
+
+
+@pytest.mark.parametrize("module", OWN_IMPORTS)
+def test_imports_run_downwards(module: str) -> None:
+    assert module not in reach(module), "imports go in a circle"
+    if height(module) >= 0:
+        assert {name for name in reach(module) if height(name) > height(module)} == set()
+
+
+@pytest.mark.parametrize("module", sorted(PURE & SOURCES.keys()))
+def test_pure_modules_know_no_io(module: str) -> None:
+    known = {module, *reach(module)}
+    assert known <= {name for name in SOURCES if name in PURE or name.startswith(f"{NAME}._")}
+    roots = {name.partition(".")[0] for part in known for name in imports(SOURCES[part])}
+    assert roots & {"aiohttp", "asyncio", "socket", "ssl", "threading", "subprocess", "urllib", "http"} == set()
+
+
+def test_the_type_hints_are_for_everyone() -> None:
+    assert (PACKAGE / "py.typed").is_file()
