@@ -1,0 +1,429 @@
+"""`LocalServer` and `serve`, from threads, loops and processes of their own."""
+
+import asyncio
+import errno
+import gc
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import psutil
+import pytest
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+
+from langchain_darkai.server import LocalServer
+from langchain_darkai.server.local import serve
+
+
+class WaitingModel(BaseChatModel):
+    """Says "Hi", waits to be told (never, if it is not), and says "there"."""
+
+    working: threading.Event
+    go_on: threading.Event
+    first: str = "Hi"
+
+    @property
+    def _llm_type(self) -> str:
+        return "waiting"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise AssertionError("the server streams")
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        self.working.set()
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self.first))
+        while not self.go_on.is_set():  # noqa: ASYNC110 - the event belongs to another thread
+            await asyncio.sleep(0.01)
+        yield ChatGenerationChunk(message=AIMessageChunk(content=" there"))
+
+
+def waiting(first: str = "Hi") -> WaitingModel:
+    return WaitingModel(working=threading.Event(), go_on=threading.Event(), first=first)
+
+
+class BlockingModel(BaseChatModel):
+    """Has no async code, and waits until all expected callers are there."""
+
+    barrier: threading.Barrier
+
+    @property
+    def _llm_type(self) -> str:
+        return "blocking"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        self.barrier.wait(20)
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("done"))])
+
+
+def ask(url: str, query: str = "Hi", key: str = "") -> str:
+    """Return the text of a whole reply; what is no whole reply fails."""
+    request = urllib.request.Request(f"{url}/chat", json.dumps({"query": query}).encode())
+    if key:
+        request.add_header("authorization", f"Bearer {key}")
+    with urllib.request.urlopen(request, timeout=20) as response:
+        events = [json.loads(line[6:]) for line in response.read().split(b"\n\n") if line]
+    assert events.pop()["event"] == "stream-end"
+    return "".join(event["data"]["text"] for event in events)
+
+
+def fake(*replies: str) -> FakeListChatModel:
+    return FakeListChatModel(responses=list(replies or ["Hello"]))
+
+
+def is_listening(url: str) -> bool:
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    with socket.socket(socket.AF_INET6 if "[" in host else socket.AF_INET) as client:
+        return client.connect_ex((host.strip("[]"), int(port))) == 0
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """No test leaves a thread or a descriptor."""
+    gc.collect()
+    threads, descriptors = set(threading.enumerate()), psutil.Process().num_fds()
+    yield
+    gc.collect()
+    assert set(threading.enumerate()) <= threads
+    assert psutil.Process().num_fds() <= descriptors
+
+
+def test_it_serves_between_start_and_stop() -> None:
+    server = LocalServer(fake())
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.url
+    with server as entered:
+        assert entered is server
+        url = server.url
+        assert url.startswith("http://127.0.0.1:")
+        assert repr(server) == f"<LocalServer {url}>"
+        assert ask(url) == "Hello"
+    assert not is_listening(url)
+    assert repr(server) == "<LocalServer not running>"
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = server.url
+
+
+def test_start_and_stop_can_be_repeated() -> None:
+    server = LocalServer(fake())
+    server.stop()
+    for _ in range(3):
+        assert server.start() is server
+        url = server.url
+        assert server.start().url == url
+        assert ask(url) == "Hello"
+        server.stop()
+        server.stop()
+        assert not is_listening(url)
+
+
+def test_it_starts_and_stops_from_many_threads_once() -> None:
+    server = LocalServer(fake())
+    with ThreadPoolExecutor(8) as pool:
+        assert len({started.url for started in pool.map(lambda _: server.start(), range(8))}) == 1
+        assert list(pool.map(lambda _: ask(server.url), range(8))) == ["Hello"] * 8
+        list(pool.map(lambda _: server.stop(), range(8)))
+
+
+async def test_it_works_inside_a_running_loop() -> None:
+    with LocalServer(fake()) as server:
+        async with aiohttp.ClientSession() as session, session.get(f"{server.url}/health") as response:
+            assert await response.json() == {"status": "ok"}
+
+
+async def test_its_async_form_does_not_block_the_loop() -> None:
+    model = waiting()
+    async with aiohttp.ClientSession() as session:
+        async with LocalServer(model, grace_period=20) as server:
+            response = await session.post(f"{server.url}/chat", json={"query": "Hi"})
+            first = await response.content.readuntil(b"\n\n")
+            # Stopping waits for this reply, which only goes on while this loop runs.
+            asyncio.get_running_loop().call_later(0.05, model.go_on.set)
+        assert b'"Hi"' in first
+        rest = await response.content.read()
+        assert b'" there"' in rest
+        assert b"stream-end" in rest
+
+
+async def test_a_cancelled_start_leaves_nothing() -> None:
+    async def enter() -> None:
+        async with LocalServer(fake()):
+            await asyncio.Event().wait()
+
+    for turns in range(4):
+        task = asyncio.create_task(enter())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+@pytest.mark.parametrize("first", ["Hi", "x" * 50_000_000], ids=["reads", "reads nothing"])
+def test_stop_ends_replies_that_take_too_long(first: str) -> None:
+    model = waiting(first)
+    server = LocalServer(model, grace_period=0.1).start()
+    with closing(chat_socket(int(server.url.rpartition(":")[2]))) as client:
+        assert client.recv(1)
+        server.stop()
+        last = b"".join(iter(lambda: client.recv(1_000_000), b""))
+    assert (b"shutting down" in last) == (first == "Hi")
+    assert b"stream-end" not in last
+
+
+def test_stop_among_new_connections_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+    busy, go_on = threading.Event(), threading.Event()
+
+    class BusyModel(FakeListChatModel):
+        async def _astream(self, *_args: Any, **_kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
+            busy.set()
+            go_on.wait(20)  # holds up the whole loop, so that all that comes meanwhile comes at once
+            yield ChatGenerationChunk(message=AIMessageChunk(content="Hi"))
+
+    with ExitStack() as stack:
+        server = LocalServer(BusyModel(responses=[])).start()
+        port = int(server.url.rpartition(":")[2])
+        clients = [stack.enter_context(closing(chat_socket(port)))]
+        assert busy.wait(20)
+        clients += [stack.enter_context(closing(chat_socket(port))) for _ in range(50)]
+        stopper = threading.Thread(target=server.stop)
+        stopper.start()
+        while not server._stopping.done():
+            pass
+        go_on.set()
+        stopper.join()
+        assert b"stream-end" in clients[0].recv(65536)
+        for client in clients:
+            with suppress(ConnectionResetError):
+                while client.recv(65536):
+                    pass
+    said = "\n".join(record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING)
+    assert complaints(said) == []
+
+
+def chat_socket(port: int) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", port), timeout=20)
+    body = b'{"query": "Hi"}'
+    client.sendall(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+    return client
+
+
+def test_many_calls_of_a_model_without_async_code_run_at_once() -> None:
+    with LocalServer(BlockingModel(barrier=threading.Barrier(40))) as server, ThreadPoolExecutor(40) as pool:
+        assert list(pool.map(lambda _: ask(server.url), range(40))) == ["done"] * 40
+
+
+def test_hundreds_of_calls_leave_nothing() -> None:
+    with LocalServer(fake()) as server:
+        ask(server.url)
+        before = psutil.Process().num_fds()
+        for _ in range(200):
+            ask(server.url)
+        assert psutil.Process().num_fds() <= before + 2
+
+
+def test_the_options_are_those_of_the_application() -> None:
+    with LocalServer(fake(), api_key="k", max_query_bytes=100) as server:
+        assert ask(server.url, key="k") == "Hello"
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            ask(server.url)
+        with pytest.raises(urllib.error.HTTPError, match="413"):
+            ask(server.url, "x" * 100, key="k")
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"port": 65536}, ValueError, "port"),
+        ({"timeout": -1}, ValueError, "timeout"),
+        ({"unknown": 1}, TypeError, "unknown"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(options: Any, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        LocalServer(fake(), **options)
+    with pytest.raises(kind, match=said):
+        serve(fake(), **options)
+
+
+async def test_a_port_in_use_is_said() -> None:
+    with LocalServer(fake()) as server:
+        port = int(server.url.rpartition(":")[2])
+        said = rf"Cannot listen on 127\.0\.0\.1:{port}: Address already in use\. Choose another"
+        other = LocalServer(fake(), port=port)
+        for _ in range(2):
+            with pytest.raises(OSError, match=said) as caught:
+                other.start()
+            assert caught.value.errno == errno.EADDRINUSE
+        with pytest.raises(OSError, match=said):
+            async with other:
+                pass
+        assert await asyncio.to_thread(ask, server.url) == "Hello"
+
+
+def test_a_host_that_is_none_is_said() -> None:
+    with pytest.raises(OSError, match=r"Cannot listen on 192\.0\.2\.1:0"):
+        LocalServer(fake(), host="192.0.2.1").start()
+
+
+def test_an_ipv6_host_is_bracketed() -> None:
+    with LocalServer(fake(), host="::1") as server:
+        assert server.url.startswith("http://[::1]:")
+        assert ask(server.url) == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "warned"),
+    [
+        ("0.0.0.0", {}, True),
+        ("0.0.0.0", {"api_key": "k"}, False),
+        ("127.0.0.1", {}, False),
+        ("localhost", {}, False),
+    ],
+)
+def test_an_open_server_without_a_key_is_warned_about(
+    host: str, options: Any, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.WARNING, "langchain_darkai.server"),
+        LocalServer(fake(), host=host, **options) as server,
+    ):
+        assert ask(server.url, key="k") == "Hello"
+    said = [record.getMessage() for record in caplog.records if record.name == "langchain_darkai.server"]
+    assert [sentence.partition(",")[0] for sentence in said] == (
+        ["The server on 0.0.0.0 can be used by other machines"] if warned else []
+    )
+
+
+SERVING = """
+import asyncio, sys
+from typing import Any
+from langchain_core.language_models import FakeListChatModel
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
+from langchain_darkai.server.local import serve
+
+class Slow(FakeListChatModel):
+    async def _astream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+        yield ChatGenerationChunk(message=AIMessageChunk(content="Hi"))
+        await asyncio.sleep(float(messages[-1].text))
+        yield ChatGenerationChunk(message=AIMessageChunk(content=" there"))
+
+serve(Slow(responses=[]), port=0, on_ready=lambda url: print(url, flush=True))
+print("served", flush=True)
+"""
+
+
+@contextmanager
+def running(code: str) -> Iterator["subprocess.Popen[str]"]:
+    root = Path(__file__).parents[3]
+    process = subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=root,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def complaints(error: str) -> list[str]:
+    """Return the lines of standard error, but for those by which asyncio's debug mode reports a slow machine."""
+    return [line for line in error.splitlines() if not line.startswith("Executing <")]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_drains_on_a_signal(number: signal.Signals) -> None:
+    with running(SERVING) as process, ThreadPoolExecutor(1) as pool:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1"}')
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert b'"Hi"' in response.readline()
+            process.send_signal(number)
+            while is_listening(url):
+                pass
+            rest = pool.submit(response.read).result(20)
+            assert b'" there"' in rest
+            assert b"stream-end" in rest
+        out, error = process.communicate(timeout=20)
+        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
+
+
+def test_a_second_signal_ends_replies_at_once() -> None:
+    with running(SERVING) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert b'"Hi"' in response.readline()
+            process.terminate()
+            while is_listening(url):
+                pass
+            process.terminate()
+            assert b"shutting down" in response.read()
+        out, error = process.communicate(timeout=8)
+        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
+
+
+def test_serve_says_that_the_port_is_taken() -> None:
+    with LocalServer(fake()) as server, pytest.raises(OSError, match="Cannot listen on"):
+        serve(fake(), port=int(server.url.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param("", id="idle"),
+        pytest.param("urllib.request.urlopen(url + '/health').read()", id="used"),
+        pytest.param("kept = urllib.request.urlopen(url + '/chat', b'{\"query\": \"1000\"}')", id="amid a reply"),
+        pytest.param("raise SystemExit(0)", id="exit"),
+        pytest.param("del server; import gc; gc.collect()", id="forgotten"),
+    ],
+)
+def test_a_server_that_nobody_stops_does_not_keep_the_process(rest: str) -> None:
+    code = SERVING.partition("\nserve(")[0] + (
+        "\nimport urllib.request\nfrom langchain_darkai.server import LocalServer\n"
+        f"server = LocalServer(Slow(responses=[]), grace_period=0.1).start()\nurl = server.url\n{rest}\n"
+    )
+    if "kept" in rest:
+        code += "kept.readline()\nkept.close()\n"
+    with running(code) as process:
+        out, error = process.communicate(timeout=30)
+        assert (process.returncode, out, complaints(error)) == (0, "", [])
