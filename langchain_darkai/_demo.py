@@ -1,0 +1,92 @@
+"""The tour behind `langchain-darkai demo`: each step's code is shown as it is run."""
+
+import asyncio
+import contextlib
+import inspect
+import os
+import textwrap
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+
+from langchain_darkai.chat_models import ChatDarkAI
+
+QUESTIONS = [f"What is {number} times {number}?" for number in range(2, 22)]
+
+
+def stream_a_reply(model: ChatDarkAI) -> None:
+    """A reply, streaming in."""
+    for chunk in model.stream("Why is the sky blue?"):
+        print(chunk.text, end="", flush=True)
+    print()
+
+
+def run_a_chain(model: ChatDarkAI) -> None:
+    """A chain."""
+    prompt = ChatPromptTemplate.from_messages([("system", "You are brief."), ("user", "Tell me about {topic}.")])
+    chain = prompt | model | StrOutputParser()
+    print(chain.invoke({"topic": "tides"}))
+
+
+def ask_many_at_once(model: ChatDarkAI) -> None:
+    """An async batch, with a progress bar."""
+
+    async def ask_all() -> list[str]:
+        replies = [""] * len(QUESTIONS)
+        async for place, reply in progress(model.abatch_as_completed(QUESTIONS), total=len(QUESTIONS)):
+            replies[place] = reply.text
+        return replies
+
+    for question, reply in list(zip(QUESTIONS, asyncio.run(ask_all()), strict=True))[:3]:
+        print(f"{question}  {reply}")
+
+
+STEPS: Sequence[Callable[[ChatDarkAI], None]] = (stream_a_reply, run_a_chain, ask_many_at_once)
+
+
+async def progress(items: AsyncIterator, total: int) -> AsyncIterator:  # type: ignore[type-arg]
+    """Yield the items, with a tqdm bar over them where the `cli` extra brings it."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        print("(for a progress bar: pip install 'langchain-darkai[cli]')")
+        async for item in items:
+            yield item
+        return
+    with tqdm(total=total, unit="call", ncols=72) as bar:
+        async for item in items:
+            bar.update()
+            yield item
+
+
+def run_demo() -> None:
+    """Run the tour on `DARKAI_BASE_URL` where it is set, else on a local server of its own."""
+    started = time.perf_counter()
+    with _endpoint() as base_url:
+        model = ChatDarkAI(base_url=base_url)
+        for number, step in enumerate(STEPS, 1):
+            print(f"\n{number}. {inspect.getdoc(step)}\n")
+            print(textwrap.indent(_code(step), "    "), end="\n\n")
+            step(model)
+    print(f"\nDone in {time.perf_counter() - started:.1f} s.")
+
+
+@contextlib.contextmanager
+def _endpoint() -> Iterator[str]:
+    if base_url := os.environ.get("DARKAI_BASE_URL"):
+        print("Using the endpoint that DARKAI_BASE_URL names.")
+        yield base_url
+        return
+    from langchain_darkai.server import LocalServer, OfflineChatModel
+
+    with LocalServer(OfflineChatModel(delay=0.02)) as server:
+        print(f"A local server runs at {server.url}, with the offline model: rules, no language model.")
+        yield server.url
+
+
+def _code(step: Callable[..., object]) -> str:
+    """Return a step's body as it stands in this file, without its docstring."""
+    lines = inspect.getsource(step).splitlines()[2:]
+    return textwrap.dedent("\n".join(lines)).strip("\n")
