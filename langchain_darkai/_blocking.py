@@ -93,6 +93,7 @@ def _background_loop() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
+            _loop.set_debug(False)  # PYTHONDEVMODE is about the caller's loops
             _thread = threading.Thread(target=_serve, args=(_loop,), name="langchain-darkai", daemon=True)
             _thread.start()
         return _loop

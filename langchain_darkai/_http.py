@@ -18,10 +18,12 @@ import time
 import weakref
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple, NoReturn
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from langchain_darkai.errors import (
@@ -86,10 +88,13 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
             )
         while True:
             watch.start()
+            failure = None
             try:
                 data = await content.readany()
-            except Exception as error:
-                raise _translated(error, request, decoder) from error
+            except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
+                failure = _translated(error, request, decoder)
+            if failure is not None:
+                raise failure
             events = decoder.feed(data) if data else decoder.finish()
             ending = events.pop() if events and not isinstance(events[-1], str) else None
             if events:
@@ -118,23 +123,31 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
 
 
 async def _open(request: Post, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientResponse:
+    """Return the response, its headers read; a kept connection that turns out dead makes way for a new one."""
     session = request.session or await _session(loop)
-    remaining = None if request.deadline is None else request.deadline - loop.time()
-    if remaining is not None and remaining <= 0:
-        raise _timeout(request, "the call's timeout had run out before the request was sent")
-    timeout = aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.gap)
-    try:
-        return await session.post(
-            URL(request.url, encoded=False),
-            data=request.body,
-            headers=request.headers,
-            proxy=request.proxy or _environment_proxy(request.url),
-            ssl=_ssl(request.verify),
-            timeout=timeout,
-            allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
-        )
-    except Exception as error:
-        raise _translated(error, request, None) from error
+    for is_last in (False, True):
+        remaining = None if request.deadline is None else request.deadline - loop.time()
+        if remaining is not None and remaining <= 0:
+            raise _timeout(request, "the call's timeout had run out before the request was sent")
+        connection: dict[str, bool] = {}
+        try:
+            return await session.post(
+                URL(request.url),
+                data=request.body,
+                headers=request.headers,
+                proxy=request.proxy or _environment_proxy(request.url),
+                ssl=_ssl(request.verify),
+                timeout=aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.gap),
+                allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
+                trace_request_ctx=connection,
+            )
+        except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
+            broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+            if broke and connection.get("reused") and not is_last:
+                continue
+            failure = _translated(error, request, None)
+        break
+    raise failure
 
 
 class _Watch:
@@ -201,12 +214,19 @@ async def _session(loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
 
 async def _keep_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
     # A suspended asynchronous generator is closed with its loop by asyncio.run, and the session with it.
-    connector = aiohttp.TCPConnector(limit=0)
-    session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=True)
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_reuseconn.append(_note_reuse)
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[tracing]
+    )
     try:
         yield session
     finally:
         await session.close()
+
+
+async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
+    context.trace_request_ctx["reused"] = True
 
 
 async def close_session() -> None:
@@ -224,17 +244,22 @@ def _dispose_of_dead_loops() -> None:
 
 
 def _drop(session: aiohttp.ClientSession) -> None:
+    """Close the sockets of a session whose loop cannot run any more, so that the orderly ways are gone."""
     connector = session.connector
-    if connector is None or connector.closed:
+    if connector is None:
         return
-    # The loop cannot run any more, so the orderly ways to close a transport are gone; its socket is what is left.
-    for connections in getattr(connector, "_conns", {}).values():
-        for protocol, _ in connections:
-            sock = getattr(protocol.transport, "_sock", None)
-            if sock is not None:
-                sock.close()
-                protocol.transport._sock = None
     session.detach()
+    kept = getattr(connector, "_conns", {})
+    in_use = getattr(connector, "_acquired", ())
+    for protocol in [*(protocol for kind in kept.values() for protocol, _ in kind), *in_use]:
+        transport = getattr(protocol, "transport", None)
+        secured = getattr(transport, "_ssl_protocol", None)
+        transport = getattr(secured, "_transport", transport)
+        sock = getattr(transport, "_sock", None)
+        if sock is not None:
+            sock.close()
+            transport._sock = None  # type: ignore[union-attr]
+    kept.clear()
 
 
 atexit.register(_dispose_of_dead_loops)
@@ -283,9 +308,31 @@ def _context(bundle: str) -> ssl.SSLContext:
 
 
 def _translated(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
-    """Return the error of section 5 of the design for one of aiohttp's; `decoder` is None before the reply began."""
+    """Return our error for one of aiohttp's, which becomes its cause; `decoder` is None before the reply began.
+
+    The caller raises it outside its except clause: as a context, aiohttp's error would show what its cause hides.
+    """
     if isinstance(error, DarkAIError):
         return error
+    ours = _ours(error, request, decoder)
+    ours.__cause__ = _without_details(error)
+    return ours
+
+
+def _without_details(error: Exception) -> BaseException:
+    """Return aiohttp's error, or the system's within it, without the headers, URLs and passwords it carries."""
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return error.os_error
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return error.certificate_error
+    if isinstance(error, aiohttp.ClientResponseError):
+        nowhere = URL("http://hidden")
+        bare = aiohttp.RequestInfo(nowhere, "POST", CIMultiDictProxy(CIMultiDict()), nowhere)
+        return type(error)(bare, (), status=error.status, message=str(error.message)[:200])
+    return error
+
+
+def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
     where = request.source
     partial_text = decoder.text if decoder else ""
     if isinstance(error, _Silence):

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequenc
 from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any, Generic, Literal, TypeVar, cast, overload
+from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -27,7 +28,7 @@ from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.runnables.config import RunnableConfig, get_config_list
 from langchain_core.tools import BaseTool
 from langchain_core.utils.utils import from_env, secret_from_env
-from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_validator, model_validator
 from typing_extensions import Self, TypedDict
 
 from langchain_darkai import __version__, _blocking
@@ -232,6 +233,19 @@ class ChatDarkAI(BaseChatModel):
     def lc_secrets(self) -> dict[str, str]:
         """The constructor's secrets, and the environment variables that hold them when a model is loaded."""
         return {"api_key": "DARKAI_API_KEY"}
+
+    @property
+    def lc_attributes(self) -> dict[str, Any]:
+        """What a dump says instead of a field: the base URL without user, password and query."""
+        return {"base_url": _without_credentials(self.base_url)} if self.base_url else {}
+
+    @field_serializer("base_url")
+    def _dump_base_url(self, value: str | None) -> str | None:
+        return value and _without_credentials(value)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, _without_credentials(value) if name == "base_url" and value else value
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
@@ -660,6 +674,11 @@ def _chunk(message: AIMessageChunk) -> ChatGenerationChunk:
 def _call_chunk(piece: CallPiece, first_index: int) -> AIMessageChunk:
     chunk = tool_call_chunk(name=piece.name, args=piece.arguments, id=piece.id, index=first_index + piece.index)
     return AIMessageChunk(content="", tool_call_chunks=[chunk])
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
 
 
 def _checked_model(model: Any) -> str:

@@ -1,24 +1,28 @@
 """The client of a DarkAI chat API: settings, retries, and the provider interface by which the API is known."""
 
 import asyncio
+import base64
 import difflib
 import functools
+import importlib
+import ipaddress
 import os
 import ssl
 import time
+import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from langchain_darkai._slots import Slots
-from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
+from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import StreamEnd, encode_request
 
 if TYPE_CHECKING:
     import aiohttp
-    from tenacity import AsyncRetrying, RetryCallState
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 Events = AsyncGenerator[str | StreamEnd, None]
@@ -106,16 +110,21 @@ class DarkAI:
         max_concurrency: int | None = None,
         session: "aiohttp.ClientSession | None" = None,
     ) -> None:
-        self.endpoint = _endpoint(base_url or os.environ.get("DARKAI_BASE_URL") or self.api_endpoint)
-        self.host = urlsplit(self.endpoint).netloc.rpartition("@")[2]
+        self.endpoint, login = _endpoint(base_url or os.environ.get("DARKAI_BASE_URL") or self.api_endpoint)
+        self.host = urlsplit(self.endpoint).netloc
         key = api_key or os.environ.get("DARKAI_API_KEY")
+        if key and login:
+            raise DarkAIInvalidRequestError("base_url holds a user and a password, and there is an api_key: use one.")
         self.proxy = _checked_proxy(proxy or os.environ.get("DARKAI_PROXY"))
         self.timeout = check_seconds("timeout", timeout)
         self.max_retries = check_count("max_retries", max_retries)
         self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
         self.verify = verify if isinstance(verify, bool | ssl.SSLContext) else os.fspath(verify)
-        self.headers = _headers(key, default_headers)
-        self.secrets = tuple(filter(None, (key, urlsplit(self.proxy or "").password, urlsplit(self.endpoint).password)))
+        self.headers = _headers(f"Bearer {key}" if key else login, default_headers)
+        self.secrets = tuple(filter(None, (key, login, urlsplit(self.proxy or "").password)))
+        if "authorization" in self.headers:
+            _warn_of_plain_http(urlsplit(self.endpoint))
+        self._resume_at = 0.0
         self.session = session
         self.slots = Slots(
             None if max_concurrency is None else check_count("max_concurrency", max_concurrency, least=1)
@@ -204,14 +213,14 @@ class DarkAI:
             deadline = _deadline(call)
 
             async def begin() -> tuple[Events, str | StreamEnd]:
-                events = self._post(call, deadline)
+                events = await self._post(call, deadline)
                 try:
                     return events, await anext(events)
                 except BaseException:
                     await events.aclose()
                     raise
 
-            events, first = await _with_retries(call, deadline, begin)
+            events, first = await self._with_retries(call, deadline, begin)
             try:
                 yield first
                 async for event in events:
@@ -228,19 +237,21 @@ class DarkAI:
             deadline = _deadline(call)
 
             async def attempt() -> T:
-                events = self._post(call, deadline)
+                events = await self._post(call, deadline)
                 try:
                     return await reader(events)
                 finally:
                     await events.aclose()
 
-            return await _with_retries(call, deadline, attempt)
+            return await self._with_retries(call, deadline, attempt)
 
-    def _post(self, call: Call, deadline: float | None) -> Events:
-        from langchain_darkai import _http
-
-        return _http.post(
-            _http.Post(
+    async def _post(self, call: Call, deadline: float | None) -> Events:
+        """Return the events of one request, which is sent when the first is asked for."""
+        http = await _http()
+        if call.max_retries:
+            await self._wait_out_pause(call, deadline)
+        events: Events = http.post(
+            http.Post(
                 url=self.endpoint,
                 source=self.host,
                 body=call.body,
@@ -255,67 +266,89 @@ class DarkAI:
                 session=self.session,
             )
         )
+        return events
+
+    async def _wait_out_pause(self, call: Call, deadline: float | None) -> None:
+        """Wait until the time before which the server wants no request, from any call of this client."""
+        pause = self._resume_at - time.monotonic()
+        if pause > 0:
+            if deadline is not None and asyncio.get_running_loop().time() + pause >= deadline:
+                raise DarkAIRateLimitError(
+                    f"{self.host} wants no request for another {pause:.1f} s, which is longer than the call may take.",
+                    status=429,
+                    retry_after=pause,
+                )
+            await asyncio.sleep(pause)
+
+    async def _with_retries(self, call: Call, deadline: float | None, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Return the attempt's result, tried again while its error says that this can help and the deadline allows."""
+        import tenacity
+
+        started = time.monotonic()
+        attempts = 0
+        backoff = tenacity.wait_random_exponential(multiplier=0.5, max=8)
+
+        async def counted() -> T:
+            nonlocal attempts
+            attempts += 1
+            return await attempt()
+
+        def wait(state: "RetryCallState") -> float:
+            error = state.outcome.exception() if state.outcome else None
+            asked = error.retry_after if isinstance(error, DarkAIError) else None
+            if asked is None:
+                return float(backoff(state))
+            seconds = min(asked, MAX_RETRY_AFTER)
+            if isinstance(error, DarkAIRateLimitError) and state.attempt_number <= call.max_retries:
+                self._resume_at = max(self._resume_at, time.monotonic() + seconds)
+            return seconds
+
+        def stop(state: "RetryCallState") -> bool:
+            late = deadline is not None and asyncio.get_running_loop().time() + state.upcoming_sleep >= deadline
+            return late or state.attempt_number > call.max_retries
+
+        async def before_sleep(_state: "RetryCallState") -> None:
+            if call.before_retry is not None:
+                await call.before_retry()
+
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, DarkAIError) and error.is_retryable),
+            stop=stop,
+            wait=wait,
+            before_sleep=before_sleep,
+            reraise=True,
+        )
+        try:
+            return await retrying(counted)
+        except DarkAIError as error:
+            if attempts > 1:
+                error.args = (f"{error} ({attempts} attempts in {time.monotonic() - started:.1f} s)",)
+            raise
 
     async def aclose(self) -> None:
         """Close the running loop's connections, of all clients on it; the next call makes new ones.
 
         Nothing needs to be closed by hand: connections end with their loop. A session of the user's own stays open.
         """
-        from langchain_darkai import _http
-
-        await _http.close_session()
+        await (await _http()).close_session()
 
 
 SETTINGS = frozenset(DarkAI.__init__.__kwdefaults__ or ()) - {"proxy"}
 """The names of the constructor's settings, but for the one that `create_async_generator` names itself."""
 
 
+_loaded: list[Any] = []
+
+
+async def _http() -> Any:
+    """Return the module that knows aiohttp, loaded with the first call, and beside the loop: it takes a while."""
+    if not _loaded:  # not sys.modules, where a module stands before it is whole
+        _loaded.append(await asyncio.to_thread(importlib.import_module, "langchain_darkai._http"))
+    return _loaded[0]
+
+
 def _deadline(call: Call) -> float | None:
     return None if call.timeout is None else asyncio.get_running_loop().time() + call.timeout
-
-
-async def _with_retries(call: Call, deadline: float | None, attempt: Callable[[], Awaitable[T]]) -> T:
-    """Return the attempt's result, tried again while its error says that this can help and the deadline allows."""
-    started = time.monotonic()
-    attempts = 0
-
-    async def counted() -> T:
-        nonlocal attempts
-        attempts += 1
-        return await attempt()
-
-    try:
-        return await _retrying(call, deadline)(counted)
-    except DarkAIError as error:
-        if attempts > 1:
-            error.args = (f"{error} ({attempts} attempts in {time.monotonic() - started:.1f} s)",)
-        raise
-
-
-def _retrying(call: Call, deadline: float | None) -> "AsyncRetrying":
-    import tenacity
-
-    backoff = tenacity.wait_random_exponential(multiplier=0.5, max=8)
-
-    def wait(state: "RetryCallState") -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, DarkAIError) else None
-        return float(backoff(state)) if asked is None else min(asked, MAX_RETRY_AFTER)
-
-    def out_of_time(state: "RetryCallState") -> bool:
-        return deadline is not None and asyncio.get_running_loop().time() + state.upcoming_sleep >= deadline
-
-    async def before_sleep(state: "RetryCallState") -> None:
-        if call.before_retry is not None:
-            await call.before_retry()
-
-    return tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception(lambda error: isinstance(error, DarkAIError) and error.is_retryable),
-        stop=lambda state: state.attempt_number > call.max_retries or out_of_time(state),
-        wait=wait,
-        before_sleep=before_sleep,
-        reraise=True,
-    )
 
 
 def check_seconds(name: str, value: Any) -> float | None:
@@ -345,10 +378,29 @@ def refuse_unknown(names: Mapping[str, Any], known: Sequence[str], what: str) ->
             )
 
 
-def _endpoint(base_url: str) -> str:
+def _endpoint(base_url: str) -> tuple[str, str | None]:
+    """Return the address of the API, and the authorization that a user and a password in the URL stand for."""
     parts = _split_url("base_url", base_url)
     path = parts.path.rstrip("/")
-    return urlunsplit(parts._replace(path=path if path.endswith("/chat") else f"{path}/chat", fragment=""))
+    user, _, netloc = parts.netloc.rpartition("@")
+    login = f"Basic {base64.b64encode(unquote(user).encode()).decode()}" if user else None
+    parts = parts._replace(netloc=netloc, path=path if path.endswith("/chat") else f"{path}/chat", fragment="")
+    return urlunsplit(parts), login
+
+
+_warned_hosts: set[str] = set()
+
+
+def _warn_of_plain_http(endpoint: SplitResult) -> None:
+    """Warn, once a host, of a key that goes over the network for everybody to read."""
+    host = endpoint.hostname or ""
+    try:
+        is_local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_local = host == "localhost" or host.endswith(".localhost")
+    if endpoint.scheme == "http" and not is_local and host not in _warned_hosts:
+        _warned_hosts.add(host)
+        warnings.warn(f"The key for {host} is sent over plain http; use https.", UserWarning, stacklevel=4)
 
 
 def _checked_proxy(proxy: str | None) -> str | None:
@@ -369,14 +421,14 @@ def _split_url(name: str, url: str) -> SplitResult:
     return parts
 
 
-def _headers(key: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
+def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
     headers = {"accept": "text/event-stream", "content-type": "application/json", "user-agent": USER_AGENT}
-    if key:
-        headers["authorization"] = f"Bearer {key}"
+    if authorization:
+        headers["authorization"] = authorization
     headers.update((name.lower(), value) for name, value in (default_headers or {}).items())
     for name, value in headers.items():
         if not name.isascii() or not value.isprintable() or any(c in name for c in ' \t\r\n:"(),/;<=>?@[\\]{}'):
-            what = "api_key" if name == "authorization" and key else f"the header {name!r}"
+            what = "api_key" if name == "authorization" and authorization else f"the header {name!r}"
             raise DarkAIInvalidRequestError(
                 f"{what} has a character that HTTP headers cannot carry, a line end perhaps."
             )

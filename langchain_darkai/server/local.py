@@ -244,6 +244,7 @@ async def _listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port
 def _run(main: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine in a new loop, like asyncio.run, but do not wait for threads of models that block."""
     loop = asyncio.new_event_loop()
+    loop.set_debug(False)  # PYTHONDEVMODE is about the caller's loops
     executor = ThreadPoolExecutor(MAX_BLOCKING_CALLS, thread_name_prefix="langchain-darkai-model")
     loop.set_default_executor(executor)
     try:
