@@ -193,9 +193,18 @@ class _Silence(Exception):
 def _give_back(response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
     """Let the connection go back to the pool, which aiohttp does by itself at the end of the body."""
     if not response.content.is_eof():
-        loop.call_later(LINGER, response.close)
+        lingering = _lingering.setdefault(loop, set())
+        lingering.add(response)
+
+        def close() -> None:
+            lingering.discard(response)
+            response.close()
+
+        loop.call_later(LINGER, close)
 
 
+_lingering: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[aiohttp.ClientResponse]]"
+_lingering = weakref.WeakKeyDictionary()
 _sessions: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, object]]"
 _sessions = weakref.WeakKeyDictionary()
 
@@ -222,6 +231,8 @@ async def _keep_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
     try:
         yield session
     finally:
+        for response in _lingering.pop(asyncio.get_running_loop(), ()):
+            response.close()
         await session.close()
 
 
@@ -238,9 +249,10 @@ async def close_session() -> None:
 
 def _dispose_of_dead_loops() -> None:
     """Drop the sessions of loops that were closed without `shutdown_asyncgens`, their sockets first."""
-    for loop in [loop for loop in _sessions if loop.is_closed()]:
-        session, _ = _sessions.pop(loop)
-        _drop(session)
+    for reference in _sessions.keyrefs():  # a list of its own, since other threads add and drop loops meanwhile
+        loop = reference()
+        if loop is not None and loop.is_closed() and (dead := _sessions.pop(loop, None)):
+            _drop(dead[0])
 
 
 def _drop(session: aiohttp.ClientSession) -> None:

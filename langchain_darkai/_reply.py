@@ -1,6 +1,7 @@
 """One reply of the model: what was asked, what came, and what is wrong with it."""
 
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
 
@@ -20,11 +21,15 @@ from langchain_darkai.tool_prompts import Tool, ToolChoice
 
 @dataclass(frozen=True)
 class Request:
-    """What one call of the model asks, and how its reply is read. `call` is made anew when the model is asked again."""
+    """What one call of the model asks, and how its reply is read.
+
+    `call` is made anew when the model is asked again; `deadline` is a time of the monotonic clock, None for none.
+    """
 
     messages: list[BaseMessage]
     call: Call
-    new_call: Callable[[str], Call]
+    new_call: Callable[..., Call]
+    deadline: float | None
     instructions: str
     stop: tuple[str, ...]
     tools: list[Tool]
@@ -34,10 +39,17 @@ class Request:
     wants_bare_json: bool
     reasks: int
 
+    def may_ask_again(self, asked: int) -> bool:
+        """Return whether the model can be asked once more, after `asked` times, in the time that is left."""
+        return asked < self.reasks and (self.deadline is None or time.monotonic() < self.deadline)
+
     def again(self, text: str, problem: str) -> "Request":
-        """Return the request that shows the model its reply and what is wrong with it."""
+        """Return the request that shows the model its reply and what is wrong with it, within the same deadline."""
         messages = [*self.messages, AIMessage(text), HumanMessage(problem)]
-        return replace(self, call=self.new_call(format_prompt(messages, instructions=self.instructions)))
+        call = self.new_call(format_prompt(messages, instructions=self.instructions))
+        if self.deadline is not None:
+            call = replace(call, timeout=max(self.deadline - time.monotonic(), 0.0))
+        return replace(self, call=call)
 
 
 class Reply:
@@ -97,7 +109,7 @@ class Reply:
             return None
         try:
             if output.method == "function_calling":
-                output.result(json.loads(self.calls[0].arguments))
+                output.result(next(json.loads(call.arguments) for call in self.calls if call.name == output.name))
             else:
                 output.read(self.content)
         except InvalidAnswer as error:
@@ -133,11 +145,16 @@ async def _until_stop(events: Events, stop: tuple[str, ...]) -> AsyncIterator[st
             yield event
         return
     cutter = StopCutter(stop)
-    async for event in events:
-        text = cutter.finish() if isinstance(event, StreamEnd) else cutter.feed(event)
-        if text:
+    try:
+        async for event in events:
+            text = cutter.finish() if isinstance(event, StreamEnd) else cutter.feed(event)
+            if text:
+                yield text
+            if cutter.stopped:
+                return
+            if isinstance(event, StreamEnd):
+                yield event
+    except DarkAIError:
+        if text := cutter.finish():
             yield text
-        if cutter.stopped:
-            return
-        if isinstance(event, StreamEnd):
-            yield event
+        raise

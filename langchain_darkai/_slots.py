@@ -41,7 +41,7 @@ class Slots:
             self._waiting.append((loop, turn))
         try:
             await turn
-        except asyncio.CancelledError:
+        except BaseException:
             with self._lock:
                 still_waiting = (loop, turn) in self._waiting
                 if still_waiting:

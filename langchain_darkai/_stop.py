@@ -1,6 +1,5 @@
 """Cutting a text that comes in pieces at the first of some stop sequences."""
 
-import re
 from collections.abc import Sequence
 
 
@@ -17,7 +16,6 @@ class StopCutter:
 
     def __init__(self, sequences: Sequence[str]) -> None:
         self._sequences = tuple(sequences)
-        self._first = re.compile("|".join(map(re.escape, sorted(self._sequences, key=len))))
         self._longest = max(map(len, self._sequences))
         self._held = ""
         self.stopped = False
@@ -28,9 +26,10 @@ class StopCutter:
             return ""
         text = self._held + text
         self._held = ""
-        if found := self._first.search(text):
+        # The sequence that is complete first counts: which one that is does not depend on how the text was cut.
+        if found := [(at + len(sequence), at) for sequence in self._sequences if (at := text.find(sequence)) >= 0]:
             self.stopped = True
-            return text[: found.start()]
+            return text[: min(found)[1]]
         for length in range(min(self._longest - 1, len(text)), 0, -1):
             if any(sequence.startswith(text[-length:]) for sequence in self._sequences):
                 self._held = text[-length:]

@@ -10,8 +10,10 @@ import asyncio
 import json
 import os
 import ssl
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from itertools import count
 from operator import itemgetter
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 from urllib.parse import urlsplit, urlunsplit
@@ -178,24 +180,27 @@ class ChatDarkAI(BaseChatModel):
         return _checked_model_kwargs(value)
 
     @model_validator(mode="after")
-    def _check_client_settings(self) -> Self:
-        _ = self._client
-        check_count("max_reasks", self.max_reasks)
-        return self
-
-    @model_validator(mode="after")
     def _record_darkai_version(self) -> Self:
         self._add_version("langchain-darkai", __version__)
         return self
 
+    @model_validator(mode="after")
+    def _check_client_settings(self) -> Self:
+        # The last validator, since an assignment drops the client; made late, two threads could make two.
+        _ = self._client
+        check_count("max_reasks", self.max_reasks)
+        return self
+
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value)
+        super().__setattr__(name, SecretStr(value) if name == "api_key" and isinstance(value, str) else value)
         self._forget_derived()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy, with `update`'s values where it is given."""
-        copied = super().model_copy(update=update, deep=deep)
+        copied = super().model_copy(deep=deep)
         copied._forget_derived()
+        for name, value in (update or {}).items():
+            setattr(copied, name, value)
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:
@@ -214,9 +219,9 @@ class ChatDarkAI(BaseChatModel):
     def _client(self) -> DarkAI:
         key = self.api_key.get_secret_value() if isinstance(self.api_key, SecretStr) else self.api_key
         return DarkAI(
-            base_url=self.base_url,
-            api_key=key,
-            proxy=self.proxy,
+            base_url=self.base_url or "",  # not None, for which the client would look at the environment again
+            api_key=key or "",
+            proxy=self.proxy or "",
             timeout=self.timeout,
             max_retries=self.max_retries,
             stream_chunk_timeout=self.stream_chunk_timeout,
@@ -258,7 +263,7 @@ class ChatDarkAI(BaseChatModel):
         return {"base_url": self._client.host, **{name: getattr(self, name) for name in names}}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        params = super()._get_ls_params(stop=stop or cast("list[str]", self.stop), **kwargs)
+        params = super()._get_ls_params(stop=cast("list[str]", self.stop) if stop is None else stop, **kwargs)
         params["ls_provider"] = PROVIDER
         return params
 
@@ -425,13 +430,13 @@ class ChatDarkAI(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         usage: UsageMetadata | None = None
         estimated = False
-        for asked in range(request.reasks + 1):
+        for asked in count():
             if asked:
                 await self._wait_for_rate_limiter()
             reply = await self._client.read(request.call, partial(read_whole, request))
             usage, estimated = self._counted(reply, usage, estimated)
             problem = reply.problem()
-            if problem is None:
+            if problem is None or not request.may_ask_again(asked):
                 break
             request = request.again("".join(reply.text), problem)
         self._check_last(reply, problem)
@@ -465,7 +470,7 @@ class ChatDarkAI(BaseChatModel):
         estimated = False
         first_index = _FIRST_CALL_INDEX
         said = False
-        for asked in range(request.reasks + 1):
+        for asked in count():
             if asked:
                 await self._wait_for_rate_limiter()
                 yield _chunk(AIMessageChunk(content="", response_metadata={"reasks": 1}))
@@ -491,7 +496,7 @@ class ChatDarkAI(BaseChatModel):
                 await events.aclose()
             usage, estimated = self._counted(reply, usage, estimated)
             problem = reply.problem()
-            if problem is None:
+            if problem is None or not request.may_ask_again(asked):
                 break
             first_index += len(reply.calls)
             request = request.again("".join(reply.text), problem)
@@ -528,8 +533,8 @@ class ChatDarkAI(BaseChatModel):
 
     def batch(
         self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -542,8 +547,8 @@ class ChatDarkAI(BaseChatModel):
 
     async def abatch(
         self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
         *,
         return_exceptions: bool = False,
         **kwargs: Any,
@@ -553,24 +558,11 @@ class ChatDarkAI(BaseChatModel):
         They are asked for at once, or as many at a time as the config's `max_concurrency` says. The first failure is
         raised and ends the other calls; with `return_exceptions` it stands in its reply's place.
         """
-        if not inputs:
-            return []
-        configs = get_config_list(config, len(inputs))
-        limit = configs[0].get("max_concurrency")
-        gate = asyncio.Semaphore(limit) if limit else None
-
-        async def one(input_: LanguageModelInput, its_config: RunnableConfig) -> AIMessage:
-            if gate is None:
-                return await self.ainvoke(input_, its_config, **kwargs)
-            async with gate:
-                return await self.ainvoke(input_, its_config, **kwargs)
-
-        tasks = [asyncio.ensure_future(one(*pair)) for pair in zip(inputs, configs, strict=True)]
-        try:
-            return cast("list[AIMessage]", await asyncio.gather(*tasks, return_exceptions=return_exceptions))
-        finally:
-            for task in tasks:
-                task.cancel()
+        replies: list[Any] = [None] * len(inputs)
+        ask = self.abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        async for place, reply in ask:
+            replies[place] = reply
+        return replies
 
     def batch_as_completed(  # type: ignore[override]
         self,
@@ -581,21 +573,53 @@ class ChatDarkAI(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[tuple[int, AIMessage | Exception]]:
         """Yield the place and the reply of each input, as the replies come; like `batch`, on one event loop."""
-        ask: Any = partial(self.abatch_as_completed, inputs, config, return_exceptions=return_exceptions, **kwargs)
-        return _blocking.iterate(ask)
+        return _blocking.iterate(
+            partial(self.abatch_as_completed, inputs, config, return_exceptions=return_exceptions, **kwargs)
+        )
+
+    async def abatch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncGenerator[tuple[int, AIMessage | Exception], None]:
+        """Yield the place and the reply of each input, as the replies come; leaving it ends the calls still going."""
+        if not inputs:
+            return
+        configs = get_config_list(cast("Any", config), len(inputs))
+        gate = asyncio.Semaphore(configs[0].get("max_concurrency") or len(inputs))
+
+        async def one(place: int) -> tuple[int, AIMessage | Exception]:
+            async with gate:
+                try:
+                    return place, await self.ainvoke(inputs[place], configs[place], **kwargs)
+                except Exception as error:
+                    if not return_exceptions:
+                        raise
+                    return place, error
+
+        tasks = [asyncio.ensure_future(one(place)) for place in range(len(inputs))]
+        try:
+            for reply in asyncio.as_completed(tasks):
+                yield await reply
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _request(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> Request:
         refuse_unknown(kwargs, _CALL_ARGUMENTS, "A call of ChatDarkAI")
-        parameters = {
-            name: value
-            for name in ("temperature", "max_tokens")
-            if (value := kwargs.get(name, getattr(self, name))) is not None
-        }
+        own = {**self._own_parameters(vars(self)), **self.model_kwargs}
+        unset = {name for name, value in kwargs.items() if value is None}  # a call can do without the model's value
+        parameters = {name: value for name, value in own.items() if name not in unset}
+        parameters.update(self._own_parameters(kwargs))
         new_call = partial(
             self._client.call,
-            model=_checked_model(kwargs.get("model") or self.model),
-            parameters={**parameters, **self.model_kwargs, **_checked_model_kwargs(kwargs.get("model_kwargs") or {})},
-            timeout=kwargs.get("timeout"),
+            model=_checked_model(self.model if kwargs.get("model") is None else kwargs["model"]),
+            parameters={**parameters, **_checked_model_kwargs(kwargs.get("model_kwargs") or {})},
+            timeout=kwargs.get("timeout", ...),
             max_retries=kwargs.get("max_retries"),
             per_event=self.chunk_per_event,
             allow_empty=self.allow_empty,
@@ -611,12 +635,14 @@ class ChatDarkAI(BaseChatModel):
         if output is not None and output.method != "function_calling":
             asked.append(output.instructions())
         instructions = "\n\n".join(asked)
+        call = new_call(format_prompt(messages, instructions=instructions))
         sequences = self.stop if stop is None else stop
         reasks = kwargs.get("max_reasks")
         return Request(
             messages=messages,
-            call=new_call(format_prompt(messages, instructions=instructions)),
+            call=call,
             new_call=new_call,
+            deadline=None if call.timeout is None else time.monotonic() + call.timeout,
             instructions=instructions,
             stop=_checked_stop(sequences or ()),
             tools=tools,
@@ -626,6 +652,17 @@ class ChatDarkAI(BaseChatModel):
             wants_bare_json=answer is not None,
             reasks=self.max_reasks if reasks is None else check_count("max_reasks", reasks),
         )
+
+    @staticmethod
+    def _own_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the request parameters that are arguments of their own, where they are set."""
+        names = ("temperature", "max_tokens")
+        parameters = {name: values[name] for name in names if values.get(name) is not None}
+        if not isinstance(parameters.get("temperature", 0.0), int | float):
+            raise DarkAIInvalidRequestError(f"temperature={parameters['temperature']!r} is not a number.")
+        if "max_tokens" in parameters:
+            check_count("max_tokens", parameters["max_tokens"], least=1)
+        return parameters
 
     async def _wait_for_rate_limiter(self) -> None:
         if self.rate_limiter:
@@ -688,13 +725,15 @@ def _checked_model(model: Any) -> str:
 
 
 def _checked_stop(stop: Any) -> tuple[str, ...]:
-    sequences = (stop,) if isinstance(stop, str) else tuple(stop)
+    sequences = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, Iterable) else (stop,)
     if not all(isinstance(sequence, str) and sequence for sequence in sequences):
         raise DarkAIInvalidRequestError("stop is not a list of texts, each of one character or more.")
     return sequences
 
 
 def _checked_model_kwargs(model_kwargs: Any) -> dict[str, Any]:
+    if not isinstance(model_kwargs, Mapping):
+        raise DarkAIInvalidRequestError(f"model_kwargs={model_kwargs!r} is not a dict of request parameters.")
     for name in ("query", "model"):
         if name in model_kwargs:
             raise DarkAIInvalidRequestError(f"model_kwargs cannot hold {name!r}, which the package fills itself.")

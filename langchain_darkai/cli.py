@@ -2,9 +2,11 @@
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -24,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     `arguments` are the words after the command's name; None takes them from the process.
     """
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still shows the others
+    warnings.formatwarning = lambda message, *_, **__: f"langchain-darkai: {message}\n"
     try:
         code: int = options.run(options) or 0
         sys.stdout.flush()
@@ -84,7 +89,8 @@ def _demo(_options: argparse.Namespace) -> None:
 
 
 def _model(options: argparse.Namespace) -> ChatDarkAI:
-    return ChatDarkAI(model=options.model, base_url=options.base_url, timeout=options.timeout, allow_empty=True)
+    given = {"base_url": options.base_url} if options.base_url else {}
+    return ChatDarkAI(model=options.model, timeout=options.timeout, allow_empty=True, **given)
 
 
 def _chat(options: argparse.Namespace) -> None:
@@ -146,6 +152,10 @@ def _converse(model: ChatDarkAI, history: list[BaseMessage | tuple[str, str]]) -
             _print_reply(model, [*history, HumanMessage(text)], shown)
         except KeyboardInterrupt:
             print(" [interrupted]", end="")
+            if not shown:
+                unsent = text
+                print("\nYour message is kept: press Enter to send it again.")
+                continue
         except ModelError as error:
             if shown:
                 print(flush=True)

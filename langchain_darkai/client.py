@@ -21,6 +21,8 @@ from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import StreamEnd, encode_request
 
 if TYPE_CHECKING:
+    from types import EllipsisType
+
     import aiohttp
     from tenacity import RetryCallState
 
@@ -110,12 +112,12 @@ class DarkAI:
         max_concurrency: int | None = None,
         session: "aiohttp.ClientSession | None" = None,
     ) -> None:
-        self.endpoint, login = _endpoint(base_url or os.environ.get("DARKAI_BASE_URL") or self.api_endpoint)
+        self.endpoint, login = _endpoint(_or_environment(base_url, "DARKAI_BASE_URL") or self.api_endpoint)
         self.host = urlsplit(self.endpoint).netloc
-        key = api_key or os.environ.get("DARKAI_API_KEY")
+        key = _or_environment(api_key, "DARKAI_API_KEY")
         if key and login:
             raise DarkAIInvalidRequestError("base_url holds a user and a password, and there is an api_key: use one.")
-        self.proxy = _checked_proxy(proxy or os.environ.get("DARKAI_PROXY"))
+        self.proxy = _checked_proxy(_or_environment(proxy, "DARKAI_PROXY"))
         self.timeout = check_seconds("timeout", timeout)
         self.max_retries = check_count("max_retries", max_retries)
         self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
@@ -184,19 +186,19 @@ class DarkAI:
         model: str | None = None,
         *,
         parameters: Mapping[str, Any] | None = None,
-        timeout: float | None = None,
+        timeout: "float | EllipsisType | None" = ...,
         max_retries: int | None = None,
         per_event: bool = False,
         allow_empty: bool = False,
         before_retry: Callable[[], Awaitable[object]] | None = None,
     ) -> Call:
-        """Return a call with this client's settings where none are given, checked before anything is sent."""
+        """Return a call, checked before anything is sent; what is not given is as in this client's settings."""
         name = self.get_model(model)
         return Call(
             query=query,
             model=name,
             body=encode_request(query, name, parameters),
-            timeout=self.timeout if timeout is None else check_seconds("timeout", timeout),
+            timeout=self.timeout if timeout is ... else check_seconds("timeout", timeout),
             max_retries=self.max_retries if max_retries is None else check_count("max_retries", max_retries),
             per_event=per_event,
             allow_empty=allow_empty,
@@ -401,6 +403,11 @@ def _warn_of_plain_http(endpoint: SplitResult) -> None:
     if endpoint.scheme == "http" and not is_local and host not in _warned_hosts:
         _warned_hosts.add(host)
         warnings.warn(f"The key for {host} is sent over plain http; use https.", UserWarning, stacklevel=4)
+
+
+def _or_environment(value: str | None, variable: str) -> str | None:
+    """Return a setting, None for an empty one; the environment counts only where nothing was given."""
+    return (os.environ.get(variable) if value is None else value) or None
 
 
 def _checked_proxy(proxy: str | None) -> str | None:

@@ -46,7 +46,7 @@ from langchain_darkai._schemas import SchemaNode, dump
 from langchain_darkai.prompts import CALL_END, CALL_START
 from langchain_darkai.tool_prompts import Tool, ToolChoice
 
-MAX_HEAD = 4096
+MAX_HEAD = 512
 """Characters in which a block's name must come before its arguments for them to be passed on as they arrive."""
 
 
@@ -156,7 +156,7 @@ class ReplyParser:
         self._read: Callable[[str, list[Part]], str] = self._prose
         self._carry = ""  # what was fed and cannot be told yet; short, or a block's head
         self._raw: list[str] = []  # what is held until it is known to be a call, or not
-        self._space = ""  # blank space after the last text, which goes where a call follows
+        self._space: list[str] = []  # blank space after the last text, which goes where a call follows
         self._lead_space = ""
         self._content: list[str] = []
         self._after_call = False
@@ -195,9 +195,10 @@ class ReplyParser:
                 rest = self._read(rest, parts)
         if not self.done:
             self._finish(parts)
-        if self._space and not self._after_call and not self._made_up_follows:
-            self._content.append(self._space)
-            _append_text(parts, self._space)
+        space = "".join(self._space)
+        if space and not self._after_call and not self._made_up_follows:
+            self._content.append(space)
+            _append_text(parts, space)
         self.done = True
         return parts
 
@@ -230,25 +231,27 @@ class ReplyParser:
     # Text.
 
     def _say(self, text: str, parts: list[Part]) -> None:
-        if not text:
+        if not text or text.isspace():
+            self._space.append(text)
+            self._line_start = self._line_start or "\n" in text
             return
-        text = self._space + text
-        if self._after_call and text.strip():
+        text = "".join((*self._space, text))
+        if self._after_call:
             # Beside a call, blank space is layout; between two texts it separates them.
             text = text.lstrip() if not self._content else (text if text[0].isspace() else self._lead_space + text)
             self._after_call = False
         body = text.rstrip()
-        self._space = text[len(body) :]
-        if body:
-            self._content.append(body)
-            _append_text(parts, body)
+        self._space = [text[len(body) :]]
+        self._content.append(body)
+        _append_text(parts, body)
         self._line_start = not text.rpartition("\n")[2].strip() and ("\n" in text or self._line_start)
 
     def _prose(self, text: str, parts: list[Part]) -> str:
         if self._opening:
             stripped = text.lstrip()
             if not stripped or stripped in ("`", "``", "~", "~~"):
-                self._carry = text
+                self._say(text[: len(text) - len(stripped)], parts)
+                self._carry = stripped
                 return ""
             if stripped[0] in "{[" or stripped.startswith(("```", "~~~")):
                 if not (stripped[0] == "[" and "[TOOL_CALLS]".startswith(stripped[:12])):
@@ -364,7 +367,7 @@ class ReplyParser:
 
     def _begin_call(self, name: str | None, parts: list[Part]) -> Call:
         call = Call(f"call_{uuid.uuid4().hex}", name)
-        self._lead_space, self._space = self._space or self._lead_space, ""
+        self._lead_space, self._space = "".join(self._space) or self._lead_space, []
         self._after_call, self._opening = True, False
         self.calls.append(call)
         parts.append(CallPiece(len(self.calls) - 1, call.id, name, ""))

@@ -1,0 +1,572 @@
+"""The client over real sockets: what goes over the wire, and what each fault of a server becomes."""
+
+import asyncio
+import gc
+import ssl
+import threading
+import time
+from email.utils import formatdate
+from typing import Any
+
+import aiohttp
+import pytest
+from langchain_core import exceptions as core
+
+from langchain_darkai import (
+    DarkAI,
+    DarkAIAPIError,
+    DarkAIAuthenticationError,
+    DarkAIConnectionError,
+    DarkAIContextOverflowError,
+    DarkAIEmptyResponseError,
+    DarkAIError,
+    DarkAIInvalidRequestError,
+    DarkAINotFoundError,
+    DarkAIPermissionDeniedError,
+    DarkAIRateLimitError,
+    DarkAIStreamDecodeError,
+    DarkAIStreamTruncatedError,
+    DarkAITimeoutError,
+)
+from tests.conftest import Asker, ModelOf, Serve
+from tests.scripted_server import (
+    END,
+    HOLD,
+    RESET,
+    STREAM,
+    ScriptedServer,
+    Step,
+    answer,
+    chunk,
+    event,
+    head,
+    reply,
+    text,
+)
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+def client(server: ScriptedServer, **settings: Any) -> DarkAI:
+    return DarkAI(**{"base_url": server.url, "max_retries": 0, "timeout": 10.0, **settings})
+
+
+async def texts(client: DarkAI, **call: Any) -> list[str]:
+    return [event async for event in client.stream(client.call("Hi", **call)) if isinstance(event, str)]
+
+
+class TestRequest:
+    async def test_to_the_letter(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+        server = serve(reply("Hello"))
+        await ask(model_of(server, api_key="k", default_headers={"X-Team": "a"}), "Grüße, 世界 🎉")
+        (request,) = server.requests
+        assert (request.method, request.target) == ("POST", "/chat")
+        assert request.headers == {
+            "host": server.host,
+            "accept": "text/event-stream",
+            "content-type": "application/json",
+            "user-agent": "langchain-darkai",
+            "authorization": "Bearer k",
+            "x-team": "a",
+            "accept-encoding": request.headers["accept-encoding"],
+            "content-length": str(len(request.content)),
+        }
+        assert request.body == {"query": "Grüße, 世界 🎉", "model": "llama-3-70b"}
+
+    @pytest.mark.parametrize(
+        ("path", "target"),
+        [
+            ("", "/chat"),
+            ("/", "/chat"),
+            ("/chat", "/chat"),
+            ("/chat/", "/chat"),
+            ("/v1/", "/v1/chat"),
+            ("/?team=a%20b", "/chat?team=a%20b"),
+        ],
+    )
+    async def test_base_url_forms(self, serve: Serve, path: str, target: str) -> None:
+        server = serve(reply("Hello"))
+        assert await texts(client(server, base_url=server.url + path)) == ["Hello"]
+        assert server.requests[0].target == target
+
+    async def test_credentials_in_the_url_become_a_header(self, serve: Serve) -> None:
+        server = serve(reply("Hello"))
+        ours = client(server, base_url=f"http://user:pw@{server.host}")
+        assert await texts(ours) == ["Hello"]
+        assert server.requests[0].headers["authorization"] == "Basic dXNlcjpwdw=="
+
+    async def test_a_key_and_credentials_in_the_url_do_not_go_together(self, serve: Serve) -> None:
+        server = serve(reply("Hello"))
+        with pytest.raises(DarkAIInvalidRequestError) as caught:
+            await texts(client(server, base_url=f"http://user:pw@{server.host}", api_key="k"))
+        assert "pw" not in str(caught.value)
+
+    async def test_no_cookie_comes_back(self, serve: Serve) -> None:
+        body = chunk(text("Hello")) + END
+        server = serve([head(transfer_encoding="chunked", set_cookie="a=b; Path=/") + body])
+        for _ in range(2):
+            assert await texts(client(server)) == ["Hello"]
+        assert not [request for request in server.requests if "cookie" in request.headers]
+
+
+class TestProxy:
+    async def test_the_proxy_gets_the_whole_address(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+        proxy = serve(reply("through the proxy"))
+        model = model_of(proxy, base_url="http://model.test:8000", proxy=proxy.url)
+        assert (await ask(model)).content == "through the proxy"
+        assert proxy.requests[0].target == "http://model.test:8000/chat"
+        assert proxy.requests[0].headers["host"] == "model.test:8000"
+
+    async def test_a_proxy_of_the_environment(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        proxy, direct = serve(reply("through the proxy")), serve(reply("direct"))
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert await texts(client(proxy, base_url="http://model.test")) == ["through the proxy"]
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        assert await texts(client(direct)) == ["direct"]
+        monkeypatch.setenv("no_proxy", "example.org")
+        assert await texts(client(direct)) == ["through the proxy"]
+        assert await texts(client(direct, proxy=direct.url)) == ["direct"]
+
+    async def test_credentials_of_a_proxy(self, serve: Serve) -> None:
+        proxy = serve(reply("Hello"), answer(407, "no"))
+        ours = client(proxy, base_url="http://model.test", proxy=f"http://user:pw@{proxy.host}")
+        await texts(ours)
+        assert proxy.requests[0].headers["proxy-authorization"] == "Basic dXNlcjpwdw=="
+        with pytest.raises(DarkAIError) as caught:
+            await texts(ours)
+        assert "pw" not in str(caught.value)
+
+    async def test_a_proxy_that_is_not_there(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
+        with ScriptedServer(reply("")) as gone:
+            pass
+        with pytest.raises(DarkAIConnectionError, match=r"The proxy on the way to model\.test .* Check proxy="):
+            await ask(model_of(gone, base_url="http://model.test", proxy=gone.url))
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "core_kind", "is_retryable"),
+    [
+        (204, DarkAIAPIError, core.ModelAPIError, False),
+        (400, DarkAIInvalidRequestError, core.ModelInvalidRequestError, False),
+        (401, DarkAIAuthenticationError, core.ModelAuthenticationError, False),
+        (403, DarkAIPermissionDeniedError, core.ModelPermissionDeniedError, False),
+        (404, DarkAINotFoundError, core.ModelNotFoundError, False),
+        (408, DarkAITimeoutError, core.ModelTimeoutError, True),
+        (413, DarkAIInvalidRequestError, core.ModelInvalidRequestError, False),
+        (422, DarkAIInvalidRequestError, core.ModelInvalidRequestError, False),
+        (429, DarkAIRateLimitError, core.ModelRateLimitError, True),
+        (500, DarkAIAPIError, core.ModelAPIError, True),
+        (501, DarkAIAPIError, core.ModelAPIError, False),
+        (502, DarkAIAPIError, core.ModelAPIError, True),
+        (503, DarkAIAPIError, core.ModelAPIError, True),
+        (529, DarkAIAPIError, core.ModelAPIError, True),
+    ],
+)
+async def test_the_error_of_each_status(
+    serve: Serve,
+    ask: Asker,
+    model_of: ModelOf,
+    status: int,
+    kind: type[DarkAIError],
+    core_kind: type[core.ModelError],
+    is_retryable: bool,
+) -> None:
+    content = "" if status == 204 else '{"error": {"message": "what the server says"}}'
+    server = serve(answer(status, content, x_request_id="r-1"))
+    with pytest.raises(kind) as caught:
+        await ask(model_of(server))
+    error = caught.value
+    assert type(error) is kind
+    assert isinstance(error, core_kind)
+    assert (error.status, error.request_id, error.is_retryable) == (status, "r-1", is_retryable)
+    assert server.host in str(error)
+    assert f"HTTP {status}" in str(error)
+    if content:
+        assert "what the server says" in str(error)
+    assert len(server.requests) == 1
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    async def test_a_redirect_is_not_followed(self, serve: Serve, ask: Asker, model_of: ModelOf, status: int) -> None:
+        elsewhere = serve(reply("stolen"))
+        server = serve(answer(status, location=elsewhere.url + "/chat"))
+        with pytest.raises(DarkAIAPIError, match=r"redirect .* not followed\. Set base_url") as caught:
+            await ask(model_of(server, api_key="k"))
+        assert not caught.value.is_retryable
+        assert not elsewhere.requests
+
+    @pytest.mark.parametrize("status", [200, 502])
+    async def test_an_html_page_is_named_and_not_pasted(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, status: int
+    ) -> None:
+        server = serve(answer(status, "<html><body>Please log in</body></html>", "text/html; charset=utf-8"))
+        with pytest.raises(DarkAIAPIError, match="HTML page") as caught:
+            await ask(model_of(server))
+        assert "log in" not in str(caught.value)
+        assert caught.value.status == status
+        assert isinstance(caught.value, DarkAIStreamDecodeError) == (status == 200)
+
+    @pytest.mark.parametrize(
+        ("status", "message"),
+        [
+            (400, "This model's maximum context length is 8192 tokens"),
+            (413, "prompt is too long"),
+            (400, "too many tokens"),
+        ],
+    )
+    async def test_a_prompt_that_is_too_long(self, serve: Serve, status: int, message: str) -> None:
+        server = serve(answer(status, f'{{"error": {{"message": "{message}"}}}}'))
+        with pytest.raises(DarkAIContextOverflowError) as caught:
+            await texts(client(server))
+        assert isinstance(caught.value, core.ContextOverflowError)
+
+    @pytest.mark.parametrize("content", ["", "plain words", "[1, 2]", '{"detail": "words"}', "\x00\xff"])
+    async def test_any_body_of_an_error(self, serve: Serve, content: str) -> None:
+        server = serve(answer(500, content))
+        with pytest.raises(DarkAIAPIError, match="HTTP 500") as caught:
+            await texts(client(server))
+        assert len(str(caught.value)) < 1000
+
+    async def test_a_long_body_of_an_error_is_cut(self, serve: Serve) -> None:
+        server = serve(answer(500, "x" * 1_000_000))
+        with pytest.raises(DarkAIAPIError) as caught:
+            await texts(client(server))
+        assert len(str(caught.value)) < 1000
+
+    async def test_a_key_that_the_server_repeats_is_taken_out(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
+        server = serve(answer(401, '{"error": {"message": "bad key sk-hidden"}}'))
+        with pytest.raises(DarkAIAuthenticationError, match="bad key") as caught:
+            await ask(model_of(server, api_key="sk-hidden"))
+        assert "sk-hidden" not in f"{caught.value} {caught.value!r}"
+
+    async def test_a_core_class_that_our_server_names(self, serve: Serve) -> None:
+        server = serve(answer(500, '{"error": {"type": "ModelRateLimitError", "message": "m", "retry_after": 2}}'))
+        with pytest.raises(DarkAIRateLimitError) as caught:
+            await texts(client(server))
+        assert caught.value.retry_after == 2
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("script", "kind", "message", "is_retryable"),
+        [
+            pytest.param([RESET], DarkAIConnectionError, "before the reply", True, id="reset at once"),
+            pytest.param(
+                [b"SSH-2.0-x\r\n\r\n", RESET], DarkAIConnectionError, "does not speak HTTP", False, id="no http"
+            ),
+            pytest.param(
+                [STREAM + chunk(event("error", message="it broke"))], DarkAIAPIError, "it broke", True, id="error event"
+            ),
+            pytest.param(
+                [STREAM + chunk(b"data: {not json}\n\n")], DarkAIStreamDecodeError, "not JSON", False, id="no json"
+            ),
+            pytest.param(
+                [STREAM + chunk(event("stream-end")) + chunk(b"")],
+                DarkAIEmptyResponseError,
+                "without any text",
+                True,
+                id="empty reply",
+            ),
+            pytest.param([STREAM + chunk(b"")], DarkAIStreamTruncatedError, "stream-end", True, id="empty body"),
+            pytest.param(answer(200), DarkAIStreamTruncatedError, "stream-end", True, id="empty body, not chunked"),
+        ],
+    )
+    async def test_before_any_text(
+        self,
+        serve: Serve,
+        ask: Asker,
+        model_of: ModelOf,
+        script: list[Step],
+        kind: type[DarkAIError],
+        message: str,
+        is_retryable: bool,
+    ) -> None:
+        server = serve(script)
+        with pytest.raises(kind, match=message) as caught:
+            await ask(model_of(server))
+        assert type(caught.value) is kind
+        assert caught.value.is_retryable == is_retryable
+        assert server.host in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("rest", "kind"),
+        [
+            pytest.param([chunk(b"")], DarkAIStreamTruncatedError, id="ends in order"),
+            pytest.param([RESET], DarkAIStreamTruncatedError, id="reset"),
+            pytest.param([chunk(event("error", message="it broke")) + chunk(b"")], DarkAIAPIError, id="error event"),
+            pytest.param([chunk(b"data: nonsense\n\n")], DarkAIStreamDecodeError, id="no event"),
+        ],
+    )
+    @pytest.mark.parametrize("entry", ["stream", "astream"])
+    async def test_text_that_came_before_is_delivered(
+        self, serve: Serve, model_of: ModelOf, entry: str, rest: list[Step], kind: type[DarkAIError]
+    ) -> None:
+        seen = threading.Event()
+        server = serve([STREAM + chunk(text("Hel", "lo")), seen, *rest])
+        got: list[str] = []
+        with pytest.raises(kind) as caught:
+            await Asker(entry).into(got, model_of(server, max_retries=5), on_chunk=seen.set)
+        assert got == ["Hello"]
+        assert type(caught.value) is kind
+        assert caught.value.partial_text == "Hello"
+        assert len(server.requests) == 1, "text was handed over, so nothing may be asked again"
+
+    @pytest.mark.parametrize("entry", ["invoke", "ainvoke"])
+    async def test_a_cut_reply_is_asked_for_again_where_nothing_was_handed_over(
+        self, serve: Serve, model_of: ModelOf, entry: str
+    ) -> None:
+        server = serve([STREAM + chunk(text("Hel")) + chunk(b"")], reply("Hello"))
+        assert (await Asker(entry)(model_of(server, max_retries=1))).content == "Hello"
+
+    async def test_refused(self, ask: Asker, model_of: ModelOf) -> None:
+        with ScriptedServer(reply("")) as gone:
+            pass
+        with pytest.raises(DarkAIConnectionError, match="langchain-darkai serve") as caught:
+            await ask(model_of(gone))
+        assert isinstance(caught.value, ConnectionError)
+        assert f"{gone.host} cannot be reached: Connection refused" in str(caught.value)
+        assert caught.value.is_retryable
+        assert isinstance(caught.value.__cause__, OSError)
+
+    async def test_a_name_that_nobody_knows(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+        with pytest.raises(DarkAIConnectionError, match=r"no-such-host\.invalid cannot be reached"):
+            await ask(model_of(serve(reply("")), base_url="http://no-such-host.invalid"))
+
+    async def test_tls_with_a_server_that_has_none(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+        server = serve(reply(""))
+        with pytest.raises(DarkAIConnectionError, match="TLS"):
+            await ask(model_of(server, base_url=f"https://{server.host}"))
+
+    async def test_a_ca_file_that_is_not_there(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+        with pytest.raises(ValueError, match=r"CA bundle '/no/such/ca\.pem' cannot be read"):
+            await ask(model_of(serve(reply("")), verify="/no/such/ca.pem"))
+
+    async def test_a_context_of_the_users_own(self, serve: Serve) -> None:
+        assert await texts(client(serve(reply("Hello")), verify=ssl.create_default_context())) == ["Hello"]
+
+
+class TestRetries:
+    async def test_until_it_works(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+        server = serve(answer(503, retry_after="0"), answer(429, retry_after="0.01"), reply("Hello"))
+        assert (await ask(model_of(server, max_retries=2))).content == "Hello"
+        assert len(server.requests) == 3
+        assert len({request.content for request in server.requests}) == 1
+
+    async def test_so_often_and_no_more(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+        server = serve(answer(503, retry_after="0"))
+        with pytest.raises(DarkAIAPIError, match="3 attempts in"):
+            await ask(model_of(server), max_retries=2)
+        assert len(server.requests) == 3
+
+    @pytest.mark.parametrize("form", ["seconds", "date"])
+    async def test_retry_after(self, serve: Serve, form: str) -> None:
+        until = time.time() + 2
+        waits = "1.0" if form == "seconds" else formatdate(until, usegmt=True)
+        server = serve(answer(429, retry_after=waits), reply("Hello"))
+        assert await texts(client(server, max_retries=1)) == ["Hello"]
+        waited = server.requests[1].at - server.requests[0].at
+        assert 0.9 < waited < 5
+
+    async def test_an_unreachable_host_is_tried_again_too(self) -> None:
+        with ScriptedServer(reply("")) as gone:
+            pass
+        with pytest.raises(DarkAIConnectionError, match="2 attempts"):
+            await texts(client(gone, max_retries=1))
+
+    @pytest.mark.parametrize("entry", ["invoke", "ainvoke", "stream", "astream"])
+    async def test_the_deadline_counts_for_all_attempts_together(
+        self, serve: Serve, model_of: ModelOf, entry: str
+    ) -> None:
+        server = serve(answer(503, retry_after="0.2"))
+        started = time.monotonic()
+        with pytest.raises(DarkAIError):
+            await Asker(entry)(model_of(server, max_retries=100, timeout=0.5))
+        assert time.monotonic() - started < 1.0
+        assert len(server.requests) <= 3
+
+
+KEEP_ALIVE: list[Step] = [chunk(b": ping\n\n"), 0.1] * 30
+
+
+class TestTimeouts:
+    @pytest.mark.parametrize(
+        "script",
+        [
+            pytest.param([HOLD], id="no headers"),
+            pytest.param([STREAM, HOLD], id="no body"),
+            pytest.param([STREAM, *KEEP_ALIVE, HOLD], id="only comments"),
+            pytest.param([STREAM + chunk(text("Hel")), *KEEP_ALIVE, HOLD], id="comments amid text"),
+            pytest.param([STREAM, *([chunk(text("x")), 0.1] * 30), HOLD], id="never an end"),
+        ],
+    )
+    async def test_the_whole_call(self, serve: Serve, ask: Asker, model_of: ModelOf, script: list[Step]) -> None:
+        server = serve(script)
+        started = time.monotonic()
+        with pytest.raises(DarkAITimeoutError, match="timeout") as caught:
+            await ask(model_of(server), timeout=0.4)
+        assert 0.35 < time.monotonic() - started < 1.4
+        assert isinstance(caught.value, TimeoutError)
+        assert isinstance(caught.value, core.ModelTimeoutError)
+        await server.comes_to(lambda server: server.left == 1)
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            pytest.param([HOLD], id="no headers"),
+            pytest.param([STREAM, *KEEP_ALIVE, HOLD], id="only comments"),
+            pytest.param([STREAM + chunk(text("Hel")), *KEEP_ALIVE, HOLD], id="comments amid text"),
+            pytest.param([STREAM, *([chunk(event("other", a=1)), 0.1] * 30), HOLD], id="only other events"),
+        ],
+    )
+    async def test_the_gap_between_content(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, script: list[Step]
+    ) -> None:
+        server = serve(script)
+        started = time.monotonic()
+        with pytest.raises(DarkAITimeoutError, match="stream_chunk_timeout"):
+            await ask(model_of(server, stream_chunk_timeout=0.4))
+        assert 0.35 < time.monotonic() - started < 1.4
+        await server.comes_to(lambda server: server.left == 1)
+
+    async def test_slow_but_steady_is_no_gap(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+        server = serve([STREAM, *([chunk(text("x")), 0.2] * 5), END])
+        assert (await ask(model_of(server, stream_chunk_timeout=0.6))).content == "xxxxx"
+
+    async def test_the_callers_own_time_is_no_gap(self, serve: Serve) -> None:
+        server = serve([STREAM, *([chunk(text("x")), 0.1] * 4), END])
+        ours, got = client(server, stream_chunk_timeout=0.3), []
+        async for piece in ours.stream(ours.call("Hi")):
+            if isinstance(piece, str):
+                got.append(piece)
+                await asyncio.sleep(0.5)
+        assert "".join(got) == "xxxx"
+
+    async def test_no_limit(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+        server = serve([STREAM, 0.1, chunk(text("Hello")) + END])
+        assert (await ask(model_of(server, timeout=None, stream_chunk_timeout=None))).content == "Hello"
+
+
+class TestConnections:
+    async def test_one_connection_serves_many_calls(self, serve: Serve) -> None:
+        server = serve(reply("Hello"))
+        for _ in range(5):
+            assert await texts(client(server)) == ["Hello"]
+        assert server.connections == 1
+
+    async def test_also_where_the_end_of_the_body_comes_later(self, serve: Serve) -> None:
+        server = serve([STREAM + chunk(text("Hello") + event("stream-end")), 0.05, chunk(b"")])
+        for _ in range(3):
+            assert await texts(client(server)) == ["Hello"]
+            await asyncio.sleep(0.15)
+        assert server.connections == 1
+
+    async def test_a_call_that_ends_its_connection_leaves_none_open(self, serve: Serve) -> None:
+        server = serve([STREAM + chunk(text("Hello") + event("stream-end")), HOLD])
+        assert await texts(client(server)) == ["Hello"]
+        await server.comes_to(lambda server: server.left == 1)
+
+    async def test_after_close_the_next_call_makes_another(self, serve: Serve) -> None:
+        server = serve(reply("Hello"))
+        ours = client(server)
+        for _ in range(2):
+            assert await texts(ours) == ["Hello"]
+            await ours.aclose()
+            await ours.aclose()
+        assert server.connections == 2
+
+    async def test_a_session_of_the_users_own_stays_open(self, serve: Serve) -> None:
+        server = serve(reply("Hello"))
+        async with aiohttp.ClientSession(headers={"x-mine": "1"}) as session:
+            ours = client(server, session=session)
+            assert await texts(ours) == ["Hello"]
+            await ours.aclose()
+            assert not session.closed
+            assert await texts(ours) == ["Hello"]
+        assert [request.headers["x-mine"] for request in server.requests] == ["1", "1"]
+
+    def test_loops_that_end_without_a_word(self, serve: Serve, recwarn: pytest.WarningsRecorder) -> None:
+        server = serve(reply("Hello"))
+        for _ in range(5):
+            loop = asyncio.new_event_loop()
+            assert loop.run_until_complete(texts(client(server))) == ["Hello"]
+            loop.close()
+            del loop
+        gc.collect()
+        assert not [str(warning.message) for warning in recwarn]
+
+    @pytest.mark.parametrize("orderly", [True, False], ids=["asyncio.run", "closed by hand"])
+    def test_a_loop_in_each_of_many_threads(self, serve: Serve, orderly: bool) -> None:
+        server, failures = serve(reply("Hello")), []
+        ours = client(server)
+
+        def work() -> None:
+            try:
+                for _ in range(12):
+                    if orderly:
+                        assert asyncio.run(texts(ours)) == ["Hello"]
+                    else:
+                        loop = asyncio.new_event_loop()
+                        assert loop.run_until_complete(texts(ours)) == ["Hello"]
+                        loop.close()
+            except BaseException as error:  # noqa: BLE001 - told in the main thread
+                failures.append(error)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert not failures
+        assert len(server.requests) == 96
+
+    async def test_the_limit_counts_requests_and_no_waiting_time(self, serve: Serve) -> None:
+        server = serve([STREAM, 0.1, chunk(text("Hello")) + END])
+        ours = client(server, max_concurrency=5, timeout=0.5, stream_chunk_timeout=0.5)
+        replies = await asyncio.gather(*(texts(ours) for _ in range(40)))
+        assert replies == [["Hello"]] * 40
+        assert server.peak == 5
+
+    async def test_more_than_a_hundred_at_once(self, serve: Serve) -> None:
+        all_there = threading.Event()
+        server = serve([all_there, STREAM + chunk(text("Hello")) + END])
+        ours = client(server)
+        calls = [asyncio.create_task(texts(ours)) for _ in range(150)]
+        await server.comes_to(lambda server: server.peak == 150, 15)
+        all_there.set()
+        assert await asyncio.gather(*calls) == [["Hello"]] * 150
+
+
+class TestGenerator:
+    @pytest.mark.parametrize("on", ["class", "instance"])
+    async def test_text_as_it_comes(self, serve: Serve, on: str) -> None:
+        seen = threading.Event()
+        server = serve([STREAM + chunk(text("Hel")), seen, chunk(text("lo")), END])
+        if on == "class":
+            pieces = DarkAI.create_async_generator("llama-3.1-70b", MESSAGES, base_url=server.url, top_p=0.5)
+        else:
+            pieces = client(server).create_async_generator("llama-3.1-70b", MESSAGES, top_p=0.5)
+        assert await anext(pieces) == "Hel"
+        seen.set()
+        assert [piece async for piece in pieces] == ["lo"]
+        assert server.requests[0].body == {"query": "Hi", "model": "llama-3-70b", "top_p": 0.5}
+
+    async def test_through_a_proxy(self, serve: Serve) -> None:
+        proxy = serve(reply("Hello"))
+        pieces = DarkAI.create_async_generator("gpt-4o", MESSAGES, proxy.url, base_url="http://model.test")
+        assert [piece async for piece in pieces] == ["Hello"]
+        assert proxy.requests[0].target == "http://model.test/chat"
+
+    async def test_leaving_ends_the_request(self, serve: Serve) -> None:
+        server = serve([STREAM + chunk(text("Hel")), HOLD])
+        pieces = client(server).create_async_generator(None, MESSAGES)
+        assert await anext(pieces) == "Hel"
+        await pieces.aclose()
+        await server.comes_to(lambda server: server.left == 1, 0.5)
+
+    async def test_an_error_is_ours(self, serve: Serve) -> None:
+        server = serve(answer(404, '{"error": {"message": "no such model"}}'))
+        with pytest.raises(DarkAINotFoundError, match="no such model"):
+            await anext(client(server).create_async_generator("nope", MESSAGES))

@@ -1,0 +1,151 @@
+"""README.md is true: its Python and its terminal sessions run, in order, and print what it shows.
+
+All Python shares one namespace. A Python block followed by a text block prints that text. A console block holds
+commands after `$ `, each followed by what it prints. Free ports stand in for the ports that are named, and what `check`
+measures is not compared.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+
+from langchain_darkai import ChatDarkAI, DarkAI, errors
+from langchain_darkai.server import LocalServer
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+SERVED_AT = "http://127.0.0.1:8000"
+
+
+def test_python_blocks_print_what_the_readme_shows() -> None:
+    namespace: dict[str, Any] = {"__name__": "readme"}
+    shown: list[tuple[str, str]] = []
+    try:
+        for number, (language, text) in enumerate(BLOCKS):
+            if language != "python":
+                continue
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                exec(compile(text, f"README.md, block {number}", "exec"), namespace)
+            following = BLOCKS[number + 1] if number + 1 < len(BLOCKS) else ("", "")
+            shown.append((printed.getvalue(), following[1] if following[0] == "text" else ""))
+    finally:
+        for value in namespace.values():
+            if isinstance(value, LocalServer):
+                value.stop()
+    assert len(shown) >= 8
+    assert [printed for printed, _ in shown] == [expected for _, expected in shown]
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Terminal"]:
+    command = tmp_path / "langchain-darkai"
+    script = f'exec {shlex.quote(sys.executable)} -m langchain_darkai.cli "$@"'
+    command.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    terminal = Terminal()
+    yield terminal
+    terminal.close()
+
+
+class Terminal:
+    """Runs commands; the server that one of them starts takes a free port, and shows the one that is written."""
+
+    def __init__(self) -> None:
+        self.environment = dict(os.environ)
+        self.server: subprocess.Popen[str] | None = None
+        self.url = SERVED_AT
+
+    def run(self, command: str) -> str:
+        if assignment := re.fullmatch(r"export (\w+)=(.*)", command):
+            self.environment[assignment[1]] = assignment[2].replace(SERVED_AT, self.url)
+            return ""
+        if command.startswith("langchain-darkai serve"):
+            self.server = subprocess.Popen(
+                [*shlex.split(command), "--port", "0"], env=self.environment, stdout=subprocess.PIPE, text=True
+            )
+            assert self.server.stdout
+            line = self.server.stdout.readline()
+            address = re.search(r"http://[\d.:]+", line)
+            assert address, line
+            self.url = address[0]
+            return self._as_written(line)
+        done = subprocess.run(
+            command, shell=True, env=self.environment, capture_output=True, text=True, timeout=30, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return self._as_written(done.stdout + done.stderr)
+
+    def _as_written(self, output: str) -> str:
+        return output.replace(self.url.removeprefix("http://"), SERVED_AT.removeprefix("http://"))
+
+    def close(self) -> None:
+        if self.server:
+            self.server.terminate()
+            self.server.communicate(timeout=20)
+
+
+def test_terminal_sessions_print_what_the_readme_shows(terminal: Terminal) -> None:
+    sessions = [text for language, text in BLOCKS if language == "console"]
+    commands = [command for session in sessions for command in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]]
+    assert len(commands) >= 4
+    for command, expected in (text.split("\n", 1) for text in commands):
+        assert without_measures(terminal.run(command)) == without_measures(expected), command
+
+
+def without_measures(text: str) -> str:
+    return re.sub(r"\d+\.\d+ s\b", "SECONDS", re.sub(r"\d+ characters", "CHARACTERS", text))
+
+
+def test_the_configuration_table_has_every_field_and_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| `(.*?)` \|", README, re.MULTILINE))
+    own = {name: field for name, field in ChatDarkAI.model_fields.items() if name not in BaseChatModel.model_fields}
+    assert rows == {name: repr(field.get_default(call_default_factory=True)) for name, field in own.items()}
+
+
+def test_the_environment_variables_are_those_that_are_read() -> None:
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "langchain_darkai").rglob("*.py"))
+    read = {name for source in sources for name in re.findall(r'"(DARKAI_[A-Z_]+)"', source)}
+    assert set(re.findall(r"DARKAI_[A-Z_]+", README)) == read
+
+
+def test_the_error_tree_is_that_of_the_module() -> None:
+    tree = next(text for _, text in BLOCKS if text.startswith("DarkAIError"))
+    assert [line.strip() for line in tree.splitlines()] == [
+        line.strip() for line in (errors.__doc__ or "").split("\n\n")[1].splitlines()
+    ]
+
+
+def test_the_provider_interface_is_named_whole() -> None:
+    section = README.split("## The provider class")[1].split("\n## ")[0]
+    interface = {name for name in vars(DarkAI) if not name.startswith("_")} - {"aclose", "call", "read", "stream"}
+    assert {name for name in interface if f"`{name}`" not in section} == set()
+
+
+def test_links_lead_to_files_and_headings() -> None:
+    titles = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    headings = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        if target.startswith("#"):
+            assert target[1:] in headings
+        elif not target.startswith("https://"):
+            assert (ROOT / target).is_file(), target
+
+
+def test_make_has_the_targets_that_are_named() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"\bmake ([a-z-]+)(?=`|  )", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -1,0 +1,51 @@
+"""No unit test opens a socket; what the network would bring is scripted one layer above it."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any
+
+import pytest
+import pytest_socket
+
+from langchain_darkai import ChatDarkAI, _http
+from langchain_darkai._http import Post
+from langchain_darkai.protocol import StreamEnd
+
+Event = str | StreamEnd | Exception
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets() -> Iterator[None]:
+    # An event loop wakes itself by a pair of Unix sockets, which reach nobody else.
+    pytest_socket.disable_socket(allow_unix_socket=True)
+    yield
+    pytest_socket.enable_socket()
+
+
+class FakeAPI:
+    """Takes the place of the POST: keeps the requests, and replies with its scripts in turn, the last one for ever."""
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+        self.scripts: list[Sequence[Event]] = [["Hello", StreamEnd()]]
+        self.closed = 0
+
+    async def post(self, request: Post) -> AsyncGenerator[str | StreamEnd, None]:
+        self.posts.append(request)
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        try:
+            for event in script:
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            self.closed += 1
+
+    def model(self, **settings: Any) -> ChatDarkAI:
+        return ChatDarkAI(**{"base_url": "https://model.test", **settings})
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> FakeAPI:
+    fake = FakeAPI()
+    monkeypatch.setattr(_http, "post", fake.post)
+    return fake

@@ -1,0 +1,655 @@
+"""The chat model without a network: what it sends, what it makes of a reply, and what it refuses."""
+
+import asyncio
+import copy
+import json
+import pickle
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.exceptions import ModelInvalidRequestError
+from langchain_core.load import dumpd, dumps, load
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.rate_limiters import BaseRateLimiter
+from langchain_core.runnables import ConfigurableField
+from pydantic import SecretStr, ValidationError
+
+from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError, format_prompt
+from langchain_darkai._http import Post
+from langchain_darkai.protocol import StreamEnd, Usage
+from tests.conftest import Asker
+from tests.unit_tests.conftest import FakeAPI
+
+TRUSTED: dict[str, Any] = {"valid_namespaces": ["langchain_darkai"], "allowed_objects": [ChatDarkAI]}
+USAGE = Usage(input_tokens=3, output_tokens=1, total_tokens=4)
+
+
+def body(post: Post) -> dict[str, Any]:
+    value = json.loads(post.body)
+    assert isinstance(value, dict)
+    return value
+
+
+def key_of(model: ChatDarkAI, /, **call: Any) -> str:
+    """Return what a cache files the model's replies under."""
+    return model._get_llm_string(**call)
+
+
+class TestSettings:
+    def test_no_setting_is_needed(self) -> None:
+        model = ChatDarkAI()
+        assert (model.model, model.base_url, model.api_key) == ("llama-3-70b", None, None)
+        assert (model.timeout, model.stream_chunk_timeout, model.max_retries) == (600.0, 120.0, 2)
+
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            ({"timeout": 0}, "timeout=0.0 is not a positive"),
+            ({"timeout": -5}, "timeout=-5.0"),
+            ({"stream_chunk_timeout": -1}, "stream_chunk_timeout=-1"),
+            ({"max_retries": -1}, "max_retries=-1"),
+            ({"max_concurrency": 0}, "max_concurrency=0"),
+            ({"max_tokens": 0}, "max_tokens"),
+            ({"model": ""}, "names no model"),
+            ({"model": "  "}, "names no model"),
+            ({"base_url": "localhost:8000"}, "base_url is not a URL like http://127.0.0.1:8000"),
+            ({"proxy": "localhost:3128"}, "proxy is not a URL"),
+            ({"stop": ""}, "stop is not a list of texts"),
+            ({"stop": ["a", ""]}, "stop is not a list of texts"),
+            ({"stop": 5}, "stop"),
+            ({"model_kwargs": {"query": "x"}}, "model_kwargs cannot hold 'query'"),
+            ({"model_kwargs": {"model": "x"}}, "model_kwargs cannot hold 'model'"),
+            ({"api_key": "a\nb"}, "api_key has a character"),
+            ({"temperature": "hot"}, "temperature"),
+        ],
+    )
+    def test_what_cannot_work_is_refused_at_construction(self, settings: dict[str, Any], message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            ChatDarkAI(**settings)
+
+    @pytest.mark.parametrize(
+        ("name", "nearest"),
+        [("temprature", "temperature"), ("max_retry", "max_retries"), ("baseurl", "base_url"), ("apikey", "api_key")],
+    )
+    def test_an_unknown_argument_is_refused_with_the_nearest_name(self, name: str, nearest: str) -> None:
+        settings: dict[str, Any] = {name: 1}
+        with pytest.raises(ValueError, match=f"no argument '{name}'. Did you mean '{nearest}'"):
+            ChatDarkAI(**settings)
+
+    def test_an_unknown_argument_without_a_near_name(self) -> None:
+        with pytest.raises(ValueError, match=r"no argument 'zzz'\. Further parameters .* go into model_kwargs"):
+            ChatDarkAI(zzz=1)  # type: ignore[call-arg]
+
+    def test_an_unknown_attribute_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="temprature"):
+            ChatDarkAI().temprature = 0.5
+
+    def test_settings_from_the_environment(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+        monkeypatch.setenv("DARKAI_BASE_URL", "https://env.test")
+        monkeypatch.setenv("DARKAI_API_KEY", "env-key")
+        monkeypatch.setenv("DARKAI_PROXY", "http://proxy.test:3128")
+        ChatDarkAI().invoke("Hi")
+        (post,) = api.posts
+        assert (post.url, post.proxy) == ("https://env.test/chat", "http://proxy.test:3128")
+        assert post.headers["authorization"] == "Bearer env-key"
+
+    def test_an_empty_variable_sets_nothing(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+        for name in ("BASE_URL", "API_KEY", "PROXY"):
+            monkeypatch.setenv(f"DARKAI_{name}", "")
+        ChatDarkAI().invoke("Hi")
+        (post,) = api.posts
+        assert (post.url, post.proxy) == ("https://darkai.foundation/chat", None)
+        assert "authorization" not in post.headers
+
+    def test_an_explicit_none_is_not_the_environments(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+        monkeypatch.setenv("DARKAI_BASE_URL", "https://env.test")
+        monkeypatch.setenv("DARKAI_API_KEY", "env-key")
+        monkeypatch.setenv("DARKAI_PROXY", "http://proxy.test:3128")
+        ChatDarkAI(base_url=None, api_key=None, proxy=None).invoke("Hi")
+        (post,) = api.posts
+        assert (post.url, post.proxy) == ("https://darkai.foundation/chat", None)
+        assert "authorization" not in post.headers
+
+    def test_what_a_model_was_made_with_stays(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+        model = ChatDarkAI()
+        monkeypatch.setenv("DARKAI_BASE_URL", "https://later.test")
+        model.model_copy(update={"temperature": 0.5}).invoke("Hi")
+        assert api.posts[0].url == "https://darkai.foundation/chat"
+
+
+class TestSecrets:
+    def test_a_plain_key_becomes_a_secret(self, api: FakeAPI) -> None:
+        model = api.model(api_key="sk-hidden")
+        assert model.api_key == SecretStr("sk-hidden")
+        model.invoke("Hi")
+        assert api.posts[0].headers["authorization"] == "Bearer sk-hidden"
+
+    @pytest.mark.parametrize(
+        "made",
+        [
+            lambda: ChatDarkAI(api_key="sk-hidden"),
+            lambda: ChatDarkAI(api_key=SecretStr("sk-hidden")),
+            lambda: ChatDarkAI().model_copy(update={"api_key": "sk-hidden"}),
+            lambda: _assigned(ChatDarkAI(), api_key="sk-hidden"),
+        ],
+        ids=["plain", "secret", "copied", "assigned"],
+    )
+    def test_the_key_shows_nowhere(self, made: Callable[[], ChatDarkAI]) -> None:
+        model = made()
+        shown = [
+            repr(model),
+            str(model),
+            dumps(model),
+            str(model.model_dump()),
+            model.model_dump_json(),
+            key_of(model),
+            str(model._identifying_params),
+            str(model._get_ls_params()),
+            repr(model._client),
+            repr(model.bind(stop=["x"])),
+        ]
+        assert not [text for text in shown if "hidden" in text]
+
+    @pytest.mark.parametrize("settings", [{"api_key": "sk-hidden\n"}, {"api_key": "sk-hidden", "timeout": -1}])
+    def test_a_refusal_does_not_repeat_the_key(self, settings: dict[str, Any]) -> None:
+        with pytest.raises(ValidationError) as caught:
+            ChatDarkAI(**settings)
+        assert "hidden" not in str(caught.value)
+
+    def test_headers_and_proxy_are_not_written_out(self) -> None:
+        model = ChatDarkAI(default_headers={"x-token": "hidden"}, proxy="http://user:hidden@proxy.test")
+        assert "hidden" not in repr(model) + dumps(model) + str(model.model_dump()) + key_of(model)
+
+
+def _assigned(model: ChatDarkAI, /, **values: Any) -> ChatDarkAI:
+    for name, value in values.items():
+        setattr(model, name, value)
+    return model
+
+
+class TestRequest:
+    async def test_the_request_body(self, api: FakeAPI, ask: Asker) -> None:
+        model = api.model(model="gpt-4o", temperature=0.0, max_tokens=9, model_kwargs={"top_p": 0.5})
+        await ask(model, [("system", "Be brief."), ("user", "Hi")])
+        assert body(api.posts[0]) == {
+            "query": "System: Be brief.\nUser: Hi\nAssistant:",
+            "model": "gpt-4o",
+            "temperature": 0.0,
+            "max_tokens": 9,
+            "top_p": 0.5,
+        }
+
+    async def test_what_is_not_set_is_not_sent(self, api: FakeAPI, ask: Asker) -> None:
+        await ask(api.model(stop=["x"], streaming=True))
+        assert body(api.posts[0]) == {"query": "Hi", "model": "llama-3-70b"}
+
+    async def test_a_call_has_its_own_settings(self, api: FakeAPI, ask: Asker) -> None:
+        model = api.model(model="gpt-4o", temperature=0.9, max_tokens=9, model_kwargs={"top_p": 0.5, "seed": 1})
+        await ask(
+            model, model="llama-3.1-70b", temperature=0.1, max_tokens=5, model_kwargs={"seed": 2}, timeout=7, stop=None
+        )
+        assert body(api.posts[0]) == {
+            "query": "Hi",
+            "model": "llama-3-70b",
+            "temperature": 0.1,
+            "max_tokens": 5,
+            "top_p": 0.5,
+            "seed": 2,
+        }
+        await ask(model)
+        assert body(api.posts[1])["temperature"] == 0.9
+
+    async def test_bound_settings(self, api: FakeAPI, ask: Asker) -> None:
+        bound = api.model().bind(model="gpt-4o", temperature=0.3, stop=["lo"])
+        assert (await ask(bound)).content == "Hel"
+        assert body(api.posts[0]) == {"query": "Hi", "model": "gpt-4o", "temperature": 0.3}
+
+    async def test_a_call_without_a_timeout(self, api: FakeAPI, ask: Asker) -> None:
+        await ask(api.model(timeout=5.0), timeout=None)
+        assert api.posts[0].deadline is None
+
+    async def test_a_call_without_the_models_temperature(self, api: FakeAPI, ask: Asker) -> None:
+        await ask(api.model(temperature=0.5), temperature=None)
+        assert "temperature" not in body(api.posts[0])
+
+    @pytest.mark.parametrize(
+        ("call", "message"),
+        [
+            ({"temprature": 1}, "no argument 'temprature'. Did you mean 'temperature'"),
+            ({"model": ""}, "names no model"),
+            ({"model": 5}, "names no model"),
+            ({"timeout": 0}, "timeout=0"),
+            ({"timeout": "soon"}, "timeout='soon'"),
+            ({"max_retries": -1}, "max_retries=-1"),
+            ({"max_retries": "many"}, "max_retries='many'"),
+            ({"max_tokens": 0}, "max_tokens"),
+            ({"max_tokens": "9"}, "max_tokens"),
+            ({"temperature": "hot"}, "temperature"),
+            ({"temperature": float("nan")}, "temperature"),
+            ({"stop": [""]}, "stop is not a list of texts"),
+            ({"stop": [5]}, "stop is not a list of texts"),
+            ({"stop": 5}, "stop is not a list of texts"),
+            ({"model_kwargs": {"query": "x"}}, "model_kwargs cannot hold 'query'"),
+            ({"model_kwargs": {"x": object()}}, "no JSON form"),
+            ({"model_kwargs": 5}, "model_kwargs"),
+            ({"model_kwargs": "xy"}, "model_kwargs"),
+        ],
+    )
+    async def test_a_call_that_cannot_work_is_refused_unsent(
+        self, api: FakeAPI, ask: Asker, call: dict[str, Any], message: str
+    ) -> None:
+        with pytest.raises(DarkAIInvalidRequestError, match=message) as caught:
+            await ask(api.model(), **call)
+        assert isinstance(caught.value, ValueError)
+        assert isinstance(caught.value, ModelInvalidRequestError)
+        assert not api.posts
+
+    @pytest.mark.parametrize(
+        ("messages", "message"),
+        [
+            ([], "messages"),
+            ([HumanMessage([{"type": "image_url", "image_url": {"url": "data:,"}}])], "image"),
+        ],
+    )
+    async def test_messages_that_cannot_be_sent(
+        self, api: FakeAPI, ask: Asker, messages: list[Any], message: str
+    ) -> None:
+        with pytest.raises(ValueError, match=message):
+            await ask(api.model(), messages)
+        assert not api.posts
+
+    async def test_what_the_caller_hands_over_is_left_as_it_was(self, api: FakeAPI, ask: Asker) -> None:
+        messages = [HumanMessage([{"type": "text", "text": "Hi"}])]
+        extra, stop, headers = {"top_p": 0.5}, ["x"], {"X-Team": "a"}
+        before = copy.deepcopy((messages, extra, stop, headers))
+        model = api.model(model_kwargs=extra, default_headers=headers)
+        await ask(model, messages, model_kwargs=extra, stop=stop)
+        assert (messages, extra, stop, headers) == before
+
+
+class TestReply:
+    async def test_text_and_metadata_with_the_servers_usage(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
+        message = await ask(api.model(model="llama-3.1-70b"))
+        assert message.content == "Hello"
+        assert message.response_metadata == {
+            "model_name": "llama-3-70b",
+            "model_provider": "darkai",
+            "finish_reason": "stop",
+        }
+        assert message.usage_metadata == USAGE
+
+    async def test_usage_is_estimated_where_the_server_gives_none(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [["Hello", StreamEnd()]]
+        message = await ask(api.model(), "What?")
+        assert message.response_metadata["usage_source"] == "estimated"
+        assert message.usage_metadata == {"input_tokens": 2, "output_tokens": 2, "total_tokens": 4}
+
+    async def test_a_tokenizer_of_the_users_own_estimates(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [["one two three", StreamEnd()]]
+        model = api.model(custom_get_token_ids=lambda text: list(range(len(text.split()))))
+        message = await ask(model, "a b")
+        assert message.usage_metadata == {"input_tokens": 2, "output_tokens": 3, "total_tokens": 5}
+
+    @pytest.mark.parametrize("entry", ["stream", "astream"])
+    async def test_metadata_comes_once_in_an_empty_last_chunk(self, api: FakeAPI, entry: str) -> None:
+        api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
+        *texts, last = await Asker(entry).chunks(api.model())
+        assert [chunk.content for chunk in texts] == ["Hel", "lo"]
+        assert not any(chunk.response_metadata or chunk.usage_metadata for chunk in texts)
+        assert isinstance(last, AIMessageChunk)
+        assert (last.content, last.chunk_position, last.usage_metadata) == ("", "last", USAGE)
+        assert len({chunk.id for chunk in (*texts, last)}) == 1
+
+    async def test_all_entries_give_one_message(self, api: FakeAPI) -> None:
+        api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
+        replies = [await Asker(entry)(api.model()) for entry in ("invoke", "ainvoke", "stream", "astream")]
+        seen = [(m.content, m.response_metadata, m.usage_metadata, m.content_blocks, m.tool_calls) for m in replies]
+        assert all(one == seen[0] for one in seen)
+
+    async def test_blocks_of_output_version_1(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
+        message = await ask(api.model(output_version="v1"))
+        assert [(block["type"], block.get("text")) for block in message.content_blocks] == [("text", "Hello")]
+        assert message.text == "Hello"
+        assert message.usage_metadata == USAGE
+
+    async def test_an_empty_reply_where_it_is_allowed(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [[StreamEnd(USAGE)]]
+        message = await ask(api.model(allow_empty=True))
+        assert (message.content, message.usage_metadata) == ("", USAGE)
+        assert api.posts[0].allow_empty
+
+    async def test_usage_callback(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [["Hello", StreamEnd(USAGE)]]
+        handler = UsageMetadataCallbackHandler()
+        for _ in range(2):
+            await ask(api.model(), config={"callbacks": [handler]})
+        twice = {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8}
+        assert handler.usage_metadata == {"llama-3-70b": twice}
+
+    def test_invoke_streams_for_callbacks_where_that_is_set(self, api: FakeAPI) -> None:
+        api.scripts = [["Hel", "lo", StreamEnd()]]
+        assert [e["event"] for e in _events(api.model(streaming=True))].count("on_chat_model_stream") == 3
+
+
+def _events(model: ChatDarkAI) -> list[Any]:
+    async def collect() -> list[Any]:
+        return [event async for event in model.astream_events("Hi", version="v2")]
+
+    return asyncio.run(collect())
+
+
+class TestStop:
+    @pytest.mark.parametrize(
+        ("pieces", "stop", "text"),
+        [
+            (["one END two"], ["END"], "one "),
+            (["one E", "N", "D two"], ["END"], "one "),
+            (["one E", "N", "d two"], ["END"], "one ENd two"),
+            (["one EN"], ["END"], "one EN"),
+            (["END"], ["END"], ""),
+            (["a.b\n\nc"], ["\n\n", "."], "a"),
+            (["one END two"], "END", "one "),
+            (["one END two"], [], "one END two"),
+        ],
+    )
+    async def test_a_reply_ends_before_a_stop_sequence(
+        self, api: FakeAPI, ask: Asker, pieces: list[str], stop: list[str], text: str
+    ) -> None:
+        api.scripts = [[*pieces, StreamEnd()]]
+        message = await ask(api.model(), stop=stop)
+        assert message.content == text
+        assert message.response_metadata["finish_reason"] == "stop"
+        assert message.usage_metadata is not None
+        assert api.closed == 1
+        assert (await ask(api.model(stop=stop))).content == text
+
+    async def test_a_calls_sequences_are_used_instead(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [["a-b+c", StreamEnd()]]
+        model = api.model(stop="-")
+        assert model.stop == ["-"]
+        assert (await ask(model, stop=["+"])).content == "a-b"
+        assert (await ask(model, stop=[])).content == "a-b+c"
+
+    async def test_nothing_is_read_after_a_stop(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [["a END", DarkAIAPIError("never met"), StreamEnd()]]
+        assert (await ask(api.model(max_retries=0), stop=["END"])).content == "a "
+        assert api.closed == 1
+
+    @pytest.mark.parametrize("entry", ["stream", "astream"])
+    async def test_text_that_was_held_back_is_not_lost_in_a_failure(self, api: FakeAPI, entry: str) -> None:
+        api.scripts = [["one E", DarkAIAPIError("broke", partial_text="one E")]]
+        texts: list[str] = []
+        with pytest.raises(DarkAIAPIError, match="broke"):
+            await Asker(entry).into(texts, api.model(), stop=["END"])
+        assert "".join(texts) == "one E"
+
+
+class TestCopies:
+    @pytest.mark.parametrize(
+        "again",
+        [
+            copy.copy,
+            copy.deepcopy,
+            lambda model: pickle.loads(pickle.dumps(model)),
+            lambda model: model.model_copy(),
+            lambda model: model.model_copy(deep=True),
+        ],
+        ids=["copy", "deepcopy", "pickle", "model_copy", "deep model_copy"],
+    )
+    def test_a_copy_is_equal_and_works(self, api: FakeAPI, again: Callable[[ChatDarkAI], ChatDarkAI]) -> None:
+        model = api.model(model="gpt-4o", api_key="k", stop=["x"], model_kwargs={"a": [1]}, max_concurrency=2)
+        model.invoke("Hi")
+        copied = again(model)
+        assert copied == model
+        copied.invoke("Hi")
+        assert api.posts[0]._replace(deadline=None) == api.posts[1]._replace(deadline=None)
+
+    def test_a_copy_with_other_values(self, api: FakeAPI) -> None:
+        model = api.model(model="gpt-4o", api_key="k")
+        model.invoke("Hi")
+        other = model.model_copy(update={"base_url": "https://other.test", "model": "llama-3-70b", "api_key": "k2"})
+        other.invoke("Hi")
+        model.invoke("Hi")
+        assert [post.url for post in api.posts] == [
+            "https://model.test/chat",
+            "https://other.test/chat",
+            "https://model.test/chat",
+        ]
+        assert api.posts[1].headers["authorization"] == "Bearer k2"
+        assert body(api.posts[1])["model"] == "llama-3-70b"
+
+    def test_an_assigned_value_counts_from_then_on(self, api: FakeAPI) -> None:
+        model = api.model()
+        model.invoke("Hi")
+        model.base_url, model.stream_chunk_timeout, model.temperature = "https://other.test", 7.0, 0.5
+        model.invoke("Hi")
+        assert (api.posts[1].url, api.posts[1].gap, body(api.posts[1])["temperature"]) == (
+            "https://other.test/chat",
+            7.0,
+            0.5,
+        )
+
+    def test_a_value_that_cannot_work_is_refused_at_the_latest_by_the_call(self, api: FakeAPI) -> None:
+        model = api.model()
+        with pytest.raises(ValueError, match="timeout"):
+            _assigned(model, timeout=-1.0).invoke("Hi")
+        assert not api.posts
+
+    def test_copies_do_not_share_what_they_hold(self) -> None:
+        model = ChatDarkAI(model_kwargs={"a": [1]})
+        copied = copy.deepcopy(model)
+        copied.model_kwargs["a"].append(2)
+        assert model.model_kwargs == {"a": [1]}
+
+    def test_one_limit_for_all_threads_from_the_first_call_on(self) -> None:
+        model = ChatDarkAI(max_concurrency=3)
+        assert "_client" in vars(model), "the client is made late, where two threads can make two"
+
+
+@pytest.mark.filterwarnings("ignore:The function `load` is in beta")
+class TestSerialization:
+    def test_round_trip(self) -> None:
+        model = ChatDarkAI(
+            model="gpt-4o",
+            base_url="https://model.test",
+            api_key="sk-hidden",
+            temperature=0.5,
+            stop=["x"],
+            timeout=None,
+            model_kwargs={"top_p": 0.5},
+        )
+        written = dumpd(model)
+        assert written["id"] == ["langchain_darkai", "chat_models", "ChatDarkAI"]
+        assert written["kwargs"]["api_key"] == {"lc": 1, "type": "secret", "id": ["DARKAI_API_KEY"]}
+        loaded = load(written, secrets_map={"DARKAI_API_KEY": "sk-hidden"}, **TRUSTED)
+        assert loaded == model
+        assert loaded.timeout is None
+
+    def test_the_key_is_found_in_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        written = dumpd(ChatDarkAI(api_key="one"))
+        monkeypatch.setenv("DARKAI_API_KEY", "other")
+        loaded = load(written, secrets_from_env=True, **TRUSTED)
+        assert loaded.api_key == SecretStr("other")
+
+
+class TestCache:
+    @pytest.mark.parametrize(
+        "setting",
+        [
+            {"model": "gpt-4o"},
+            {"base_url": "https://other.test"},
+            {"base_url": "https://model.test/v2"},
+            {"temperature": 0.5},
+            {"temperature": 0.0},
+            {"max_tokens": 5},
+            {"stop": ["x"]},
+            {"model_kwargs": {"a": 1}},
+        ],
+    )
+    def test_what_shapes_a_reply_is_in_the_key(self, api: FakeAPI, setting: dict[str, Any]) -> None:
+        plain = api.model()
+        key = key_of(plain)
+        assert key_of(api.model()) == key
+        assert key_of(api.model(**setting)) != key
+        assert key_of(plain.model_copy(update=setting)) != key
+        assert key_of(_assigned(plain, **setting)) != key
+
+    def test_a_calls_settings_are_in_the_key(self, api: FakeAPI) -> None:
+        model = api.model()
+        keys = {key_of(model), key_of(model, model="gpt-4o"), key_of(model, stop=["x"]), key_of(model, temperature=1)}
+        assert len(keys) == 4
+
+    def test_replies_are_cached_by_model(self, api: FakeAPI) -> None:
+        cache = InMemoryCache()
+        api.scripts = [[f"reply {n}", StreamEnd(USAGE)] for n in range(9)]
+        model = api.model(cache=cache)
+        assert [model.invoke("Hi").content, model.invoke("Hi").content] == ["reply 0", "reply 0"]
+        assert model.invoke("Hi").usage_metadata == {**USAGE, "total_cost": 0}
+        model.model = "gpt-4o"
+        assert model.invoke("Hi").content == "reply 1"
+        assert model.invoke("Hi", model="llama-3-70b").content == "reply 2"
+
+
+class TestDescription:
+    def test_profile(self) -> None:
+        profile = ChatDarkAI().profile
+        assert profile is not None
+        assert (profile["text_inputs"], profile["image_inputs"], profile["audio_inputs"]) == (True, False, False)
+        assert profile["max_input_tokens"] == 8_192
+        assert (ChatDarkAI(model="llama-3.1-70b").profile or {})["max_input_tokens"] == 8_192
+        assert "max_input_tokens" not in (ChatDarkAI(model="ours").profile or {})
+        assert ChatDarkAI(profile={"max_input_tokens": 5}).profile == {"max_input_tokens": 5}
+
+    def test_tracing_parameters(self) -> None:
+        model = ChatDarkAI(model="gpt-4o", temperature=0.5, max_tokens=9, stop=["a"])
+        assert model._get_ls_params() == {
+            "ls_provider": "darkai",
+            "ls_model_name": "gpt-4o",
+            "ls_model_type": "chat",
+            "ls_temperature": 0.5,
+            "ls_max_tokens": 9,
+            "ls_stop": ["a"],
+        }
+        of_call = model._get_ls_params(stop=["b"], model="ours", temperature=0.1)
+        assert (of_call["ls_model_name"], of_call["ls_stop"]) == ("ours", ["b"])
+        assert of_call["ls_temperature"] == 0.1
+
+    def test_a_call_without_stop_is_traced_without(self) -> None:
+        assert "ls_stop" not in ChatDarkAI(stop=["a"])._get_ls_params(stop=[])
+
+    def test_the_package_is_named_in_traces(self) -> None:
+        from langchain_darkai import __version__
+
+        metadata = ChatDarkAI().metadata
+        assert metadata is not None
+        assert metadata["lc_versions"]["langchain-darkai"] == __version__
+
+    def test_names(self) -> None:
+        model = ChatDarkAI(model="gpt-4o", base_url="https://user:pw@model.test/chat")
+        assert model._llm_type == "darkai-chat"
+        assert model._identifying_params["model"] == "gpt-4o"
+        assert "pw" not in str(model._identifying_params)
+
+    def test_constructing_starts_no_thread(self) -> None:
+        before = threading.active_count()
+        for _ in range(10):
+            ChatDarkAI()
+        assert threading.active_count() == before
+
+
+class TestRunnable:
+    async def test_chain(self, api: FakeAPI) -> None:
+        prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")])
+        chain = prompt | api.model() | StrOutputParser()
+        api.scripts = [["Hel", "lo", StreamEnd()]]
+        assert chain.invoke({"question": "Hi"}) == await chain.ainvoke({"question": "Hi"}) == "Hello"
+        assert [text for text in chain.stream({"question": "Hi"}) if text] == ["Hel", "lo"]
+        assert [text async for text in chain.astream({"question": "Hi"}) if text] == ["Hel", "lo"]
+        assert chain.batch([{"question": "Hi"}] * 3) == await chain.abatch([{"question": "Hi"}] * 3) == ["Hello"] * 3
+        assert {body(post)["query"] for post in api.posts} == {"System: Be brief.\nUser: Hi\nAssistant:"}
+
+    async def test_configurable_fields(self, api: FakeAPI, ask: Asker) -> None:
+        model = api.model(temperature=0.5).configurable_fields(
+            temperature=ConfigurableField(id="heat"), model=ConfigurableField(id="which")
+        )
+        await ask(model, config={"configurable": {"heat": 0.1, "which": "gpt-4o"}})
+        await ask(model)
+        assert [(body(post)["temperature"], body(post)["model"]) for post in api.posts] == [
+            (0.1, "gpt-4o"),
+            (0.5, "llama-3-70b"),
+        ]
+
+    async def test_fallbacks(self, api: FakeAPI, ask: Asker) -> None:
+        api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
+        model = api.model(max_retries=0).with_fallbacks([api.model(model="gpt-4o")])
+        assert (await ask(model)).content == "Hello"
+        assert [body(post)["model"] for post in api.posts] == ["llama-3-70b", "gpt-4o"]
+
+    @pytest.mark.parametrize("entry", ["invoke", "ainvoke"])
+    async def test_with_retry(self, api: FakeAPI, entry: str) -> None:
+        api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
+        model = api.model(max_retries=0).with_retry(
+            retry_if_exception_type=(DarkAIError,), wait_exponential_jitter=False, stop_after_attempt=2
+        )
+        assert (await Asker(entry)(model)).content == "Hello"
+
+    async def test_the_rate_limiter_is_asked_before_each_request(self, api: FakeAPI, ask: Asker) -> None:
+        limiter = CountingLimiter()
+        api.scripts = [[DarkAIAPIError("busy", retry_after=0)], [DarkAIAPIError("busy", retry_after=0)], ["Hello"]]
+        api.scripts[-1] = ["Hello", StreamEnd()]
+        await ask(api.model(rate_limiter=limiter))
+        assert (limiter.acquired, len(api.posts)) == (3, 3)
+
+    async def test_streamed_messages_merge_to_the_invoked_one(self, api: FakeAPI) -> None:
+        api.scripts = [["one ", "two ", "three", StreamEnd(USAGE)]]
+        merged = await Asker("stream")(api.model())
+        invoked = api.model().invoke("Hi")
+        assert isinstance(invoked, AIMessage)
+        assert (merged.content, merged.usage_metadata) == (invoked.content, invoked.usage_metadata)
+
+    def test_calls_by_hand_on_a_loop_leave_nothing_pending(
+        self, api: FakeAPI, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        model = api.model()
+        for call in (model.ainvoke("Hi"), model.ainvoke("Hi", stop=["ll"]), _first(model.astream("Hi", stop=["ll"]))):
+            loop = asyncio.new_event_loop()
+            loop.run_until_complete(call)
+            pending = asyncio.all_tasks(loop)
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+            assert not pending
+        assert not caplog.records
+
+    def test_the_estimate_is_of_the_prompt(self, api: FakeAPI) -> None:
+        messages = [("system", "Be brief."), ("user", "Hi")]
+        usage = api.model().invoke(messages).usage_metadata
+        assert usage is not None
+        assert usage["input_tokens"] == api.model().get_num_tokens(format_prompt(messages))
+
+
+async def _first(chunks: AsyncIterator[AIMessageChunk]) -> AIMessageChunk:
+    first, *_ = [chunk async for chunk in chunks]
+    return first
+
+
+class CountingLimiter(BaseRateLimiter):
+    """Lets everything through, and counts it."""
+
+    def __init__(self) -> None:
+        self.acquired = 0
+
+    def acquire(self, *, blocking: bool = True) -> bool:
+        self.acquired += 1
+        return blocking
+
+    async def aacquire(self, *, blocking: bool = True) -> bool:
+        self.acquired += 1
+        return blocking
