@@ -7,9 +7,13 @@ import os
 import textwrap
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Literal
 
+from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.tools import tool
+from pydantic import BaseModel
 
 from langchain_darkai.chat_models import ChatDarkAI
 
@@ -18,16 +22,16 @@ QUESTIONS = [f"What is {number} times {number}?" for number in range(2, 22)]
 
 def stream_a_reply(model: ChatDarkAI) -> None:
     """A reply, streaming in."""
-    for chunk in model.stream("Why is the sky blue?"):
+    for chunk in model.stream("Write a poem about the sea."):
         print(chunk.text, end="", flush=True)
     print()
 
 
 def run_a_chain(model: ChatDarkAI) -> None:
     """A chain."""
-    prompt = ChatPromptTemplate.from_messages([("system", "You are brief."), ("user", "Tell me about {topic}.")])
+    prompt = ChatPromptTemplate.from_template("Count from {first} to {last}.")
     chain = prompt | model | StrOutputParser()
-    print(chain.invoke({"topic": "tides"}))
+    print(chain.invoke({"first": 7, "last": 12}))
 
 
 def ask_many_at_once(model: ChatDarkAI) -> None:
@@ -35,15 +39,50 @@ def ask_many_at_once(model: ChatDarkAI) -> None:
 
     async def ask_all() -> list[str]:
         replies = [""] * len(QUESTIONS)
-        async for place, reply in progress(model.abatch_as_completed(QUESTIONS), total=len(QUESTIONS)):
+        calls = model.abatch_as_completed(QUESTIONS)
+        async for place, reply in progress(calls, total=len(QUESTIONS)):
             replies[place] = reply.text
         return replies
 
-    for question, reply in list(zip(QUESTIONS, asyncio.run(ask_all()), strict=True))[:3]:
+    for question, reply in [*zip(QUESTIONS, asyncio.run(ask_all()), strict=True)][:3]:
         print(f"{question}  {reply}")
 
 
-STEPS: Sequence[Callable[[ChatDarkAI], None]] = (stream_a_reply, run_a_chain, ask_many_at_once)
+def run_an_agent(model: ChatDarkAI) -> None:
+    """An agent: the model calls tools, and answers from what they give."""
+
+    @tool
+    def get_weather(city: str) -> str:
+        """Get the weather in a city."""
+        return {"Paris": "sunny, 21 degrees", "Oslo": "snow, 2 degrees"}.get(city, "unknown")
+
+    agent = model.bind_tools([get_weather])
+    messages: list[AnyMessage] = [HumanMessage("What is the weather in Paris and Oslo?")]
+    while (reply := agent.invoke(messages)).tool_calls and len(messages) < 10:
+        print(*(f"{call['name']}({call['args']})" for call in reply.tool_calls), sep="\n")
+        messages += [reply, *map(get_weather.invoke, reply.tool_calls)]
+    print(reply.text)
+
+
+def fill_a_schema(model: ChatDarkAI) -> None:
+    """A structured answer, validated."""
+
+    class Person(BaseModel):
+        name: str
+        age: int
+        job: Literal["engineer", "doctor"]
+
+    people = model.with_structured_output(list[Person])
+    print(*people.invoke("Alice, 30, is an engineer, and Bob, 25, is a doctor."), sep="\n")
+
+
+STEPS: Sequence[Callable[[ChatDarkAI], None]] = (
+    stream_a_reply,
+    run_a_chain,
+    ask_many_at_once,
+    run_an_agent,
+    fill_a_schema,
+)
 
 
 async def progress(items: AsyncIterator, total: int) -> AsyncIterator:  # type: ignore[type-arg]

@@ -92,6 +92,12 @@ class JsonStream:
         in_string = self._state in (self._string, self._maybe_end) and self._held is None
         return f'"{wrong_end}' if in_string else wrong_end
 
+    @property
+    def unwritten(self) -> str:
+        """What was read and not written yet: a name without its value, a string that is kept whole, half a token."""
+        held = f'"{"".join(self._held)}' if self._held is not None else ""
+        return self._lead + held + self._pending
+
     def _fail(self, reason: str) -> None:
         self.failure = reason
 

@@ -89,6 +89,11 @@ class Reply:
         return self.parser.calls if self.parser else []
 
     @property
+    def made(self) -> list[ReadCall]:
+        """The calls that can run. A stream has handed them over, so they must not be asked for again."""
+        return [call for call in self.calls if call.reason is None]
+
+    @property
     def content(self) -> str:
         """The reply's text, without its calls."""
         return self.parser.content if self.parser else "".join(self.text)
@@ -96,13 +101,13 @@ class Reply:
     def problem(self) -> str | None:
         """Return what the model is to be told, in a sentence or two; None where the reply is what was asked for."""
         broken = [call for call in self.calls if call.reason]
-        if broken:
+        if broken and not self.made:
             return (
                 f"Your tool call could not be read: {broken[0].reason}. Write it again, as a {CALL_START} block with "
                 "valid JSON."
             )
         choice, output = self.request.choice, self.request.output
-        if choice.forced and not any(choice.name in (None, call.name) for call in self.calls):
+        if choice.forced and not self.made:
             wanted = f"the tool {choice.name}" if choice.name else "a tool"
             return f"Your reply does not call {wanted}, but it must. Reply with the {CALL_START} block."
         if output is None or (self.calls and output.method != "function_calling"):

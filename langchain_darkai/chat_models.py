@@ -688,13 +688,15 @@ class ChatDarkAI(BaseChatModel):
             "model_provider": PROVIDER,
             "finish_reason": "tool_calls" if any(call.reason is None for call in reply.calls) else "stop",
             **({"usage_source": "estimated"} if estimated else {}),
+            # Merging chunks keeps the invalid calls, but not why they are invalid.
+            **({"tool_call_errors": reasons} if (reasons := {c.id: c.reason for c in reply.calls if c.reason}) else {}),
         }
 
     def _check_last(self, reply: Reply, problem: str | None) -> None:
         """Raise where the last reply must not pass for an answer; a structured one is left to its parser."""
         request = reply.request
         is_structured = request.output is not None and request.output.method == "function_calling"
-        if problem is None or reply.calls or not request.choice.forced or is_structured:
+        if problem is None or reply.made or not request.choice.forced or is_structured:
             return
         wanted = f"the tool {request.choice.name!r}" if request.choice.name else "a tool"
         raise DarkAIToolChoiceError(

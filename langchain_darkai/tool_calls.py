@@ -387,11 +387,15 @@ class ReplyParser:
     def _break_call(self, reason: str, rest: str, parts: list[Part]) -> None:
         """End the call that is being handed over as one that nobody can complete."""
         self.calls[-1].reason = reason
-        self._add_arguments(self._stream.cut() + rest.rstrip(), parts)
+        self._add_arguments(f"{self._stream.cut()}{self._stream.unwritten}{rest}".rstrip(), parts)
         self.done = not self._parallel
 
     def _add_call(self, found: FoundCall, parts: list[Part]) -> None:
         if self.done:
+            return
+        if self._choice.name not in (None, found.name):
+            raw = dump({"name": found.name, "arguments": found.arguments})
+            self._add_invalid(raw, f"the tool to call is {self._choice.name}", parts)
             return
         call = self._begin_call(found.name, parts)
         if found.arguments is None:
@@ -418,7 +422,8 @@ class ReplyParser:
             return text
         canonical = _CANONICAL.match(text)
         end = text.find(CALL_END)
-        if canonical and (end < 0 or canonical.end() <= end):
+        may_run = canonical and self._choice.name in (None, canonical["name"])
+        if canonical and may_run and (end < 0 or canonical.end() <= end):
             name = read_value(f'"{canonical["name"]}"')
             call = self._begin_call(str(name[0]) if name else canonical["name"], parts)
             tool = self._tools.get(call.name or "")

@@ -125,7 +125,7 @@ def proper_phrases(text: str) -> list[Span]:
             continue
         gap = text[spans[-1][1] : start] if spans else "-"
         state = gap == ", " and re.fullmatch(r"[A-Z]{2}", word)
-        if state or re.fullmatch(r"\s(?:(?:de|del|do|da|di|la|le|of|the|van|von|der)\s)*", gap):
+        if state or re.fullmatch(r"[^\S\n](?:(?:de|del|do|da|di|la|le|of|the|van|von|der)[^\S\n])*", gap):
             spans[-1] = (spans[-1][0], end)
         elif not starts_sentence or re.match(
             r"(?:['’]s)?(?:,\s*\d|[\s,]+(?:[A-Z]|is|was|has|lives|works|likes|wants|and|from|who|\w+ed\b))|\W*$",

@@ -117,7 +117,7 @@ def _score(tool: Tool, text: str) -> tuple[int, float]:
     """How many words of the tool's name the text has, and how well the tool fits it on the whole."""
     said, name = _stems(text, signs=True), _stems(str(tool["name"])) or {str(tool["name"]).lower()}
     hits = len(said & name)
-    exact = bool(re.search(rf"\b{re.escape(str(tool['name']))}\b", text, re.IGNORECASE))
+    exact = bool(re.search(rf"\b{re.escape(str(tool['name']))}\b", text))
     hits += 10 * exact
     described = len(said & _stems(str(tool.get("description", ""))))
     parameters = len(said & set().union(*(_stems(key) for key in _properties(tool))))
