@@ -88,7 +88,7 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
             )
         while True:
             watch.start()
-            failure = None
+            data, failure = b"", None
             try:
                 data = await content.readany()
             except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
@@ -125,7 +125,8 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
 async def _open(request: Post, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientResponse:
     """Return the response, its headers read; a kept connection that turns out dead makes way for a new one."""
     session = request.session or await _session(loop)
-    for is_last in (False, True):
+    has_retried = False
+    while True:
         remaining = None if request.deadline is None else request.deadline - loop.time()
         if remaining is not None and remaining <= 0:
             raise _timeout(request, "the call's timeout had run out before the request was sent")
@@ -143,11 +144,11 @@ async def _open(request: Post, loop: asyncio.AbstractEventLoop) -> aiohttp.Clien
             )
         except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
             broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-            if broke and connection.get("reused") and not is_last:
-                continue
-            failure = _translated(error, request, None)
-        break
-    raise failure
+            is_stale = broke and connection.get("reused") and not has_retried
+            failure = None if is_stale else _translated(error, request, None)
+        if failure is not None:
+            raise failure
+        has_retried = True
 
 
 class _Watch:

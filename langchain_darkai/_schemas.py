@@ -64,7 +64,9 @@ def _modern(type_: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         return typing.Union[modern]  # noqa: UP007 - made of a tuple
     if origin is Annotated:
-        return Annotated.__class_getitem__((modern[0], *type_.__metadata__))
+        annotated: Any = Annotated
+        parts = (modern[0], *type_.__metadata__)
+        return annotated[parts]
     return origin[modern]
 
 

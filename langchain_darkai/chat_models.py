@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import count
 from operator import itemgetter
 from typing import Any, Generic, Literal, TypeVar, cast, overload
 from urllib.parse import urlsplit, urlunsplit
@@ -213,7 +212,7 @@ class ChatDarkAI(BaseChatModel):
     def _forget_derived(self) -> None:
         """Drop what is derived from the fields: the client, and core's serialization, which is the cache's key."""
         for name in ("_client", "_serialized"):
-            self.__dict__.pop(name, None)
+            vars(self).pop(name, None)
 
     @cached_property
     def _client(self) -> DarkAI:
@@ -366,7 +365,7 @@ class ChatDarkAI(BaseChatModel):
         self, schema: Any, *, include_raw: bool = False, method: Method = ..., strict: bool | None = None
     ) -> Runnable[LanguageModelInput, Any]: ...
 
-    def with_structured_output(
+    def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         schema: Any,
         *,
@@ -430,14 +429,15 @@ class ChatDarkAI(BaseChatModel):
         request = self._request(messages, stop, kwargs)
         usage: UsageMetadata | None = None
         estimated = False
-        for asked in count():
-            if asked:
-                await self._wait_for_rate_limiter()
+        asked = 0
+        while True:
             reply = await self._client.read(request.call, partial(read_whole, request))
             usage, estimated = self._counted(reply, usage, estimated)
             problem = reply.problem()
             if problem is None or not request.may_ask_again(asked):
                 break
+            asked += 1
+            await self._wait_for_rate_limiter()
             request = request.again("".join(reply.text), problem)
         self._check_last(reply, problem)
         content = reply.bare_json() if reply.is_bare_json else reply.content
@@ -470,10 +470,8 @@ class ChatDarkAI(BaseChatModel):
         estimated = False
         first_index = _FIRST_CALL_INDEX
         said = False
-        for asked in count():
-            if asked:
-                await self._wait_for_rate_limiter()
-                yield _chunk(AIMessageChunk(content="", response_metadata={"reasks": 1}))
+        asked = 0
+        while True:
             reply = Reply(request)
             # Text that may turn out not to be the answer waits for the calls, or for the end.
             waits = request.choice.forced or request.wants_bare_json or said
@@ -498,7 +496,10 @@ class ChatDarkAI(BaseChatModel):
             problem = reply.problem()
             if problem is None or not request.may_ask_again(asked):
                 break
+            asked += 1
             first_index += len(reply.calls)
+            await self._wait_for_rate_limiter()
+            yield _chunk(AIMessageChunk(content="", response_metadata={"reasks": 1}))
             request = request.again("".join(reply.text), problem)
         self._check_last(reply, problem)
         rest = reply.bare_json() if reply.is_bare_json else "".join(waiting)

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from pydantic import ValidationError
 
 from langchain_darkai import ChatDarkAI, DarkAI, __version__
 
@@ -216,9 +217,8 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _one_line(error: BaseException) -> str:
     """Return what an error says, in one line, without what pydantic adds around a setting's message."""
-    details = getattr(error, "errors", None)
-    if callable(details):
-        return " ".join(str(item["msg"]).removeprefix("Value error, ") for item in details())
+    if isinstance(error, ValidationError):
+        return " ".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import difflib
 import functools
 import importlib
@@ -418,14 +419,11 @@ def _checked_proxy(proxy: str | None) -> str | None:
 
 def _split_url(name: str, url: str) -> SplitResult:
     """Return the parts of an http(s) URL; the error does not repeat it, since it may hold a password."""
-    try:
+    with contextlib.suppress(ValueError, AttributeError):
         parts = urlsplit(url.strip())
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except (ValueError, AttributeError):
-        usable = False
-    if not usable:
-        raise DarkAIInvalidRequestError(f"{name} is not a URL like http://127.0.0.1:8000 or https://example.org.")
-    return parts
+        if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
+            return parts
+    raise DarkAIInvalidRequestError(f"{name} is not a URL like http://127.0.0.1:8000 or https://example.org.")
 
 
 def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:

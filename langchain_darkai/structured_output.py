@@ -214,8 +214,9 @@ def _named_schema(schema: JsonSchema) -> tuple[str, JsonSchema]:
 
 def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
     import jsonschema
+    from jsonschema.validators import validator_for
 
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    kind = validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as error:
