@@ -2,9 +2,11 @@
 
 import ast
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from langchain_darkai._fences import without_fence
 from langchain_darkai._json_stream import fit, read_value
 from langchain_darkai.tool_prompts import Tool
 
@@ -13,7 +15,6 @@ _ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "action_
 _EXACT_KEYS = frozenset({"name", "arguments", "parameters", "args", "type", "id", "function"})
 
 _SEPARATOR = re.compile(r"[\s;,]*")
-_FENCE = re.compile(r"\s*(`{3,}|~{3,})[ \t]*[\w+-]*[ \t]*\n(.*?)(?:\n?[ \t]*\1[`~]*\s*|\s*)\Z", re.DOTALL)
 _XML_CALL = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>\s*", re.DOTALL)
 _XML_PARAMETER = re.compile(r"\s*<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
 _NAMED = re.compile(r"\s*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{))\s*")
@@ -22,11 +23,12 @@ _MAX_PYTHON = 20_000  # characters; Python's own parser is not made for more of 
 
 
 class FoundCall(NamedTuple):
-    """A call as it was read; `arguments` is None, with a `reason`, where the name is known and they are no object."""
+    """A call as it was read; `arguments` is None, with a `reason`, where what stands there, `raw`, is no object."""
 
     name: str
     arguments: dict[str, Any] | None
     reason: str | None = None
+    raw: Any = None
 
 
 def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[FoundCall] | None:
@@ -37,7 +39,7 @@ def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[Fou
 
     Example:
         >>> read_calls('{"name": "now", "arguments": {}}', {}, exact=False)
-        [FoundCall(name='now', arguments={}, reason=None)]
+        [FoundCall(name='now', arguments={}, reason=None, raw=None)]
     """
     text = without_fence(text)
     for read in (_read_json, _read_xml, _read_named, _read_python):
@@ -45,12 +47,6 @@ def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[Fou
         if calls:
             return calls
     return None
-
-
-def without_fence(text: str) -> str:
-    """Return what stands in the one code fence that a text consists of, else the text."""
-    fenced = _FENCE.match(text)
-    return fenced[2] if fenced else text
 
 
 def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> list[FoundCall] | None:
@@ -109,10 +105,13 @@ def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> Found
     if arguments is None or arguments == "":
         arguments = {}
     if not isinstance(arguments, dict):
-        return None if exact else FoundCall(name, None, f"the arguments are {type(arguments).__name__}, not an object")
+        reason = f"the arguments are {type(arguments).__name__}, not an object"
+        return None if exact else FoundCall(name, None, reason, arguments)
     known = tool.node.member_names() if tool else frozenset()
     if exact and arguments and known and not arguments.keys() & known:
-        return None  # a tool's definition said again, or an object that happens to look like a call
+        return None  # an object that happens to look like a call
+    if exact and arguments.get("type") == "object" and "properties" in arguments and "properties" not in known:
+        return None  # the tool's definition, said again
     return FoundCall(name, _fitted(arguments, tool))
 
 
@@ -171,15 +170,20 @@ def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[Foun
     if "(" not in text or len(text) > _MAX_PYTHON:
         return None
     try:
-        tree = ast.parse(text.strip().replace(";", ","), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # somebody else's back-slashes
+            statements = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    nodes = tree.elts if isinstance(tree, ast.List | ast.Tuple) else [tree]
-    calls = [_call_of_node(node, tools) for node in nodes]
+    calls: list[FoundCall | None] = []
+    for statement in statements:
+        value = statement.value if isinstance(statement, ast.Expr) else None
+        nodes = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+        calls += [_call_of_node(node, tools) for node in nodes]
     return [call for call in calls if call] if all(calls) else None
 
 
-def _call_of_node(node: ast.expr, tools: Mapping[str, Tool]) -> FoundCall | None:
+def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> FoundCall | None:
     if not isinstance(node, ast.Call):
         return None
     path = _dotted(node.func)
@@ -187,10 +191,12 @@ def _call_of_node(node: ast.expr, tools: Mapping[str, Tool]) -> FoundCall | None
     if name is None:
         return None
     tool = tools[name]
+    names = list(tool.parameters.get("properties", {}))
+    if len(node.args) > len(names) or not all(item.arg for item in node.keywords):
+        return None
     try:
-        values = [ast.literal_eval(argument) for argument in node.args]
-        arguments = dict(zip(tool.parameters.get("properties", {}), values, strict=False))
-        arguments.update({item.arg: ast.literal_eval(item.value) for item in node.keywords if item.arg})
+        arguments = {names[place]: ast.literal_eval(argument) for place, argument in enumerate(node.args)}
+        arguments.update({str(item.arg): ast.literal_eval(item.value) for item in node.keywords})
         return FoundCall(name, _fitted(arguments, tool))
     except (ValueError, TypeError, RecursionError):
         return None
@@ -211,15 +217,19 @@ def looks_like_a_call(prefix: str, names: Sequence[str]) -> bool | None:
         >>> looks_like_a_call('{"name": "Alice"', ["get_weather"])
         False
     """
+    if re.match(r"\[[^{]|\[?\{\}", prefix):
+        return False
     first = _FIRST_MEMBER.match(prefix)
     if first is None:
         return None
-    key, value, ended = first["key"], first["value"], first["ended"]
+    key, value = first["key"], first["value"]
     if key not in _EXACT_KEYS and key != "tool_calls":
         return False
-    if key == "name" and value is not None:
-        return value in names if ended else any(name.startswith(value) for name in names)
-    return None if key != "name" else value is not None
+    if key != "name":
+        return None
+    if value is None or not first["ended"]:
+        return None if value is not None and any(name.startswith(value) for name in names) else False
+    return value in names
 
 
 _FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')

@@ -26,6 +26,9 @@ _NAME = re.compile(r"[A-Za-z_$][\w$-]*\Z")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z")
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d*)\Z")
 _ROUND = re.compile(r"(-?(?:0|[1-9]\d*))\.0+\Z")
+_HIGH_HALF = re.compile(r"\\u[dD][89abAB]")
+_LOW_HALF = re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_LOW_HALF_BEGINS = re.compile(r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?")
 _LITERALS = {"true": "true", "True": "true", "false": "false", "False": "false", "null": "null", "None": "null"}
 # For each opening quote, those that close it, and a run of text that needs no second look.
 _QUOTES = {
@@ -91,6 +94,12 @@ class JsonStream:
         wrong_end = {"{": "]", "[": "}"}[self._frames[-1].bracket] if self._frames else "]"
         in_string = self._state in (self._string, self._maybe_end) and self._held is None
         return f'"{wrong_end}' if in_string else wrong_end
+
+    def closing(self) -> str:
+        """Return what would complete the JSON so far, for a look at a value that is still coming."""
+        in_string = self._state in (self._string, self._maybe_end) and self._held is None
+        brackets = ("}" if frame.bracket == "{" else "]" for frame in reversed(self._frames))
+        return "".join(('"' if in_string else "", *brackets))
 
     @property
     def unwritten(self) -> str:
@@ -210,6 +219,9 @@ class JsonStream:
         return end
 
     def _end_token(self, token: str) -> None:
+        if len(token) > MAX_TOKEN:
+            self._fail("a number does not end")
+            return
         types = self._node.types()
         written = _LITERALS.get(token) or (token if _NUMBER.match(token) else None)
         if written is None:
@@ -258,6 +270,15 @@ class JsonStream:
             self._pending = text[position:]
             return len(text)
         escape = text[position : position + length]
+        if _HIGH_HALF.match(escape):
+            # Both halves of a letter are written together, so that nobody sees one alone.
+            low = text[position + 6 : position + 12]
+            if len(low) < 6 and _LOW_HALF_BEGINS.fullmatch(low):
+                self._pending = text[position:]
+                return len(text)
+            if _LOW_HALF.match(low):
+                self._add(escape + low)
+                return position + 12
         if (kind == "u" and _is_hex(escape[2:]) and len(escape) == 6) or kind in '"\\/bfnrt':
             self._add(escape)
         elif kind in self._closing or kind in "'\n":
@@ -271,10 +292,12 @@ class JsonStream:
         """Tell a closing quote from one in the text, by what follows it."""
         self._pending = ""
         follows = _space_end(text, position + 1)
-        if self._frames and follows == len(text):
+        if self._frames and follows == len(text) and follows - position <= MAX_TOKEN:
             self._pending = text[position:]
             return len(text)
-        if self._is_name:
+        if follows == len(text):
+            ends = True
+        elif self._is_name:
             ends = text[follows] == ":"
         else:
             ends = not self._frames or text[follows] in ("," + {"{": "}", "[": "]"}[self._frames[-1].bracket])

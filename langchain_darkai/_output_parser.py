@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_darkai.structured_output import InvalidAnswer, OutputFormat
+from langchain_darkai.structured_output import InvalidAnswer, OutputFormat, PartialAnswer
 
 
 class StructuredOutputParser(BaseTransformOutputParser[Any]):
@@ -67,6 +67,7 @@ class _Progress:
         self._message: AIMessageChunk | None = None
         self._chunks: list[AIMessageChunk] = []
         self._text: list[str] = []
+        self._partial = PartialAnswer(parser.output)
         self._last: Any = None
 
     def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
@@ -74,19 +75,18 @@ class _Progress:
         if isinstance(chunk, AIMessageChunk):
             if chunk.response_metadata.get("reasks"):
                 self._chunks, self._text, self._last = [], [], None
+                self._partial = PartialAnswer(output)
             self._chunks.append(chunk)
-            calls = chunk.tool_call_chunks
-            if output.method == "function_calling":
-                self._text += [call["args"] or "" for call in calls]
-            else:
-                self._text.append(chunk.text)
+            is_call = output.method == "function_calling"
+            text = "".join(call["args"] or "" for call in chunk.tool_call_chunks) if is_call else chunk.text
         elif isinstance(chunk, BaseMessage):
             self._chunks.append(AIMessageChunk(content=chunk.content, tool_calls=getattr(chunk, "tool_calls", [])))
-            self._text.append(chunk.text)
+            text = chunk.text
         else:
-            self._text.append(chunk)
-        if output.has_partials:
-            partial = output.partial("".join(self._text))
+            text = chunk
+        self._text.append(text)
+        if output.has_partials and text:
+            partial = self._partial.feed(text)
             if partial is not None and partial != self._last:
                 self._last = partial
                 yield partial

@@ -27,7 +27,10 @@ def schema_of_type(type_: Any) -> JsonSchema:
     """
     if isinstance(type_, type) and not issubclass(type_, BaseModel) and hasattr(type_, "__fields__"):
         return _without_titles(type_.schema())  # type: ignore[attr-defined]
-    schema = with_inlined_root(adapter_of_type(type_).json_schema())
+    try:
+        schema = with_inlined_root(adapter_of_type(type_).json_schema())
+    except PydanticUserError as error:
+        raise TypeError(f"{type_!r} has no JSON Schema: {error}") from error
     _add_annotated_descriptions(type_, schema)
     return _without_titles(schema)
 
@@ -50,9 +53,9 @@ def _modern(type_: Any) -> Any:
     """Return a type with each `typing.TypedDict` made anew, since Pydantic refuses those of Python before 3.12."""
     if sys.version_info >= (3, 12):
         return type_
-    if typing.is_typeddict(type_) and type(type_).__module__ == "typing":
+    if is_typeddict(type_):
         members = {
-            name: (Required if name in type_.__required_keys__ else NotRequired)[_modern(hint)]
+            name: (Required if name in type_.__required_keys__ else NotRequired)[_modern(_bare_hint(hint))]
             for name, hint in get_type_hints(type_, include_extras=True).items()
         }
         return TypedDict(type_.__name__, members)  # type: ignore[operator]
@@ -68,6 +71,10 @@ def _modern(type_: Any) -> Any:
         parts = (modern[0], *type_.__metadata__)
         return annotated[parts]
     return origin[modern]
+
+
+def _bare_hint(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) in (Required, NotRequired) else hint
 
 
 def _add_annotated_descriptions(type_: Any, schema: JsonSchema) -> None:
@@ -127,40 +134,37 @@ class SchemaNode:
         """Return the JSON types that a value may have here; None where the schema leaves that open."""
         types: set[str] = set()
         for option in self._expanded():
-            named = option.get("type")
-            if isinstance(named, str):
-                types.add(named)
-            elif isinstance(named, list):
-                types.update(name for name in named if isinstance(name, str))
-            elif "enum" in option or "const" in option:
-                types.update(map(_json_type, option.get("enum", [option.get("const")])))
-            elif "properties" in option:
-                types.add("object")
-            else:
+            named = _named_types(option)
+            if named is None:
                 return None
+            types |= named
         return frozenset(types) if types else None
 
     def member(self, name: str) -> "SchemaNode":
         """Return the place of an object's member."""
-        found = []
+        found: list[Any] = []
         for option in self._expanded():
-            properties, extra = option.get("properties"), option.get("additionalProperties")
+            properties, extra = option.get("properties"), option.get("additionalProperties", {})
             if isinstance(properties, Mapping) and name in properties:
                 found.append(properties[name])
-            elif isinstance(extra, Mapping):
+            elif "object" in (_named_types(option) or {"object"}) and extra is not False:
                 found.append(extra)
-        return SchemaNode(tuple(item for item in found if isinstance(item, Mapping)), self.root)
+        return self._at(found)
 
     def element(self, place: int) -> "SchemaNode":
         """Return the place of an array's element."""
-        found = []
+        found: list[Any] = []
         for option in self._expanded():
             prefix = option.get("prefixItems")
             if isinstance(prefix, list) and place < len(prefix):
                 found.append(prefix[place])
-            else:
-                found.append(option.get("items"))
-        return SchemaNode(tuple(item for item in found if isinstance(item, Mapping)), self.root)
+            elif "array" in (_named_types(option) or {"array"}):
+                found.append(option.get("items", {}))
+        return self._at(found)
+
+    def _at(self, schemas: list[Any]) -> "SchemaNode":
+        # A schema that is no object, `true` above all, leaves everything open.
+        return SchemaNode(tuple(item if isinstance(item, Mapping) else {} for item in schemas) or ({},), self.root)
 
     def member_names(self) -> frozenset[str]:
         """Return the names of the members that the schema lists."""
@@ -169,23 +173,37 @@ class SchemaNode:
 
     def _expanded(self) -> list[Mapping[str, Any]]:
         expanded: list[Mapping[str, Any]] = []
-        pending, seen = list(self.options), set()
+        pending: list[Any] = list(self.options)
+        seen: set[int] = set()
         while pending:
             option = pending.pop()
-            if id(option) in seen:
+            if not isinstance(option, Mapping):
+                option = {}
+            elif id(option) in seen:
                 continue
             seen.add(id(option))
             inner = [option[key] for key in ("anyOf", "oneOf", "allOf") if isinstance(option.get(key), list)]
             if isinstance(option.get("$ref"), str):
-                target = resolve(option["$ref"], self.root)
-                pending += [target] if target is not None else []
+                pending.append(resolve(option["$ref"], self.root))
             elif inner:
-                pending += [item for items in inner for item in items if isinstance(item, Mapping)]
+                pending += [item for items in inner for item in items]
                 if "properties" in option:
                     expanded.append(option)
             else:
                 expanded.append(option)
         return expanded
+
+
+def _named_types(option: Mapping[str, Any]) -> set[str] | None:
+    """Return the types that one schema names, itself; None where it leaves them open."""
+    named = option.get("type")
+    if isinstance(named, str):
+        return {named}
+    if isinstance(named, list):
+        return {name for name in named if isinstance(name, str)}
+    if "enum" in option or "const" in option:
+        return set(map(_json_type, option.get("enum", [option.get("const")])))
+    return {"object"} if "properties" in option else None
 
 
 def resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:

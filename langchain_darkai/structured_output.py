@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 import pydantic
 from langchain_core.utils.function_calling import convert_to_json_schema
-from langchain_core.utils.json import parse_partial_json
 from typing_extensions import is_typeddict
 
 from langchain_darkai._json_stream import JsonStream
@@ -35,8 +34,9 @@ MAX_CANDIDATES = 64
 MAX_ERRORS = 5
 """Faults of one answer that the model is told; the first ones mostly cause the others."""
 
-_THOUGHTS = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.DOTALL)
-_OPENING = re.compile(r"[{\[]")
+_MARK = re.compile(r"[{\[]|<think(?:ing)?>", re.IGNORECASE)
+_THOUGHT_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
+_LONGEST_MARK = len("</thinking>")
 
 
 class InvalidAnswer(ValueError):
@@ -85,54 +85,91 @@ class OutputFormat:
         """Return the answer in a reply: as JSON text, and as the result. Raises InvalidAnswer where there is none.
 
         The answer is the first whole JSON value that is valid, wherever it stands but in thoughts. Near-JSON is taken;
-        a value that does not end is not.
+        a value that does not end is not, nor a part of one.
         """
         faults = []
-        spoken = _THOUGHTS.sub("", text)
-        for _, opening in zip(range(MAX_CANDIDATES), _OPENING.finditer(spoken), strict=False):
-            stream = self._stream()
-            written = stream.feed(spoken[opening.start() :])
+        position = 0
+        for _ in range(MAX_CANDIDATES):
+            mark = _MARK.search(text, position)
+            if mark is None:
+                break
+            if mark[0][0] == "<":
+                end = _THOUGHT_END.search(text, mark.end())
+                position = end.end() if end else len(text)
+                continue
+            stream = JsonStream(None if self.strict else self.node)
+            written = stream.feed(text[mark.start() :])
+            position = len(text) - len(stream.rest)
             if stream.done:
+                value = json.loads(written)
                 try:
-                    return written, self.result(json.loads(written))
+                    return self._bare(value, written), self.result(value)
                 except InvalidAnswer as error:
                     faults.append(str(error))
             elif stream.failure is None:
                 faults.append("the JSON ends too early")
-                break  # what stands within is a part, not an answer
             else:
                 faults.append(stream.failure)
+                if len(written) == 1:  # a bracket in prose
+                    position = mark.end()
+                    continue
+                break
         raise InvalidAnswer(faults[0] if faults else "there is no JSON value")
+
+    def _bare(self, value: Any, written: str) -> str:
+        return dump(value["value"]) if self.is_wrapped and _is_wrapper(value) else written
 
     def result(self, value: Any) -> Any:
         """Return the result for a JSON value. Raises InvalidAnswer with what is wrong with it, member by member."""
-        candidates = [value]
-        if self.is_wrapped:
-            wrapped = isinstance(value, dict) and value.keys() == {"value"}
-            candidates = [value["value"]] if wrapped else [value]
         try:
-            return self.check(candidates[0])
+            return self.check(value["value"] if self.is_wrapped and _is_wrapper(value) else value)
         except pydantic.ValidationError as error:
             faults = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_url=False)]
             raise InvalidAnswer(_listed(faults)) from error
         except (ValueError, TypeError) as error:
             raise InvalidAnswer(str(error)) from error
 
-    def partial(self, text: str) -> Any:
-        """Return what can be said of the answer while the reply is still coming; None for nothing yet."""
-        spoken = _THOUGHTS.sub("", text)
-        start = spoken.find("{")
-        if start < 0:
-            return None
-        written = self._stream().feed(spoken[start:])
-        try:
-            value = parse_partial_json(written)
-        except ValueError:
-            return None
-        return value.get("value") if self.is_wrapped and isinstance(value, dict) else value
 
-    def _stream(self) -> JsonStream:
-        return JsonStream(None if self.strict else self.node)
+class PartialAnswer:
+    """What can be said of an answer while its reply is still coming.
+
+    Example:
+        >>> answer = PartialAnswer(output_format({"title": "Person", "type": "object"}))
+        >>> answer.feed('Sure: {"name": "Al'), answer.feed('ice", "age": 3'), answer.feed("0}")
+        ({'name': 'Al'}, {'name': 'Alice'}, {'name': 'Alice', 'age': 30})
+    """
+
+    def __init__(self, output: OutputFormat) -> None:
+        self._output = output
+        self._stream: JsonStream | None = None
+        self._written: list[str] = []
+        self._thinks = False
+        self._carry = ""
+
+    def feed(self, text: str) -> Any:
+        """Return the answer so far; None for nothing yet."""
+        text, self._carry = self._carry + text, ""
+        while self._stream is None:
+            mark = (_THOUGHT_END if self._thinks else _MARK).search(text)
+            if mark is None:
+                self._carry = text[-_LONGEST_MARK:]
+                return None
+            if mark[0] == "{":
+                self._stream, text = (
+                    JsonStream(None if self._output.strict else self._output.node),
+                    text[mark.start() :],
+                )
+            else:
+                self._thinks, text = not self._thinks and mark[0] != "[", text[mark.end() :]
+        self._written.append(self._stream.feed(text))
+        value = json.loads("".join(self._written) + self._stream.closing())
+        if not self._output.is_wrapped:
+            return value
+        return value.get("value") if isinstance(value, dict) else None
+
+
+def _is_wrapper(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"value"}
 
 
 def _listed(faults: list[tuple[str, str]]) -> str:
@@ -151,7 +188,7 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
 
     Example:
         >>> output_format(list[int]).read('Sure: {"value": [1, 2]}')
-        ('{"value": [1, 2]}', [1, 2])
+        ('[1, 2]', [1, 2])
     """
     if method not in ("json_schema", "function_calling", "json_mode"):
         raise DarkAIInvalidRequestError(f"method={method!r} is none of json_schema, function_calling, json_mode.")
@@ -186,7 +223,8 @@ def format_of_response_format(response_format: Any) -> OutputFormat | None:
         return None
     if isinstance(response_format, Mapping) and response_format.get("type") == "json_object":
         return output_format({"type": "object"}, method="json_mode")
-    return output_format(response_format)
+    inner = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
+    return output_format(response_format, strict=isinstance(inner, Mapping) and inner.get("strict") is True)
 
 
 def traced_schema(schema: Any, output: OutputFormat) -> Any:
@@ -242,6 +280,20 @@ def _type_checker(type_: Any, strict: bool) -> Callable[[Any], Any]:
 
 
 def _wrapped(schema: JsonSchema) -> JsonSchema:
+    schema = _moved_references(schema)
     inner = {key: value for key, value in schema.items() if key not in ("$defs", "definitions", "$schema")}
     outer: JsonSchema = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
     return {"type": "object", "properties": {"value": without_titles(inner)}, "required": ["value"], **outer}
+
+
+def _moved_references(schema: Any) -> Any:
+    """Return a schema for a place one level further down: a reference to its root has to follow it there."""
+    if isinstance(schema, list):
+        return [_moved_references(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    moved = {key: _moved_references(value) for key, value in schema.items()}
+    reference = moved.get("$ref")
+    if isinstance(reference, str) and re.match(r"#(?!/(?:\$defs|definitions)/)", reference):
+        moved["$ref"] = f"#/properties/value{reference[1:]}"
+    return moved

@@ -30,55 +30,29 @@ handed over of its arguments is closed so that no reader can complete it.
 """
 
 import re
-import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from langchain_darkai._call_shapes import (
-    FoundCall,
-    arguments_of_value,
-    looks_like_a_call,
-    read_calls,
-    without_fence,
-)
+from langchain_darkai._call_shapes import FoundCall, arguments_of_value, looks_like_a_call, read_calls
+from langchain_darkai._fences import fence_end, fence_end_begins, fenced_contents, opening_fence, without_fence
 from langchain_darkai._json_stream import JsonStream, read_value
-from langchain_darkai._schemas import SchemaNode, dump
+from langchain_darkai._reply_writer import CUT, Call, CallPiece, Part, ReplyWriter
+from langchain_darkai._schemas import SchemaNode
 from langchain_darkai.prompts import CALL_END, CALL_START
 from langchain_darkai.tool_prompts import Tool, ToolChoice
+
+__all__ = ["Call", "CallPiece", "Part", "ReplyParser"]
 
 MAX_HEAD = 512
 """Characters in which a block's name must come before its arguments for them to be passed on as they arrive."""
 
+MAX_TICKS = 64
+"""Back-ticks in a row that are looked at as one; more of them are nobody's code."""
 
-@dataclass(frozen=True)
-class CallPiece:
-    """A piece of a call: its first has the name, the others more of the arguments' JSON."""
-
-    index: int
-    id: str | None
-    name: str | None
-    arguments: str
-
-
-@dataclass
-class Call:
-    """A call in a reply. `reason` tells why it is invalid, and is None for one that can run."""
-
-    id: str
-    name: str | None
-    pieces: list[str] = field(default_factory=list)
-    reason: str | None = None
-
-    @property
-    def arguments(self) -> str:
-        """The arguments as JSON, or what there is of them."""
-        return "".join(self.pieces)
-
-
-Part = str | CallPiece
-"""What a reply consists of, in order: pieces of text and pieces of calls."""
-
-# Marks that change how the text after them is read. Each maps to what ends it.
+_FUNCTION = "<function="
+_THINK = ("<think>", "<thinking>", "<thought>", "<reasoning>")
+_THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_THINK_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", re.IGNORECASE)
+# Marks after which calls stand, of the tools that are bound; each with what ends them.
 _TAGS = {
     "<|python_tag|>": re.compile(r"<\|eo[mt]_id\|>"),
     "[TOOL_CALLS]": re.compile(r"</s>"),
@@ -86,60 +60,53 @@ _TAGS = {
     "<tool_calls>": re.compile(r"</tool_calls>"),
     "<|tool_call|>": re.compile(r"<\|/tool_call\|>"),
 }
-_THINK_END = re.compile(r"</think(?:ing)?>")
-_FUNCTION = "<function="
-_LITERALS = (CALL_START, _FUNCTION, "<think>", "<thinking>", *_TAGS)
-_MARK = re.compile("(?P<ticks>`+|~{3,})|" + "|".join(map(re.escape, _LITERALS)))
+_MARKS = (CALL_START, _FUNCTION, *_THINK, *_TAGS)
+_MARK = re.compile("(?P<ticks>`+|~{3,})|" + "|".join(map(re.escape, _MARKS)), re.IGNORECASE)
 
-# How a model goes on that makes up what only the caller can say. After a call, a line that begins so ends the reply.
+# How a model goes on that makes up what only others can say: after a call, a line that begins so ends the reply.
 _MADE_UP = (
-    "<tool_response",
-    "<tool_result",
-    "<function_result",
-    "<|tool",
-    "Observation:",
-    "Tool:",
-    "Tool (",
-    "Tool result",
+    *("<tool_response", "<tool_result", "<function_result", "Observation:", "Tool:", "Tool (", "Tool result:"),
+    *("Tool result (", "Tool results:", "Tool results (", "Tool output:", "Tool response:"),
+    *("System:", "User:", "User (", "Human:", "Assistant:", "Assistant ("),
 )
-_MADE_UP_TURNS = ("System:", "User:", "Human:", "Assistant:", "Assistant (", "User (")
-_RESULT = re.compile(r"(?:\A|(?<=\n))[ \t]*(?:" + "|".join(map(re.escape, _MADE_UP + _MADE_UP_TURNS)) + ")", re.I)
-_BEGINNINGS = sorted({mark[:n] for mark in (*_LITERALS, "~~~") for n in range(1, len(mark))}, key=len, reverse=True)
-_PARTIAL_MARK = re.compile("(?:" + "|".join(map(re.escape, _BEGINNINGS)) + r"|`+)\Z")
-_RESULT_BEGINNINGS = sorted(
-    {mark[:n] for mark in _MADE_UP + _MADE_UP_TURNS for n in range(1, len(mark))}, key=len, reverse=True
-)
-_PARTIAL_RESULT = re.compile(r"(?:\A|(?<=\n))[ \t]*(?:" + "|".join(map(re.escape, _RESULT_BEGINNINGS)) + r")\Z", re.I)
-_LONGEST_MARK = max(map(len, (*_LITERALS, *_MADE_UP)))
+_MADE_UP_LINE = re.compile(r"(?:\A|(?<=\n))[ \t]*(?:" + "|".join(map(re.escape, _MADE_UP)) + ")", re.IGNORECASE)
+_MARKS_LOWER = tuple(map(str.lower, _MARKS))
+_MADE_UP_LOWER = tuple(map(str.lower, _MADE_UP))
+_LONGEST = max(map(len, (*_MARKS, *_MADE_UP)))
+
+
+def _beginnings(mark: str) -> str:
+    """Return a pattern of what a mark that is not whole yet looks like."""
+    return "|".join(re.escape(mark[:n]) for n in range(len(mark) - 1, 0, -1))
+
 
 _CANONICAL = re.compile(
     r"""\s*(?:```[\w-]*\s*)?\{\s*["'“]name["'”]\s*:\s*"(?P<name>(?:[^"\\]|\\.)*)"\s*,"""
     r"""\s*["'“](?:arguments|parameters|args)["'”]\s*:\s*(?=\{)"""
 )
-_NAME_ANYWHERE = re.compile(r"""["'“]name["'”]\s*:\s*["'“](?P<name>(?:[^"'”\\]|\\.)*)["'”]""")
-_FENCE_HEAD = re.compile(r"(`{3,}|~{3,})[ \t]*([\w+-]*)[ \t]*\n\s*")
-_FENCE_END = re.compile(r"\s*(?:`{3,}|~{3,})[ \t]*(?=\n|\Z)")
-_BETWEEN = re.compile(r"\s*(?:[;,]\s*)?")
-_BLOCK = re.compile(r"<tool_call>(.*?)</tool_call>", re.DOTALL)
-_FENCED_BLOCKS = re.compile(
-    rf"\s*(?:`{{3,}}|~{{3,}})[^\n]*\n((?:\s*{_BLOCK.pattern})+)\s*(?:`{{3,}}|~{{3,}})?\s*", re.DOTALL
-)
+_NAME = re.compile(r"""["'“]name["'”]\s*:\s*["'“](?P<name>(?:[^"'”\\]|\\.)*)["'”]""")
+_BLOCK = re.compile(r"\s*<tool_call>(.*?)</tool_call>", re.DOTALL)
+_BLOCK_END = re.compile(rf"[\s`}}\]]*{CALL_END}")
+_BLOCK_END_BEGINS = re.compile(rf"[\s`}}\]]*(?:{_beginnings(CALL_END)})?\Z")
+_FUNCTION_HEAD = re.compile(r"<function=([^>\s]*)(>)?")
+_BETWEEN_VALUES = re.compile(rf"(?:[\s;,]|(?:`{{3,}}|~{{3,}})[\w+-]*|{CALL_END})*")
+_BETWEEN_BEGINS = re.compile(rf"(?:`{{1,2}}|~{{1,2}}|{_beginnings(CALL_END)})\Z")
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _PYTHON_LIST = re.compile(r"\[\s*(?P<name>[A-Za-z_][\w.]*)?(?P<open>\s*\()?")
 
 _AUTO = ToolChoice()
-_CUT = "the reply ended in the middle of the call"
 
 
 class ReplyParser:
     """Reads one reply that comes in pieces.
 
     `tools` are those that are bound. `feed` returns the parts that a piece makes certain, `finish` those of the end;
-    `abort` closes a call that is open when the reply breaks off with an error. `calls` are the calls so far, and `done`
-    tells that nothing that follows counts.
+    `abort` closes a call that is open when the reply breaks off with an error. `calls` are the calls so far,
+    `content` is the text without them, and `done` tells that nothing that follows counts.
 
     Example:
         >>> parser = ReplyParser([Tool("now", "", {})])
-        >>> parser.feed('Let me see.\\n<tool_call>{"name": "now", "arg')
+        >>> parser.feed('Let me see. <tool_call>{"name": "now", "arg')
         ['Let me see.']
         >>> [piece.arguments for piece in parser.feed('uments": {}}</tool_call>')]
         ['', '{', '}']
@@ -148,461 +115,511 @@ class ReplyParser:
     """
 
     def __init__(self, tools: Sequence[Tool], choice: ToolChoice = _AUTO, *, parallel: bool = True) -> None:
-        self.calls: list[Call] = []
-        self.done = False
-        self._tools = {tool.name: tool for tool in tools}
-        self._choice = choice
-        self._parallel = parallel
-        self._read: Callable[[str, list[Part]], str] = self._prose
-        self._carry = ""  # what was fed and cannot be told yet; short, or a block's head
-        self._raw: list[str] = []  # what is held until it is known to be a call, or not
-        self._space: list[str] = []  # blank space after the last text, which goes where a call follows
-        self._lead_space = ""
-        self._content: list[str] = []
-        self._after_call = False
-        self._line_start = True
-        self._opening = True  # nothing but blank space and thoughts so far
-        self._end = _THINK_END
-        self._ticks = ""
-        self._tag = ""
-        self._window = ""  # the last of what is held after a tag, in which its end is looked for
-        self._stream = JsonStream()
-        self._probing = False  # a candidate's JSON is being read by `_stream`
-        self._written = ""  # the beginning of that JSON, until it tells whether it is a call
-        self._likely = False  # ... and it does
-        self._released = False  # what was held is read again as text
-        self._made_up_follows = False
+        self._reading = _Reading(tools, choice, ReplyWriter(parallel=parallel, only=choice.name))
+
+    @property
+    def calls(self) -> list[Call]:
+        """The calls so far."""
+        return self._reading.out.calls
 
     @property
     def content(self) -> str:
         """The text so far, without its calls."""
-        return "".join(self._content)
+        return self._reading.out.content
+
+    @property
+    def done(self) -> bool:
+        """Whether the reply is at its end."""
+        return self._reading.out.done
 
     def feed(self, text: str) -> list[Part]:
         """Return the parts that this piece of the reply makes certain."""
-        parts: list[Part] = []
-        text, self._carry = self._carry + text, ""
-        while text and not self.done:
-            text = self._read(text, parts)
-        return parts
+        self._reading.read(text)
+        return self._reading.out.take()
 
     def finish(self) -> list[Part]:
         """Return the parts that the reply's end makes certain."""
-        parts: list[Part] = []
-        if self._read == self._candidate:
-            rest = self._finish_candidate(parts)
-            while rest and not self.done:
-                rest = self._read(rest, parts)
-        if not self.done:
-            self._finish(parts)
-        space = "".join(self._space)
-        if space and not self._after_call and not self._made_up_follows:
-            self._content.append(space)
-            _append_text(parts, space)
-        self.done = True
-        return parts
+        reading = self._reading
+        while not reading.out.done:
+            reader = reading.reader
+            again = reader.end(reading.take_carry())
+            if reading.reader is reader and not again:
+                break
+            reading.read(again)
+        reading.out.finish(drop_space=reading.ends_in_made_up)
+        return reading.out.take()
 
     def abort(self) -> list[Part]:
         """Return what keeps a half-written call from being completed, where the reply broke off within one."""
-        parts: list[Part] = []
-        if self._read in (self._block_arguments, self._block_close, self._block_broken):
-            self._break_call(_CUT, "", parts)
-        self.done = True
-        return parts
+        if isinstance(self._reading.reader, _Arguments):
+            self._reading.reader.cut()
+        self._reading.out.done = True
+        return self._reading.out.take()
 
-    def _finish(self, parts: list[Part]) -> None:
-        """End what is being read."""
-        read, carry, self._carry = self._read, self._carry, ""
-        raw, self._raw = "".join(self._raw) + carry, []
-        if read in (self._block_head, self._block_hold):
-            self._take_block(raw, parts, closed=False)
-        elif read == self._block_arguments:
-            self._break_call(_CUT, "", parts)
-        elif read == self._block_close:
-            whole = carry.startswith(",") and read_value('{"": 0' + carry)
-            self._complete_call(parts) if whole else self._break_call(_CUT, "", parts)
-        elif read == self._block_broken:
-            self._break_call(self._stream.failure or _CUT, raw, parts)
-        elif read in (self._tagged, self._function):
-            self._take_tagged(raw, parts, closed=False)
-        elif read != self._block_tail:
-            self._say(carry, parts)
 
-    # Text.
+class _Reading:
+    """The state that readers share: who reads on, what is carried over to the next piece, and where parts go."""
 
-    def _say(self, text: str, parts: list[Part]) -> None:
-        if not text or text.isspace():
-            self._space.append(text)
-            self._line_start = self._line_start or "\n" in text
-            return
-        text = "".join((*self._space, text))
-        if self._after_call:
-            # Beside a call, blank space is layout; between two texts it separates them.
-            text = text.lstrip() if not self._content else (text if text[0].isspace() else self._lead_space + text)
-            self._after_call = False
-        body = text.rstrip()
-        self._space = [text[len(body) :]]
-        self._content.append(body)
-        _append_text(parts, body)
-        self._line_start = not text.rpartition("\n")[2].strip() and ("\n" in text or self._line_start)
+    def __init__(self, tools: Sequence[Tool], choice: ToolChoice, out: ReplyWriter) -> None:
+        self.tools = {tool.name: tool for tool in tools}
+        self.choice = choice
+        self.out = out
+        self.opening = True  # nothing but blank space and thoughts so far, so that the reply may be calls without a tag
+        self.ends_in_made_up = False
+        self.carry = ""
+        self.reader: _Reader = _Prose(self)
 
-    def _prose(self, text: str, parts: list[Part]) -> str:
-        if self._opening:
-            stripped = text.lstrip()
-            if not stripped or stripped in ("`", "``", "~", "~~"):
-                self._say(text[: len(text) - len(stripped)], parts)
-                self._carry = stripped
-                return ""
-            if stripped[0] in "{[" or stripped.startswith(("```", "~~~")):
-                if not (stripped[0] == "[" and "[TOOL_CALLS]".startswith(stripped[:12])):
-                    self._say(text[: len(text) - len(stripped)], parts)
-                    return self._begin_candidate(stripped)
-                if len(stripped) < len("[TOOL_CALLS]"):
-                    self._carry = text
-                    return ""
+    def read(self, text: str) -> None:
+        text = self.take_carry() + text
+        while text and not self.out.done:
+            text = self.reader.read(text)
+
+    def take_carry(self) -> str:
+        carry, self.carry = self.carry, ""
+        return carry
+
+    def wait(self, text: str) -> str:
+        """Read this text again together with the next piece."""
+        self.carry = text
+        return ""
+
+    def pass_on(self, reader: "_Reader", text: str) -> str:
+        """Let another reader go on with this text."""
+        self.reader = reader
+        return text
+
+    def as_prose(self, text: str, *, is_code: bool = False) -> str:
+        """Read on as prose, which this reply now has."""
+        self.opening = False
+        return self.pass_on(_Prose(self, after_release=is_code), text)
+
+    def may_be_tool(self, text: str) -> bool:
+        """Return whether a text begins with a bound tool's name, or could once more of it is there."""
+        return any(name.startswith(text) or re.match(rf"{re.escape(name)}(?![\w-])", text) for name in self.tools)
+
+
+class _Reader:
+    """Reads one kind of text. `read` returns what is left for the next reader, `end` what is to be read again."""
+
+    def __init__(self, reading: _Reading) -> None:
+        self.all = reading
+        self.out = reading.out
+
+    def read(self, text: str) -> str:
+        raise NotImplementedError
+
+    def end(self, carry: str) -> str:
+        """Take the reply's end; `carry` is what waited for more."""
+        self.out.say(carry)
+        return ""
+
+
+class _Prose(_Reader):
+    """Ordinary text, up to a mark after which text is read in another way."""
+
+    def __init__(self, reading: _Reading, *, after_release: bool = False) -> None:
+        super().__init__(reading)
+        self._skip_fence = after_release  # it was held as a candidate, and is none
+
+    def read(self, text: str) -> str:
+        if self.all.opening:
+            bare = text.lstrip()
+            if not bare or bare in ("`", "``", "~", "~~") or (bare != "[" and "[TOOL_CALLS]".startswith(bare)):
+                self.out.say(text[: len(text) - len(bare)])
+                return self.all.wait(bare)
+            if bare.startswith(("{", "[", "```", "~~~")) and not bare.startswith("[TOOL_CALLS]"):
+                self.out.say(text[: len(text) - len(bare)])
+                return self.all.pass_on(_Candidate(self.all), bare)
         mark = _MARK.search(text)
-        if self.calls and (made_up := self._made_up(text, mark)) is not None:
-            self._say(text[:made_up], parts)
-            self._made_up_follows = self.done = True
+        made_up = self._made_up(text) if self.out.calls else None
+        if made_up is not None and (mark is None or made_up < mark.start()):
+            self.out.say(text[:made_up])
+            self.out.done = self.all.ends_in_made_up = True
             return ""
         if mark is None:
-            held = self._partial(text)
-            if text[:held].strip():
-                self._opening = False
-            self._say(text[:held], parts)
-            self._carry = text[held:]
-            return ""
-        before = text[: mark.start()]
-        if before.strip():
-            self._opening = False
+            certain = len(text) - self._uncertain(text)
+            self._say(text[:certain])
+            return self.all.wait(text[certain:])
+        self._say(text[: mark.start()])
+        kind, rest = mark[0].lower(), text[mark.end() :]
         if mark["ticks"]:
-            return self._code(text, mark, parts)
-        self._say(before, parts)
-        rest = text[mark.end() :]
-        if mark[0] in ("<think>", "<thinking>"):
-            self._say(mark[0], parts)
-            self._end, self._read = _THINK_END, self._think
-        elif mark[0] == CALL_START:
-            self._read = self._block_head
+            return self._code(mark["ticks"], rest)
+        if kind in _THINK:
+            self.out.say(mark[0])
+            return self.all.pass_on(_Quoted(self.all, _THINK_END, _THINK_END_BEGINS), rest)
+        if kind == CALL_START:
+            return self.all.pass_on(_Head(self.all), rest)
+        if kind == _FUNCTION:
+            return self.all.pass_on(_Function(self.all), text[mark.start() :])
+        return self.all.pass_on(_Tagged(self.all, next(tag for tag in _TAGS if tag.lower() == kind), mark[0]), rest)
+
+    def _say(self, text: str) -> None:
+        if text and not text.isspace():
+            self.all.opening = False
+        self.out.say(text)
+
+    def _made_up(self, text: str) -> int | None:
+        found = _MADE_UP_LINE.search(text)
+        if found and found.start() == 0 and not self.out.at_line_start:
+            found = _MADE_UP_LINE.search(text, max(found.end(), 1))
+        return found.start() if found else None
+
+    def _uncertain(self, text: str) -> int:
+        """Return how much of the text's end may be the beginning of a mark."""
+        tail = text[-_LONGEST:].lower()
+        if tail[-1] in "`~":
+            return min(len(text) - len(text.rstrip(text[-1])), MAX_TICKS)
+        lengths = range(len(tail), 0, -1)
+        held = next((n for n in lengths if any(mark.startswith(tail[-n:]) for mark in _MARKS_LOWER)), 0)
+        line = text.rpartition("\n")[2]
+        if self.out.calls and len(line) < 2 * _LONGEST and ("\n" in text or self.out.at_line_start):
+            beginning = line.lstrip(" \t").lower()
+            if beginning and any(mark.startswith(beginning) for mark in _MADE_UP_LOWER):
+                held = max(held, len(line))
+        return held
+
+    def _code(self, ticks: str, rest: str) -> str:
+        if not rest and len(ticks) < MAX_TICKS:
+            return self.all.wait(ticks)
+        may_be_call = self.all.choice.forced and not self.out.calls and not self._skip_fence
+        if may_be_call and len(ticks) >= 3 and self.out.at_line_start:
+            return self.all.pass_on(_Candidate(self.all), ticks + rest)
+        starts_line = self.out.at_line_start
+        self.all.opening = self._skip_fence = False
+        self.out.say(ticks)
+        if ticks[0] == "~" and not starts_line:
             return rest
-        elif mark[0] == _FUNCTION:
-            self._raw, self._read = [_FUNCTION], self._function
-        else:
-            self._tag, self._raw, self._likely, self._read = mark[0], [], False, self._tagged
-        return rest
+        return self.all.pass_on(_Code(self.all, ticks), rest)
 
-    def _made_up(self, text: str, mark: "re.Match[str] | None") -> int | None:
-        """Return where text after a call begins to imitate a turn of somebody else; None where it does not."""
-        found = _RESULT.search(text)
-        while found and found.start() == 0 and not self._line_start:
-            found = _RESULT.search(text, found.end())
-        if found is None or (mark and mark.start() < found.start()):
-            return None
-        return found.start()
+    def end(self, carry: str) -> str:
+        if carry and not carry.strip("`~"):
+            self.all.opening = False
+        self.out.say(carry)
+        return ""
 
-    def _partial(self, text: str) -> int:
-        """Return from where on text could be the beginning of a mark."""
-        start = max(0, len(text) - _LONGEST_MARK)
-        held = _PARTIAL_MARK.search(text, start)
-        if self.calls:
-            line = text.rfind("\n") + 1
-            result = _PARTIAL_RESULT.match(text, line) if line or self._line_start else None
-            if result:
-                return min(result.start(), held.start() if held else len(text))
-        return held.start() if held else len(text)
 
-    def _code(self, text: str, mark: "re.Match[str]", parts: list[Part]) -> str:
-        """Read code, in which call syntax is only shown: inline, or in a fence."""
-        before, ticks = text[: mark.start()], mark["ticks"]
-        if mark.end() == len(text):
-            self._say(before, parts)
-            self._carry = ticks
+class _Quoted(_Reader):
+    """Text in which call syntax is only shown, up to its end."""
+
+    def __init__(self, reading: _Reading, end: re.Pattern[str], end_begins: re.Pattern[str]) -> None:
+        super().__init__(reading)
+        self._end = end
+        self._end_begins = end_begins
+
+    def read(self, text: str) -> str:
+        begins = self._end_begins.search(text)
+        end = self._end.search(text, 0, begins.start() if begins else len(text)) or self._end.search(text)
+        if end and not (begins and begins.start() <= end.start()):
+            self.out.say(text[: end.end()])
+            return self.all.pass_on(_Prose(self.all), text[end.end() :])
+        held = begins.start() if begins else len(text)
+        self.out.say(text[:held])
+        return self.all.wait(text[held:])
+
+
+class _Code(_Reader):
+    """Code after back-ticks: a span to as many of them or a blank line, or, from three on, a fence after the line."""
+
+    def __init__(self, reading: _Reading, ticks: str) -> None:
+        super().__init__(reading)
+        self._ticks = ticks
+        self._has_line_end = False
+
+    def read(self, text: str) -> str:
+        for found in re.finditer(rf"`+|\n|{CALL_START}", text):
+            if found[0] == CALL_START:
+                if not self._has_line_end:
+                    continue
+                self.out.say(text[: found.start()])
+                return self.all.pass_on(_PerhapsQuoted(self.all, self._ticks), text[found.start() :])
+            self._has_line_end = self._has_line_end or found[0] == "\n"
+            if found[0] == "\n" and len(self._ticks) >= 3:
+                self.out.say(text[: found.start()])
+                fence = _Quoted(self.all, fence_end(self._ticks), fence_end_begins(self._ticks))
+                return self.all.pass_on(fence, text[found.start() :])
+            if found[0] == "\n":
+                following = text[found.end() :].lstrip(" \t")
+                if not following and len(text) - found.start() < MAX_TICKS:
+                    self.out.say(text[: found.start()])
+                    return self.all.wait(text[found.start() :])
+                ends = following.startswith("\n")
+            elif found.end() == len(text) and len(found[0]) < MAX_TICKS:
+                self.out.say(text[: found.start()])
+                return self.all.wait(found[0])
+            else:
+                ends = found[0] == self._ticks
+            if ends:
+                self.out.say(text[: found.end()])
+                return self.all.pass_on(_Prose(self.all), text[found.end() :])
+        held = next((n for n in range(len(CALL_START) - 1, 0, -1) if text.endswith(CALL_START[:n])), 0)
+        self.out.say(text[: len(text) - held])
+        return self.all.wait(text[len(text) - held :]) if held else ""
+
+
+class _PerhapsQuoted(_Reader):
+    """A block after a lone back-tick on a line before: shown, if another one closes the span; else a call."""
+
+    def __init__(self, reading: _Reading, ticks: str) -> None:
+        super().__init__(reading)
+        self._closing = re.compile(rf"(?<!`){ticks}(?!`)")
+        self._raw = ""
+
+    def read(self, text: str) -> str:
+        self._raw += text
+        closing = self._closing.search(self._raw)
+        blank = _BLANK_LINE.search(self._raw)
+        if closing and closing.end() < len(self._raw) and (blank is None or closing.start() < blank.start()):
+            self.out.say(self._raw[: closing.end()])
+            return self.all.pass_on(_Prose(self.all), self._raw[closing.end() :])
+        return self.all.pass_on(_Prose(self.all), self._raw) if blank else ""
+
+    def end(self, carry: str) -> str:
+        if self._closing.search(self._raw):
+            self.out.say(self._raw)
             return ""
-        last_line = before.rpartition("\n")[2]
-        at_line_start = not last_line.strip() and ("\n" in before or self._line_start)
-        if at_line_start and len(ticks) >= 3 and self._choice.forced and not self.calls and not self._released:
-            self._say(before, parts)
-            return self._begin_candidate(text[mark.start() :])
-        self._released = False
-        self._opening = False
-        self._say(text[: mark.end()], parts)
-        if at_line_start and len(ticks) >= 3:
-            self._end = re.compile(rf"\n[ \t]*{re.escape(ticks[0])}{{{len(ticks)},}}")
-            self._read = self._fenced
-        elif ticks[0] == "`":
-            self._ticks, self._read = ticks, self._inline
-        return text[mark.end() :]
+        return self.all.pass_on(_Prose(self.all), self._raw)
 
-    def _inline(self, text: str, parts: list[Part]) -> str:
-        for end in re.finditer(r"`+|\n", text):
-            if end[0] != "\n" and end.end() == len(text):
-                self._say(text[: end.start()], parts)
-                self._carry = end[0]
-                return ""
-            if end[0] in (self._ticks, "\n"):
-                self._say(text[: end.end()], parts)
-                self._read = self._prose
-                return text[end.end() :]
-        self._say(text, parts)
+
+class _Held(_Reader):
+    """Text that is held until what ends it; `then` gets it, and what ended it: "" for the reply's end."""
+
+    def __init__(
+        self, reading: _Reading, end: re.Pattern[str], then: Callable[[str, str], None], raw: str = ""
+    ) -> None:
+        super().__init__(reading)
+        self._end = end
+        self._then = then
+        self._raw = [raw]
+        self._window = ""
+
+    def read(self, text: str) -> str:
+        window = self._window + text
+        found = self._end.search(window)
+        self._raw.append(text)
+        if found is None:
+            self._window = window[-_LONGEST:]
+            return ""
+        raw = "".join(self._raw)
+        rest = len(window) - found.end()
+        self.all.reader = _Prose(self.all)
+        self._then(raw[: len(raw) - rest - len(found[0])], found[0])
+        return raw[len(raw) - rest :]
+
+    def end(self, carry: str) -> str:
+        self.all.reader = _Prose(self.all)
+        self._then("".join(self._raw) + carry, "")
         return ""
 
-    def _fenced(self, text: str, parts: list[Part]) -> str:
-        return self._until_end(text, parts, re.compile(r"\n[ \t]*[`~]*\Z"))
 
-    def _think(self, text: str, parts: list[Part]) -> str:
-        return self._until_end(text, parts, re.compile(r"<(?:/(?:t(?:h(?:i(?:n(?:k(?:i(?:n(?:g)?)?)?)?)?)?)?)?)?\Z"))
+_CALL_END = re.compile(re.escape(CALL_END))
+_FUNCTION_END = re.compile("</function>")
 
-    def _until_end(self, text: str, parts: list[Part], partial: "re.Pattern[str]") -> str:
-        if end := self._end.search(text):
-            self._say(text[: end.end()], parts)
-            self._read = self._prose
-            return text[end.end() :]
-        held = partial.search(text)
-        cut = held.start() if held else len(text)
-        self._say(text[:cut], parts)
-        self._carry = text[cut:]
-        return ""
 
-    # Calls.
+class _Head(_Reader):
+    """The beginning of a block in the call's tag, up to its arguments where they can be passed on as they come."""
 
-    def _begin_call(self, name: str | None, parts: list[Part]) -> Call:
-        call = Call(f"call_{uuid.uuid4().hex}", name)
-        self._lead_space, self._space = "".join(self._space) or self._lead_space, []
-        self._after_call, self._opening = True, False
-        self.calls.append(call)
-        parts.append(CallPiece(len(self.calls) - 1, call.id, name, ""))
-        return call
-
-    def _add_arguments(self, text: str, parts: list[Part]) -> None:
-        if text:
-            self.calls[-1].pieces.append(text)
-            parts.append(CallPiece(len(self.calls) - 1, None, None, text))
-
-    def _complete_call(self, parts: list[Part]) -> None:
-        """Hand over the bracket that makes the arguments whole, now that the call around them is."""
-        self._add_arguments("}", parts)
-        self._line_start = True
-        self.done = not self._parallel
-
-    def _break_call(self, reason: str, rest: str, parts: list[Part]) -> None:
-        """End the call that is being handed over as one that nobody can complete."""
-        self.calls[-1].reason = reason
-        self._add_arguments(f"{self._stream.cut()}{self._stream.unwritten}{rest}".rstrip(), parts)
-        self.done = not self._parallel
-
-    def _add_call(self, found: FoundCall, parts: list[Part]) -> None:
-        if self.done:
-            return
-        if self._choice.name not in (None, found.name):
-            raw = dump({"name": found.name, "arguments": found.arguments})
-            self._add_invalid(raw, f"the tool to call is {self._choice.name}", parts)
-            return
-        call = self._begin_call(found.name, parts)
-        if found.arguments is None:
-            call.reason = found.reason
-        self._add_arguments(dump(found.arguments), parts)
-        self._line_start = True
-        self.done = not self._parallel
-
-    def _add_invalid(self, raw: str, reason: str, parts: list[Part]) -> None:
-        name = _NAME_ANYWHERE.search(raw)
-        self._begin_call(name["name"] if name else None, parts).reason = reason
-        # A bracket that nothing opened: no reader of half JSON makes a call of what follows.
-        self._add_arguments("]" + raw.strip(), parts)
-        self.done = not self._parallel
-
-    # A block in the tags that the model is asked for.
-
-    def _block_head(self, text: str, parts: list[Part]) -> str:
+    def read(self, text: str) -> str:
         inner = text.lstrip()
-        if inner and inner[0] not in "{[<`\"'“~" and not self._may_be_name(inner):
-            self._say(CALL_START, parts)
-            self._opening = False
-            self._read = self._prose
-            return text
-        canonical = _CANONICAL.match(text)
+        if inner and inner[0] not in "{[<`\"'“~" and not self.all.may_be_tool(inner):
+            self.out.say(CALL_START)
+            return self.all.as_prose(text)
         end = text.find(CALL_END)
-        may_run = canonical and self._choice.name in (None, canonical["name"])
-        if canonical and may_run and (end < 0 or canonical.end() <= end):
-            name = read_value(f'"{canonical["name"]}"')
-            call = self._begin_call(str(name[0]) if name else canonical["name"], parts)
-            tool = self._tools.get(call.name or "")
-            self._stream = JsonStream(tool.node if tool else SchemaNode.of({}))
-            self._read = self._block_arguments
-            return text[canonical.end() :]
+        head = _CANONICAL.match(text)
+        name = read_value(f'"{head["name"]}"') if head else None
+        if head and name and (end < 0 or head.end() <= end) and self.out.allows(str(name[0])):
+            return self.all.pass_on(_Arguments(self.all, str(name[0])), text[head.end() :])
         if end >= 0:
-            self._take_block(text[:end], parts, closed=True)
-            self._read = self._prose
-            return text[end + len(CALL_END) :]
+            self._take(text[:end], CALL_END)
+            return self.all.pass_on(_Prose(self.all), text[end + len(CALL_END) :])
         if len(text) > MAX_HEAD:
-            self._raw, self._read = [text], self._block_hold
-        else:
-            self._carry = text
+            return self.all.pass_on(_Held(self.all, _CALL_END, self._take), text)
+        return self.all.wait(text)
+
+    def end(self, carry: str) -> str:
+        self.all.reader = _Prose(self.all)
+        self._take(carry, "")
         return ""
 
-    def _may_be_name(self, inner: str) -> bool:
-        return any(inner.startswith(name) or name.startswith(inner) for name in self._tools)
+    def _take(self, raw: str, end: str) -> None:
+        calls = read_calls(raw, self.all.tools, exact=False)
+        if calls:
+            for call in calls:
+                self.out.add_call(call)
+        else:
+            self.out.add_invalid(raw, _reason_of(raw) if end else CUT, _name_in(raw))
 
-    def _block_arguments(self, text: str, parts: list[Part]) -> str:
+
+class _Arguments(_Reader):
+    """The arguments of a call, passed on as they come, but for the bracket that makes them whole.
+
+    That one waits for the bracket, or the tag, that closes the object around them: only then is the call whole.
+    """
+
+    def __init__(self, reading: _Reading, name: str) -> None:
+        super().__init__(reading)
+        self.out.begin_call(name)
+        self.all.opening = False
+        tool = reading.tools.get(name)
+        self._stream = JsonStream(tool.node if tool else SchemaNode.of({}))
+
+    def read(self, text: str) -> str:
+        if self._stream.done:
+            return self._close(text)
         written = self._stream.feed(text)
         if self._stream.done:
-            self._add_arguments(written[:-1], parts)
-            self._read = self._block_close
+            self.out.add_arguments(written[:-1])
             return self._stream.rest
-        self._add_arguments(written, parts)
+        self.out.add_arguments(written)
         if self._stream.failure is not None:
-            self._read = self._block_broken
-            return self._stream.rest
+            return self.all.pass_on(_Held(self.all, _CALL_END, self._break), self._stream.rest)
         return ""
 
-    def _block_close(self, text: str, parts: list[Part]) -> str:
-        """Read on after the arguments: the call is whole with the bracket, or the tag, that closes it."""
+    def _close(self, text: str) -> str:
         inner = text.lstrip()
-        end = text.find(CALL_END)
         if inner.startswith("}"):
-            self._complete_call(parts)
-            self._read = self._block_tail
-            return inner[1:]
-        if inner.startswith(CALL_END) or (inner.startswith(",") and end >= 0):
-            self._complete_call(parts)
-            self._read = self._prose
-            return text[end + len(CALL_END) :]
-        if CALL_END.startswith(inner) or inner.startswith(","):
-            self._carry = text
-            return ""
-        self._stream.failure = f"{inner[:20]!r} follows the arguments"
-        self._read = self._block_broken
-        return text
-
-    def _block_tail(self, text: str, parts: list[Part]) -> str:
-        inner = text.lstrip().lstrip("`").lstrip()
+            self._complete()
+            return self.all.pass_on(_Tail(self.all), inner[1:])
         if inner.startswith(CALL_END):
-            self._read = self._prose
-            return inner[len(CALL_END) :]
+            self._complete()
+            return self.all.pass_on(_Prose(self.all), inner[len(CALL_END) :])
         if CALL_END.startswith(inner):
-            self._carry = text
-            return ""
-        following = inner.lstrip(",; \n")
+            return self.all.wait(inner)
+        if inner.startswith(","):
+            return self.all.pass_on(_Held(self.all, _CALL_END, self._take_others), inner)
+        self._stream.failure = f"{inner[:20]!r} follows the arguments"
+        return self.all.pass_on(_Held(self.all, _CALL_END, self._break), text)
+
+    def _complete(self) -> None:
+        self.out.add_arguments("}")
+        self.out.end_call()
+
+    def _take_others(self, raw: str, end: str) -> None:
+        """Take the members after the arguments, which say nothing; without the tag they must at least be whole."""
+        if end or read_value('{"": 0' + raw):
+            self._complete()
+        else:
+            self._break(raw, end)
+
+    def _break(self, raw: str, end: str) -> None:
+        self.out.break_call(self._stream, (self._stream.failure if end else None) or CUT, raw)
+
+    def cut(self) -> None:
+        self._break("", "")
+
+    def end(self, carry: str) -> str:
+        self.all.reader = _Prose(self.all)
+        self.cut()
+        return ""
+
+
+class _Tail(_Reader):
+    """What follows a whole call in its block: the closing tag, more calls, or, where the tag is missing, text."""
+
+    def __init__(self, reading: _Reading) -> None:
+        super().__init__(reading)
+        self._blank: list[str] = []
+
+    def read(self, text: str) -> str:
+        inner = text.lstrip()
+        self._blank.append(text[: len(text) - len(inner)])
+        if end := _BLOCK_END.match(inner):
+            return self.all.pass_on(_Prose(self.all), inner[end.end() :])
+        if _BLOCK_END_BEGINS.match(inner):
+            return self.all.wait(inner)
+        following = inner.lstrip(",; \t\r\n")
         if following.startswith("{"):
-            self._read = self._block_head
-            return following
-        self._read = self._prose
-        return text
+            return self.all.pass_on(_Head(self.all), following)
+        if not following:
+            return self.all.wait(inner)
+        return self.all.pass_on(_Prose(self.all), "".join(self._blank) + inner)
 
-    def _block_hold(self, text: str, parts: list[Part]) -> str:
-        end = self._hold_until(text, CALL_END)
-        if end is None:
-            return ""
-        raw, rest = end
-        self._take_block(raw, parts, closed=True)
-        self._read = self._prose
-        return rest
+    def end(self, carry: str) -> str:
+        return ""
 
-    def _block_broken(self, text: str, parts: list[Part]) -> str:
-        end = self._hold_until(text, CALL_END)
-        if end is None:
-            return ""
-        raw, rest = end
-        self._break_call(self._stream.failure or _CUT, raw, parts)
-        self._read = self._prose
-        return rest
 
-    def _hold_until(self, text: str, end: str) -> tuple[str, str] | None:
-        """Hold text; return what stands before and after `end` once that came."""
-        before, found, after = text.partition(end)
-        self._raw.append(before)
-        if not found:
-            self._raw.pop()
-            kept = next((n for n in range(len(end) - 1, 0, -1) if text.endswith(end[:n])), 0)
-            self._raw.append(text[: len(text) - kept])
-            self._carry = text[len(text) - kept :]
-            return None
-        raw, self._raw = "".join(self._raw), []
-        return raw, after
+class _Function(_Reader):
+    """A call that has its name in the tag; it counts for a tool that is bound."""
 
-    def _take_block(self, raw: str, parts: list[Part], *, closed: bool) -> None:
-        calls = read_calls(raw, self._tools, exact=False)
+    def read(self, text: str) -> str:
+        head = _FUNCTION_HEAD.match(text)
+        name, is_whole = (head[1], bool(head[2])) if head else ("", False)
+        is_known = name in self.all.tools if is_whole else any(tool.startswith(name) for tool in self.all.tools)
+        if head is None or not is_known or (not is_whole and head.end() < len(text)):
+            self.out.say(_FUNCTION)
+            return self.all.as_prose(text[len(_FUNCTION) :])
+        if not is_whole:
+            return self.all.wait(text)
+        self._name = name
+        return self.all.pass_on(_Held(self.all, _FUNCTION_END, self._take, head[0]), text[head.end() :])
+
+    def _take(self, raw: str, end: str) -> None:
+        body = raw.partition(">")[2]
+        if end or read_value(body.strip() or "{"):
+            calls = read_calls(f"{raw}</function>", self.all.tools, exact=True)
+            if calls:
+                for call in calls:
+                    self.out.add_call(call)
+            else:
+                self.all.opening = False
+                self.out.say(raw + end)
+        else:
+            self.out.add_invalid(body, CUT, self._name)
+
+
+class _Tagged(_Reader):
+    """Calls after a mark of other makers' models; they count for tools that are bound."""
+
+    def __init__(self, reading: _Reading, tag: str, written: str) -> None:
+        super().__init__(reading)
+        self._tag = written
+        self._end = _TAGS[tag]
+
+    def read(self, text: str) -> str:
+        inner = text.lstrip()
+        if not inner:
+            return self.all.wait(text)
+        known = any(re.match(rf"{re.escape(name)}(?![\w-])", inner) for name in self.all.tools)
+        if inner[0] in "{[" or (known and len(inner) > max(map(len, self.all.tools))):
+            return self.all.pass_on(_Held(self.all, self._end, self._take), text)
+        if self.all.may_be_tool(inner):
+            return self.all.wait(text)
+        self.out.say(self._tag)
+        return self.all.as_prose(text)
+
+    def _take(self, raw: str, end: str) -> None:
+        calls = read_calls(raw, self.all.tools, exact=True)
+        name = _name_in(raw)
         if calls:
             for call in calls:
-                self._add_call(call, parts)
-        elif closed:
-            self._add_invalid(raw, _reason_of(raw), parts)
+                self.out.add_call(call)
+        elif not end and raw.strip() and _is_cut(raw) and (name is None or name in self.all.tools):
+            self.out.add_invalid(raw, CUT, name)
         else:
-            self._add_invalid(raw, _CUT, parts)
+            self.all.opening = False
+            self.out.say(self._tag + raw + end)
 
-    # Other tags, which count for bound tools.
+    def end(self, carry: str) -> str:
+        self.all.reader = _Prose(self.all)
+        self._take(carry, "")
+        return ""
 
-    def _tagged(self, text: str, parts: list[Part]) -> str:
+
+class _Candidate(_Reader):
+    """What may be calls without a tag, and nothing else; it is held until it is known to be, or not to be."""
+
+    def __init__(self, reading: _Reading) -> None:
+        super().__init__(reading)
+        self._raw: list[str] = []
+        self._stream: JsonStream | None = None  # reads JSON; None before it begins, and in calls of another kind
+        self._written = ""
+        self._is_call: bool | None = None
+        self._waits_for_end = False
+
+    def read(self, text: str) -> str:
         self._raw.append(text)
-        if not self._likely:
-            inner = "".join(self._raw).lstrip()
-            self._likely = inner[:1] in ("{", "[") or any(inner.startswith(name) for name in self._tools)
-            if inner and not self._likely and not self._may_be_name(inner):
-                self._opening, self._read = False, self._prose
-                self._say(self._tag, parts)
-                raw, self._raw = "".join(self._raw), []
-                return raw
-        self._window += text
-        if not _TAGS[self._tag].search(self._window):
-            self._window = self._window[-_LONGEST_MARK:]
+        if self._waits_for_end:
             return ""
-        raw, self._raw, self._window = "".join(self._raw), [], ""
-        end = _TAGS[self._tag].search(raw)
-        assert end is not None
-        self._read = self._prose
-        self._take_tagged(raw[: end.start()], parts, closed=True, end=end[0])
-        return raw[end.end() :]
-
-    def _function(self, text: str, parts: list[Part]) -> str:
-        raw = "".join(self._raw) + text if len(self._raw) == 1 else None
-        if raw is not None and (head := re.match(r"<function=([^>\s]*)(>)?", raw)):
-            known = head[1] in self._tools if head[2] else any(name.startswith(head[1]) for name in self._tools)
-            if not known or (not head[2] and head.end() < len(raw)):
-                self._raw, self._read, self._opening = [], self._prose, False
-                self._say(_FUNCTION, parts)
-                return raw[len(_FUNCTION) :]
-            if not head[2]:
-                self._raw = [raw]
-                return ""
-            self._raw = [raw[: head.end()], ""]
-            text = raw[head.end() :]
-        end = self._hold_until(text, "</function>")
-        if end is None:
-            return ""
-        self._read = self._prose
-        self._take_tagged(f"{end[0]}</function>", parts, closed=True)
-        return end[1]
-
-    def _take_tagged(self, raw: str, parts: list[Part], *, closed: bool, end: str = "") -> None:
-        is_function = raw.startswith(_FUNCTION)
-        if is_function and not closed:
-            name, _, body = raw[len(_FUNCTION) :].partition(">")
-            whole = read_calls(f"{raw}</function>", self._tools, exact=True)
-            if not (whole and whole[0].arguments is not None and body.strip()) and name in self._tools:
-                self._add_invalid(raw, _CUT, parts)
-                self.calls[-1].name = name
-                return
-            raw = f"{raw}</function>"
-        calls = read_calls(raw, self._tools, exact=True)
-        if calls:
-            for call in calls:
-                self._add_call(call, parts)
-        else:
-            self._opening = False
-            self._say(raw if is_function else self._tag + raw + end, parts)
-
-    # Calls without a tag, which must be the whole reply.
-
-    def _begin_candidate(self, text: str) -> str:
-        self._raw, self._stream = [], JsonStream()
-        self._probing, self._likely, self._written = False, False, ""
-        self._read = self._candidate
-        return text
-
-    def _candidate(self, text: str, parts: list[Part]) -> str:
-        """Read on in what may be calls and nothing else; `_raw` holds it, in case that it is not."""
-        self._raw.append(text)
-        if not self._probing and not self._likely:
+        if self._stream is None:
             raw = "".join(self._raw)
             begins = self._json_begins(raw)
             if begins is None:
@@ -610,103 +627,129 @@ class ReplyParser:
             if begins is False:
                 return self._release()
             if begins is True:
-                self._likely = True
-            else:
-                self._probing, text = True, raw[begins:]
-        return self._probe(text, parts) if self._probing else ""
+                self._waits_for_end = True
+                return ""
+            self._stream, text = JsonStream(), raw[begins:]
+        return self._probe(self._stream, text)
 
     def _json_begins(self, raw: str) -> int | bool | None:
         """Return where JSON begins.
 
         True stands for calls of another kind, False for text, None for a text too short to tell.
         """
-        fence = _FENCE_HEAD.match(raw)
+        fence = opening_fence(raw)
         if fence is None and raw[0] in "`~":
-            return False if "\n" in raw or len(raw) > 64 else None
-        start = fence.end() if fence else 0
-        inner = raw[start:]
+            return False if "\n" in raw or len(raw) > MAX_TICKS else None
+        start, language = fence or (0, "")
+        inner = raw[start:].lstrip()
+        start = len(raw) - len(inner)
         if not inner:
             return None
         for tag in (CALL_START, _FUNCTION):
             if fence and tag.startswith(inner[: len(tag)]):
                 return True if inner.startswith(tag) else None
-        if fence and fence[2] == "tool_code":
-            return self._may_be_name(inner.lstrip("[ "))
+        if language == "tool_code":
+            return self.all.may_be_tool(inner.lstrip("[ "))
         listed = _PYTHON_LIST.match(inner)
         if listed and (listed["name"] or not inner[1:].strip()):
             if listed["open"]:
-                return listed["name"] in self._tools
-            return None if listed.end() == len(inner) and self._may_be_name(listed["name"] or "") else False
+                return listed["name"] in self.all.tools
+            return None if listed.end() == len(inner) and self.all.may_be_tool(listed["name"] or "") else False
         return start if inner[0] in "{[" else False
 
-    def _probe(self, text: str, parts: list[Part]) -> str:
+    def _probe(self, stream: JsonStream, text: str) -> str:
         """Feed a candidate's JSON; give it up as soon as it, or what follows it, is no call."""
         while True:
-            written = self._stream.feed(text)
-            if self._stream.failure is not None:
+            written = stream.feed(text)
+            if stream.failure is not None:
                 return self._release()
-            if not self._likely:
+            if self._is_call is None:
                 self._written += written
-                verdict = looks_like_a_call(self._written, tuple(self._tools))
-                self._likely = bool(verdict) or self._choice.name is not None
-                if verdict is False and not self._likely:
-                    return self._release()
-            if not self._stream.done:
+                self._is_call = looks_like_a_call(self._written, tuple(self.all.tools))
+            if self._is_call is False and self.all.choice.name is None:
+                return self._release()
+            if not stream.done:
                 return ""
-            rest = _BETWEEN.sub("", self._stream.rest, count=1)
-            if not rest or _FENCE_END.fullmatch(rest) or rest in ("`", "``") or CALL_END.startswith(rest):
+            between = _BETWEEN_VALUES.match(stream.rest)
+            rest = stream.rest[between.end() :] if between else stream.rest
+            if not rest or _BETWEEN_BEGINS.match(rest):
                 return ""
             if rest[0] in "{[":
-                text, self._stream, self._written, self._likely = rest, JsonStream(), "", False
+                text = rest
+                self._stream = stream = JsonStream()
+                self._written, self._is_call = "", None
                 continue
-            if _RESULT.match(rest) or self._choice.forced:
+            begins_line = "\n" in stream.rest[: len(stream.rest) - len(rest)]
+            if self.all.choice.forced or (begins_line and _MADE_UP_LINE.match(rest)):
                 self._raw = ["".join(self._raw)[: -len(rest)]]
-                return self._finish_candidate(parts) + rest
-            if any(mark.startswith(rest) for mark in _RESULT_BEGINNINGS):
+                return self.end("") + rest
+            if begins_line and any(mark.startswith(rest.lower()) for mark in _MADE_UP_LOWER):
                 return ""
             return self._release()
 
     def _release(self) -> str:
         """Return what was held, to be read again as text."""
-        raw, self._raw = "".join(self._raw), []
-        self._opening, self._released, self._read = False, True, self._prose
-        return raw
-
-    def _finish_candidate(self, parts: list[Part]) -> str:
         raw = "".join(self._raw)
-        bare = raw.strip().removesuffix(CALL_END)
-        calls = read_calls(bare, self._tools, exact=True) or self._calls_in_fence(bare) or self._bare_arguments(bare)
+        return self.all.as_prose(raw, is_code=raw[0] in "`~")
+
+    def end(self, carry: str) -> str:
+        raw = "".join(self._raw) + carry
+        self._raw = [raw]
+        calls = self._calls(raw)
+        stream = self._stream
         if calls:
-            self._raw, self._read = [], self._prose
+            self.all.reader = _Prose(self.all)
+            self.all.opening = False
             for call in calls:
-                self._add_call(call, parts)
+                self.out.add_call(call)
             return ""
-        if self._probing and self._likely and not self._stream.done and self._choice.name is None:
-            self._raw, self._read = [], self._prose
-            self._add_invalid(raw, _CUT, parts)
+        if stream is not None and self._is_call and not stream.done:
+            self.all.reader = _Prose(self.all)
+            self.out.add_invalid(raw, CUT, _name_in(raw))
             return ""
         return self._release()
 
-    def _calls_in_fence(self, raw: str) -> list[FoundCall]:
-        """Return the calls in a fence that holds nothing but blocks with the call's tag."""
-        fenced = _FENCED_BLOCKS.fullmatch(raw)
-        found: list[FoundCall] = []
-        for block in _BLOCK.findall(fenced[1]) if fenced else ():
-            found += read_calls(block, self._tools, exact=False) or []
-        return found
+    def _calls(self, raw: str) -> list[FoundCall]:
+        """Return the calls that the text is, and nothing else; [] for any other text."""
+        bare = raw.strip().removesuffix(CALL_END)
+        calls: list[FoundCall] = []
+        for content in fenced_contents(bare) or [bare]:
+            found = _blocks_in(content, self.all.tools) or read_calls(content, self.all.tools, exact=True)
+            if not found:
+                return self._bare_arguments(bare)
+            calls += found
+        return calls
 
     def _bare_arguments(self, raw: str) -> list[FoundCall]:
-        tool = self._tools.get(self._choice.name or "")
+        tool = self.all.tools.get(self.all.choice.name or "")
         read = read_value(without_fence(raw).strip()) if tool else None
         arguments = arguments_of_value(read[0], tool) if tool and read and not read[1].strip() else None
         return [FoundCall(tool.name, arguments)] if tool and arguments is not None else []
 
 
-def _append_text(parts: list[Part], text: str) -> None:
-    if parts and isinstance(parts[-1], str):
-        parts[-1] += text
-    else:
-        parts.append(text)
+def _blocks_in(text: str, tools: dict[str, Tool]) -> list[FoundCall]:
+    """Return the calls in a text of nothing but blocks with the call's tag; [] for any other text."""
+    calls: list[FoundCall] = []
+    position = 0
+    while block := _BLOCK.match(text, position):
+        found = read_calls(block[1], tools, exact=False)
+        if not found:
+            return []
+        calls += found
+        position = block.end()
+    return [] if text[position:].strip() else calls
+
+
+def _name_in(raw: str) -> str | None:
+    name = _NAME.search(raw)
+    return name["name"] if name else None
+
+
+def _is_cut(raw: str) -> bool:
+    """Return whether a text is JSON that does not end."""
+    stream = JsonStream()
+    stream.feed(raw.strip())
+    return not stream.done and stream.failure is None
 
 
 def _reason_of(raw: str) -> str:

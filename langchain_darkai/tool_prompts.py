@@ -1,6 +1,7 @@
 """Tools to the instructions that offer them to a model which reads nothing but text."""
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -81,9 +82,7 @@ def tool_of(source: Any) -> Tool:
         if isinstance(source, Mapping):
             return _tool_of_dict(dict(source))
         if isinstance(source, type):
-            described = convert_to_openai_function(source)
-            parameters = _without_description(schema_of_type(source))
-            return Tool(described["name"], described.get("description", ""), parameters)
+            return _tool_of_class(source)
         if callable(source):
             return _tool_of_function(source)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
@@ -101,16 +100,30 @@ def _schema_of_tool(tool: BaseTool) -> Mapping[str, Any]:
     return _without_description(bare)
 
 
+def _tool_of_class(source: type) -> Tool:
+    parameters = _without_description(schema_of_type(source))
+    if parameters.get("type") != "object":
+        raise TypeError("its values are no objects, which arguments are")
+    return Tool(source.__name__, inspect.cleandoc(source.__doc__ or ""), parameters)
+
+
 def _tool_of_function(function: Callable[..., Any]) -> Tool:
     described = convert_to_openai_function(function)
     model = create_schema_from_function(
-        described["name"], function, filter_args=(), parse_docstring=True, error_on_invalid_docstring=False
+        described["name"],
+        function,
+        filter_args=(),
+        parse_docstring=True,
+        error_on_invalid_docstring=False,
+        include_injected=False,
     )
     return Tool(described["name"], described.get("description", ""), _without_description(schema_of_type(model)))
 
 
 def _tool_of_dict(source: dict[str, Any]) -> Tool:
     described = source.get("function", source) if source.get("type", "function") == "function" else source
+    if described.get("type", "function") not in ("function", "custom", "object"):
+        raise ValueError(f"tools of type {described['type']!r} run elsewhere, and there is no such place here")
     for key in ("parameters", "input_schema", "inputSchema"):
         if isinstance(described.get("name"), str) and isinstance(described.get(key), Mapping):
             return Tool(described["name"], described.get("description") or "", without_titles(described[key]))
