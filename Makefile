@@ -15,7 +15,7 @@ demo: .venv/demo-ready ## show the package at work, on a local server
 	@$(BIN)/langchain-darkai demo
 
 test: .venv/dev-ready ## run every test
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto
 
 lint: .venv/dev-ready ## look for mistakes and uneven format
 	@$(BIN)/ruff check -q
@@ -33,7 +33,7 @@ bench: .venv/dev-ready ## measure speed and memory
 	@$(BIN)/python -m benchmarks
 
 test-lowest: .venv-lowest/ready ## run every test with the oldest dependencies that are allowed
-	@.venv-lowest/bin/python -m pytest -q
+	@.venv-lowest/bin/python -m pytest -q -n auto
 
 # $(call stale,ENVIRONMENT) is `stale` where the environment was moved or copied to here (it holds absolute paths), or
 # has another version than a PYTHON that was asked for.

@@ -229,6 +229,26 @@ class ChatDarkAI(BaseChatModel):
             max_concurrency=self.max_concurrency,
         )
 
+    async def aclose(self) -> None:
+        """Close the running loop's connections; not needed, since they end with their loop. The model stays usable."""
+        await self._client.aclose()
+
+    def close(self) -> None:
+        """Close the connections of the synchronous calls; not needed, since they end with the process."""
+        self._client.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     @property
     def _llm_type(self) -> str:
         return "darkai-chat"

@@ -256,7 +256,7 @@ def format_call(name: str | None, arguments: Any, where: str) -> str:
         </tool_call>
     """
     try:
-        text = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, allow_nan=False)
+        text = json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise DarkAIInvalidRequestError(
             f"{where}: the arguments of the call to {name} are not JSON: {error}."

@@ -269,7 +269,7 @@ class _Prose(_Reader):
         tail = text[-_LONGEST:].lower()
         if tail[-1] in "`~":
             return min(len(text) - len(text.rstrip(text[-1])), MAX_TICKS)
-        lengths = range(len(tail), 0, -1)
+        lengths = range(len(tail) - min(at for at in (tail.find("<"), tail.find("["), len(tail)) if at >= 0), 0, -1)
         held = next((n for n in lengths if any(mark.startswith(tail[-n:]) for mark in _MARKS_LOWER)), 0)
         line = text.rpartition("\n")[2]
         if self.out.calls and len(line) < 2 * _LONGEST and ("\n" in text or self.out.at_line_start):

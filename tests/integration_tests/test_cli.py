@@ -327,10 +327,12 @@ def test_serve_tells_that_the_host_is_not_there(call: Call) -> None:
 # demo
 
 DEMO_SHOWS = (
-    'for chunk in model.stream("Why is the sky blue?"):',
+    'for chunk in model.stream("Write a poem about the sea."):',
     "chain = prompt | model | StrOutputParser()",
     "abatch_as_completed",
     "2 * 2 = 4",
+    "get_weather({'city': 'Oslo'})",
+    "name='Bob' age=25 job='doctor'",
 )
 
 
@@ -343,13 +345,15 @@ def test_the_demo_runs_on_a_server_of_its_own() -> None:
 
 
 def test_the_demo_uses_the_endpoint_that_is_named(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
-    with serving(monkeypatch, ["a scripted reply"]) as model:
+    answer = '{"value": [{"name": "Eve", "age": 41, "job": "doctor"}]}'
+    with serving(monkeypatch, [*["a scripted reply"] * 23, answer]) as model:
         done = call("demo")
     assert done.code == 0, done.err
+    assert "name='Eve' age=41 job='doctor'" in done.out
     assert "DARKAI_BASE_URL" in done.out.splitlines()[0]
     assert "local server" not in done.out
     assert "a scripted reply" in done.out
-    assert [("human", "Why is the sky blue?")] in model._asked
+    assert [("human", "Write a poem about the sea.")] in model._asked
 
 
 # chat, at a terminal
