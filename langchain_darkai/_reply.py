@@ -4,19 +4,43 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from langchain_darkai._output_parser import invalid_answer
 from langchain_darkai._stop import StopCutter
 from langchain_darkai.client import Call, Events
 from langchain_darkai.errors import DarkAIError
 from langchain_darkai.prompts import CALL_START, format_prompt
 from langchain_darkai.protocol import StreamEnd, Usage
-from langchain_darkai.structured_output import InvalidAnswer, OutputFormat
-from langchain_darkai.tool_calls import Call as ReadCall
-from langchain_darkai.tool_calls import Part, ReplyParser
-from langchain_darkai.tool_prompts import Tool, ToolChoice
+
+if TYPE_CHECKING:
+    from langchain_darkai.structured_output import OutputFormat
+    from langchain_darkai.tool_calls import Call as ReadCall
+    from langchain_darkai.tool_calls import Part, ReplyParser
+    from langchain_darkai.tool_prompts import Tool, ToolChoice
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the model beside an answer to its messages: by default, nothing."""
+
+    instructions: str = ""
+    tools: "tuple[Tool, ...]" = ()
+    choice: "ToolChoice | None" = None
+    parallel: bool = True
+    output: "OutputFormat | None" = None
+    wants_bare_json: bool = False
+
+    @property
+    def forces_call(self) -> bool:
+        """Whether the reply must be a call."""
+        return self.choice is not None and self.choice.forced
+
+    @property
+    def forced_tool(self) -> str | None:
+        """The tool that must be called; None for any, or none."""
+        return self.choice.name if self.choice else None
 
 
 @dataclass(frozen=True)
@@ -30,13 +54,8 @@ class Request:
     call: Call
     new_call: Callable[..., Call]
     deadline: float | None
-    instructions: str
+    asked: Asked
     stop: tuple[str, ...]
-    tools: list[Tool]
-    choice: ToolChoice
-    parallel: bool
-    output: OutputFormat | None
-    wants_bare_json: bool
     reasks: int
 
     def may_ask_again(self, asked: int) -> bool:
@@ -46,7 +65,7 @@ class Request:
     def again(self, text: str, problem: str) -> "Request":
         """Return the request that shows the model its reply and what is wrong with it, within the same deadline."""
         messages = [*self.messages, AIMessage(text), HumanMessage(problem)]
-        call = self.new_call(format_prompt(messages, instructions=self.instructions))
+        call = self.new_call(format_prompt(messages, instructions=self.asked.instructions))
         if self.deadline is not None:
             call = replace(call, timeout=max(self.deadline - time.monotonic(), 0.0))
         return replace(self, call=call)
@@ -59,9 +78,9 @@ class Reply:
         self.request = request
         self.text: list[str] = []
         self.usage: Usage | None = None
-        self.parser = ReplyParser(request.tools, request.choice, parallel=request.parallel) if request.tools else None
+        self.parser = _parser_for(request.asked) if request.asked.tools else None
 
-    async def parts(self, events: Events) -> AsyncGenerator[list[Part], None]:
+    async def parts(self, events: Events) -> "AsyncGenerator[list[Part], None]":
         """Yield the reply's parts, those of one network read together."""
         try:
             async for event in _until_stop(events, self.request.stop):
@@ -84,12 +103,12 @@ class Reply:
             yield parts
 
     @property
-    def calls(self) -> list[ReadCall]:
+    def calls(self) -> "list[ReadCall]":
         """The reply's calls, the invalid ones too."""
         return self.parser.calls if self.parser else []
 
     @property
-    def made(self) -> list[ReadCall]:
+    def made(self) -> "list[ReadCall]":
         """The calls that can run. A stream has handed them over, so they must not be asked for again."""
         return [call for call in self.calls if call.reason is None]
 
@@ -106,12 +125,15 @@ class Reply:
                 f"Your tool call could not be read: {broken[0].reason}. Write it again, as a {CALL_START} block with "
                 "valid JSON."
             )
-        choice, output = self.request.choice, self.request.output
-        if choice.forced and not self.made:
-            wanted = f"the tool {choice.name}" if choice.name else "a tool"
+        asked = self.request.asked
+        if asked.forces_call and not self.made:
+            wanted = f"the tool {asked.forced_tool}" if asked.forced_tool else "a tool"
             return f"Your reply does not call {wanted}, but it must. Reply with the {CALL_START} block."
+        output = asked.output
         if output is None or (self.calls and output.method != "function_calling"):
             return None
+        from langchain_darkai.structured_output import InvalidAnswer
+
         try:
             if output.method == "function_calling":
                 output.result(next(json.loads(call.arguments) for call in self.calls if call.name == output.name))
@@ -124,15 +146,25 @@ class Reply:
     @property
     def is_bare_json(self) -> bool:
         """Whether the answer is JSON that the caller reads as it is."""
-        return self.request.wants_bare_json and not self.calls
+        return self.request.asked.wants_bare_json and not self.calls
 
     def bare_json(self) -> str:
         """Return the answer's JSON, and nothing else. Raises OutputParserException where there is none."""
-        assert self.request.output is not None
+        from langchain_darkai._output_parser import invalid_answer
+        from langchain_darkai.structured_output import InvalidAnswer
+
+        assert self.request.asked.output is not None
         try:
-            return self.request.output.read(self.content)[0]
+            return self.request.asked.output.read(self.content)[0]
         except InvalidAnswer as error:
             raise invalid_answer(error, self.content) from error
+
+
+def _parser_for(asked: Asked) -> "ReplyParser":
+    from langchain_darkai.tool_calls import ReplyParser
+    from langchain_darkai.tool_prompts import ToolChoice
+
+    return ReplyParser(asked.tools, asked.choice or ToolChoice(), parallel=asked.parallel)
 
 
 async def read_whole(request: Request, events: Events) -> Reply:

@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from operator import itemgetter
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -33,22 +33,16 @@ from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_valid
 from typing_extensions import Self, TypedDict
 
 from langchain_darkai import __version__, _blocking
-from langchain_darkai._output_parser import StructuredOutputParser
-from langchain_darkai._reply import Reply, Request, read_whole
+from langchain_darkai._reply import Asked, Reply, Request, read_whole
 from langchain_darkai._tokens import estimate_tokens
 from langchain_darkai.client import DarkAI, check_count, refuse_unknown
 from langchain_darkai.errors import DarkAIInvalidRequestError, DarkAIToolChoiceError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import Usage
-from langchain_darkai.structured_output import (
-    Method,
-    OutputFormat,
-    format_of_response_format,
-    output_format,
-    traced_schema,
-)
-from langchain_darkai.tool_calls import CallPiece
-from langchain_darkai.tool_prompts import ToolChoice, choice_of, offered_tools, tool_instructions, tool_of
+
+if TYPE_CHECKING:
+    from langchain_darkai.structured_output import Method
+    from langchain_darkai.tool_calls import CallPiece
 
 M = TypeVar("M")
 
@@ -317,9 +311,7 @@ class ChatDarkAI(BaseChatModel):
         tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
         """Return about how many tokens the prompt for these messages has, labels and tools included."""
-        offered = [tool_of(tool) for tool in tools or ()]
-        instructions = tool_instructions(offered, ToolChoice()) if offered else ""
-        return self.get_num_tokens(format_prompt(messages, instructions=instructions))
+        return self.get_num_tokens(format_prompt(messages, instructions=_asked_for({"tools": tools}).instructions))
 
     def bind_tools(
         self,
@@ -348,6 +340,8 @@ class ChatDarkAI(BaseChatModel):
             >>> reply.tool_calls[0]["args"]
             {'a': 2, 'b': 3}
         """
+        from langchain_darkai.tool_prompts import choice_of, tool_of
+
         offered = [tool_of(tool) for tool in tools]
         choice_of(tool_choice, offered)
         refuse_unknown(kwargs, (*_CALL_ARGUMENTS, "stop", "ls_structured_output_format"), "bind_tools")
@@ -357,12 +351,17 @@ class ChatDarkAI(BaseChatModel):
 
     @overload  # type: ignore[override]
     def with_structured_output(
-        self, schema: type[M], *, include_raw: Literal[False] = False, method: Method = ..., strict: bool | None = None
+        self,
+        schema: type[M],
+        *,
+        include_raw: Literal[False] = False,
+        method: "Method" = ...,
+        strict: bool | None = None,
     ) -> Runnable[LanguageModelInput, M]: ...
 
     @overload
     def with_structured_output(
-        self, schema: type[M], *, include_raw: Literal[True], method: Method = ..., strict: bool | None = None
+        self, schema: type[M], *, include_raw: Literal[True], method: "Method" = ..., strict: bool | None = None
     ) -> Runnable[LanguageModelInput, RawAndParsed[M]]: ...
 
     @overload
@@ -371,18 +370,18 @@ class ChatDarkAI(BaseChatModel):
         schema: dict[str, Any],
         *,
         include_raw: Literal[False] = False,
-        method: Method = ...,
+        method: "Method" = ...,
         strict: bool | None = None,
     ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: dict[str, Any], *, include_raw: Literal[True], method: Method = ..., strict: bool | None = None
+        self, schema: dict[str, Any], *, include_raw: Literal[True], method: "Method" = ..., strict: bool | None = None
     ) -> Runnable[LanguageModelInput, RawAndParsed[dict[str, Any]]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: Any, *, include_raw: bool = False, method: Method = ..., strict: bool | None = None
+        self, schema: Any, *, include_raw: bool = False, method: "Method" = ..., strict: bool | None = None
     ) -> Runnable[LanguageModelInput, Any]: ...
 
     def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -390,7 +389,7 @@ class ChatDarkAI(BaseChatModel):
         schema: Any,
         *,
         include_raw: bool = False,
-        method: Method = "json_schema",
+        method: "Method" = "json_schema",
         strict: bool | None = None,
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable that answers with values of a schema.
@@ -419,6 +418,9 @@ class ChatDarkAI(BaseChatModel):
             >>> person
             Person(name='Alice', age=30)
         """
+        from langchain_darkai._output_parser import StructuredOutputParser
+        from langchain_darkai.structured_output import output_format, traced_schema
+
         output = output_format(schema, method=method, strict=strict)
         traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema, output)}
         model: Runnable[LanguageModelInput, AIMessage]
@@ -494,7 +496,7 @@ class ChatDarkAI(BaseChatModel):
         while True:
             reply = Reply(request)
             # Text that may turn out not to be the answer waits for the calls, or for the end.
-            waits = request.choice.forced or request.wants_bare_json or said
+            waits = request.asked.forces_call or request.asked.wants_bare_json or said
             waiting: list[str] = []
             events = self._client.stream(request.call)
             try:
@@ -646,17 +648,8 @@ class ChatDarkAI(BaseChatModel):
             allow_empty=self.allow_empty,
             before_retry=self._wait_for_rate_limiter if self.rate_limiter else None,
         )
-        bound = [tool_of(tool) for tool in kwargs.get("tools") or ()]
-        choice = choice_of(kwargs.get("tool_choice"), bound)
-        tools = offered_tools(bound, choice)
-        parallel = kwargs.get("parallel_tool_calls") is not False
-        answer: OutputFormat | None = format_of_response_format(kwargs.get("response_format"))
-        output: OutputFormat | None = kwargs.get("output_format") or answer
-        asked = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
-        if output is not None and output.method != "function_calling":
-            asked.append(output.instructions())
-        instructions = "\n\n".join(asked)
-        call = new_call(format_prompt(messages, instructions=instructions))
+        asked = _asked_for(kwargs)
+        call = new_call(format_prompt(messages, instructions=asked.instructions))
         sequences = self.stop if stop is None else stop
         reasks = kwargs.get("max_reasks")
         return Request(
@@ -664,13 +657,8 @@ class ChatDarkAI(BaseChatModel):
             call=call,
             new_call=new_call,
             deadline=None if call.timeout is None else time.monotonic() + call.timeout,
-            instructions=instructions,
+            asked=asked,
             stop=_checked_stop(sequences or ()),
-            tools=tools,
-            choice=choice,
-            parallel=parallel,
-            output=output,
-            wants_bare_json=answer is not None,
             reasks=self.max_reasks if reasks is None else check_count("max_reasks", reasks),
         )
 
@@ -715,11 +703,11 @@ class ChatDarkAI(BaseChatModel):
 
     def _check_last(self, reply: Reply, problem: str | None) -> None:
         """Raise where the last reply must not pass for an answer; a structured one is left to its parser."""
-        request = reply.request
-        is_structured = request.output is not None and request.output.method == "function_calling"
-        if problem is None or reply.made or not request.choice.forced or is_structured:
+        request, asked = reply.request, reply.request.asked
+        is_structured = asked.output is not None and asked.output.method == "function_calling"
+        if problem is None or reply.made or not asked.forces_call or is_structured:
             return
-        wanted = f"the tool {request.choice.name!r}" if request.choice.name else "a tool"
+        wanted = f"the tool {asked.forced_tool!r}" if asked.forced_tool else "a tool"
         raise DarkAIToolChoiceError(
             f"{request.call.model} was to call {wanted} and did not, asked {request.reasks + 1} times. Raise "
             'max_reasks, or leave the choice to the model with tool_choice="auto".',
@@ -731,7 +719,15 @@ def _chunk(message: AIMessageChunk) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message)
 
 
-def _call_chunk(piece: CallPiece, first_index: int) -> AIMessageChunk:
+def _asked_for(arguments: Mapping[str, Any]) -> Asked:
+    if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
+        return Asked()
+    from langchain_darkai._asking import asked_for
+
+    return asked_for(arguments)
+
+
+def _call_chunk(piece: "CallPiece", first_index: int) -> AIMessageChunk:
     chunk = tool_call_chunk(name=piece.name, args=piece.arguments, id=piece.id, index=first_index + piece.index)
     return AIMessageChunk(content="", tool_call_chunks=[chunk])
 

@@ -19,6 +19,7 @@ each it has already; reading takes one away. Lines of an assistant's own text th
 quoted too.
 """
 
+import functools
 import json
 import re
 from collections.abc import Sequence
@@ -61,16 +62,23 @@ _INDENT = (
 _ANY_HEAD = rf"(?i:system|user|assistant|tool){_INDENT}(?:\([^{_BREAKS}]*\){_INDENT})?[:\uff1a]"
 
 
-def _quoted_line(line_start: str) -> re.Pattern[str]:
+@functools.cache
+def _forgeable(*, by_assistant: bool = False) -> re.Pattern[str]:
+    """Return what begins a line that could be read as ours; compiled with the first prompt, not at import."""
+    line_start = rf"{_ANY_HEAD}|</?tool_call>" if by_assistant else _ANY_HEAD
     return re.compile(rf"(?:\A|(?<=[{_BREAKS}]))(?=>*{_INDENT}(?:{line_start}))")
 
 
-_FORGEABLE = _quoted_line(_ANY_HEAD)
-_FORGEABLE_BY_ASSISTANT = _quoted_line(rf"{_ANY_HEAD}|</?tool_call>")
 # A head as it is written: JSON strings, and lists of strings and nulls.
 _STRING = rf'"(?:[^"\\{_BREAKS}]|\\[^{_BREAKS}])*"'
 _ATTRIBUTE = rf"[a-z]+=(?:{_STRING}|\[(?:(?:{_STRING}|null)(?:, )?)*\])"
-_HEAD = re.compile(rf"^(System|User|Assistant|Tool)(?: \(({_ATTRIBUTE}(?:, {_ATTRIBUTE})*)\))?:(?: |$)", re.MULTILINE)
+
+
+@functools.cache
+def _head() -> re.Pattern[str]:
+    attributes = rf"{_ATTRIBUTE}(?:, {_ATTRIBUTE})*"
+    return re.compile(rf"^(System|User|Assistant|Tool)(?: \(({attributes})\))?:(?: |$)", re.MULTILINE)
+
 
 # Content blocks without text of their own: other providers' ways to show what LangChain keeps in `tool_calls`, or
 # thoughts, which no model wants to read back as an answer.
@@ -122,11 +130,11 @@ def format_prompt(messages: PromptValue | str | BaseMessage | Sequence[Any], *, 
     conversation = _to_messages(messages)
     roles = [_role(message, place) for place, message in enumerate(conversation)]
     if roles == ["human"] and not conversation[0].name and not instructions:
-        text = _FORGEABLE.sub(">", message_text(conversation[0], 0))
+        text = _forgeable().sub(">", message_text(conversation[0], 0))
         if text.strip():
             return text
     turns = [_format_turn(message, place) for place, message in enumerate(conversation)]
-    instructions = _FORGEABLE.sub(">", instructions)
+    instructions = _forgeable().sub(">", instructions)
     if instructions and "system" in roles:
         place = roles.index("system")
         gap = "\n\n" if message_text(conversation[place], place) else ""
@@ -149,9 +157,9 @@ def parse_prompt(query: str) -> list[BaseMessage]:
         [SystemMessage(content='Be brief.', additional_kwargs={}, response_metadata={}), \
 HumanMessage(content='Hi', additional_kwargs={}, response_metadata={})]
     """
-    heads = [(head, attributes) for head in _HEAD.finditer(query) if (attributes := _attributes(head[2])) is not None]
+    heads = [(head, attributes) for head in _head().finditer(query) if (attributes := _attributes(head[2])) is not None]
     if not heads or heads[0][0].start() != 0:
-        return [HumanMessage(_unquote(query, _FORGEABLE))]
+        return [HumanMessage(_unquote(query, _forgeable()))]
     ends = [head.start() - 1 for head, _ in heads[1:]] + [len(query)]
     messages = []
     for (head, attributes), end in zip(heads, ends, strict=True):
@@ -233,7 +241,7 @@ def _format_turn(message: BaseMessage, place: int) -> str:
         if any(call_id is not None for call_id, _, _ in calls):
             attributes["calls"] = [call_id for call_id, _, _ in calls]
         blocks = [format_call(name, arguments, f"messages[{place}]") for _, name, arguments in calls]
-    quoted = (_FORGEABLE_BY_ASSISTANT if role == "ai" else _FORGEABLE).sub(">", text)
+    quoted = _forgeable(by_assistant=role == "ai").sub(">", text)
     body = "\n".join(([quoted] if text or not blocks else []) + blocks)
     given = [
         f"{name}={one_line(json.dumps(value, ensure_ascii=False))}"
@@ -292,12 +300,12 @@ def _attributes(text: str | None) -> dict[str, Any] | None:
 def _parse_turn(label: str, attributes: dict[str, Any], body: str) -> BaseMessage:
     name = _string(attributes.get("name"))
     if label == "System":
-        return SystemMessage(_unquote(body, _FORGEABLE), name=name)
+        return SystemMessage(_unquote(body, _forgeable()), name=name)
     if label == "User":
-        return HumanMessage(_unquote(body, _FORGEABLE), name=name)
+        return HumanMessage(_unquote(body, _forgeable()), name=name)
     if label == "Tool":
         return ToolMessage(
-            _unquote(body, _FORGEABLE),
+            _unquote(body, _forgeable()),
             tool_call_id=_string(attributes.get("id")) or "",
             name=name,
             status="error" if attributes.get("status") == "error" else "success",
@@ -305,7 +313,7 @@ def _parse_turn(label: str, attributes: dict[str, Any], body: str) -> BaseMessag
     text, calls = _split_calls(body)
     ids = attributes.get("calls")
     ids = ids if isinstance(ids, list) else []
-    message = AIMessage(_unquote(text, _FORGEABLE_BY_ASSISTANT), name=name)
+    message = AIMessage(_unquote(text, _forgeable(by_assistant=True)), name=name)
     for place, call in enumerate(calls):
         call_id = _string(ids[place]) if place < len(ids) else None
         if isinstance(call["arguments"], dict) and isinstance(call["name"], str):
