@@ -6,10 +6,11 @@ that has none. The thread starts with the first call and ends with the process, 
 
 import asyncio
 import atexit
+import contextvars
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
+_is_exiting = False
+_CANCELLED = (asyncio.CancelledError, CancelledError)
 
 
 class _Raised(NamedTuple):
@@ -29,14 +32,19 @@ _END = object()
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return the coroutine's result; what ends the wait, a keyboard interrupt say, cancels the coroutine."""
-    if threading.current_thread() is _thread:
-        return _run_elsewhere(coroutine)
-    future = asyncio.run_coroutine_threadsafe(coroutine, _background_loop())
+    future = _submit(coroutine)
     try:
         return future.result()
-    except BaseException:
+    except BaseException as error:
         future.cancel()
+        _hold_at_exit(error)
         raise
+
+
+def run_if_started(function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Run a coroutine function on the loop, where there is one."""
+    if _loop is not None:
+        run(function())
 
 
 def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
@@ -59,43 +67,60 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
         finally:
             await generator.aclose()
 
-    if threading.current_thread() is _thread:
-        _run_elsewhere(pump())
-        pumping = None
-    else:
-        pumping = asyncio.run_coroutine_threadsafe(pump(), _background_loop())
+    pumping = _submit(pump())
     try:
         while (item := items.get()) is not _END:
             if isinstance(item, _Raised):
+                _hold_at_exit(item.error)
                 raise item.error
             yield item
     finally:
-        if pumping is not None:
-            pumping.cancel()
+        pumping.cancel()
 
 
-def _run_elsewhere(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run in a thread of its own: a synchronous call from within the background loop must not wait for that loop."""
-    result: Future[T] = Future()
-
-    def target() -> None:
-        try:
-            result.set_result(asyncio.run(coroutine))
-        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
-            result.set_exception(error)
-
-    threading.Thread(target=target, name="langchain-darkai-nested", daemon=True).start()
-    return result.result()
+def _hold_at_exit(error: BaseException) -> None:
+    """Do not tell a daemon thread that the process's exit cancelled its call: it ends now, and would print it."""
+    if _is_exiting and threading.current_thread().daemon and isinstance(error, _CANCELLED):
+        threading.Event().wait()
 
 
-def _background_loop() -> asyncio.AbstractEventLoop:
+def _submit(coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+    """Run a coroutine on the background loop; to its end, elsewhere, where that loop would wait for itself."""
+    done: Future[T] = Future()
+    if threading.current_thread() is _thread:
+        run = contextvars.copy_context().run
+        nested = threading.Thread(target=run, args=(_run_here, coroutine, done), name="langchain-darkai-nested")
+        nested.start()
+        nested.join()
+        return done
+    loop = _background_loop()
+    if loop is None:
+        _run_here(coroutine, done)
+        return done
+    return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+
+def _run_here(coroutine: Coroutine[Any, Any, T], done: "Future[T]") -> None:
+    try:
+        done.set_result(asyncio.run(coroutine))
+    except BaseException as error:  # noqa: BLE001 - who asks for the result gets it
+        done.set_exception(error)
+
+
+def _background_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop; None where its thread cannot be started, as at the interpreter's exit from Python 3.12 on."""
     global _loop, _thread
     with _lock:
         if _loop is None:
-            _loop = asyncio.new_event_loop()
-            _loop.set_debug(False)  # PYTHONDEVMODE is about the caller's loops
-            _thread = threading.Thread(target=_serve, args=(_loop,), name="langchain-darkai", daemon=True)
-            _thread.start()
+            loop = asyncio.new_event_loop()
+            loop.set_debug(False)  # PYTHONDEVMODE is about the caller's loops
+            thread = threading.Thread(target=_serve, args=(loop,), name="langchain-darkai", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                loop.close()
+                return None
+            _loop, _thread = loop, thread
         return _loop
 
 
@@ -114,10 +139,11 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 @atexit.register
 def _stop() -> None:
     """End the loop and, with it, its connections; a later call starts another."""
-    global _loop, _thread
+    global _loop, _thread, _is_exiting
     with _lock:
         loop, thread = _loop, _thread
         _loop = _thread = None
+        _is_exiting = True
     if loop is not None and thread is not None:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=2)

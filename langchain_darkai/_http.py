@@ -45,6 +45,9 @@ CONNECT_TIMEOUT = 30.0
 MAX_ERROR_BODY = 64 * 1024
 """Bytes that are read of an answer which is no reply; what is worth showing stands at its beginning."""
 
+ANSWER_SECONDS = 3.0
+"""How long the body of an answer which is no reply may take; what has come by then is quoted."""
+
 LINGER = 1.0
 """Seconds that a body may take to end after `stream-end`, for its connection to be used again."""
 
@@ -73,58 +76,62 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
     """
     loop = asyncio.get_running_loop()
     decoder = EventDecoder(request.source)
-    response = await _open(request, loop)
-    content = response.content
-    watch = _Watch(loop, request.gap, content)
-    ended = False
-    try:
-        if response.status != 200:
-            await _raise_for_answer(request, response)
-        if response.content_type == "text/html":
-            raise DarkAIStreamDecodeError(
-                f"{request.source} answered with an HTML page, a login or error page perhaps, and no event stream. "
-                "Check base_url, proxy and key.",
-                status=response.status,
-            )
-        while True:
-            watch.start()
-            data, failure = b"", None
-            try:
-                data = await content.readany()
-            except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
-                failure = _translated(error, request, decoder)
-            if failure is not None:
-                raise failure
-            events = decoder.feed(data) if data else decoder.finish()
-            ending = events.pop() if events and not isinstance(events[-1], str) else None
-            if events:
-                watch.content()
-                if request.per_event:
-                    for text in events:
-                        yield text  # type: ignore[misc]
-                else:
-                    yield "".join(events)  # type: ignore[arg-type]
-            if isinstance(ending, StreamFailure):
-                raise _without_secrets(ending.error, request)
-            if isinstance(ending, StreamEnd):
-                ended = True
-                _give_back(response, loop)
-                if not (decoder.text or request.allow_empty):
-                    raise DarkAIEmptyResponseError(
-                        f"{request.source} sent a complete reply without any text. Ask again, or set allow_empty=True "
-                        "where nothing is an answer."
-                    )
-                yield ending
-                return
-    finally:
-        watch.stop()
-        if not ended:
-            response.close()
+    shared = _Shared(request.session) if request.session else await _shared_session(loop)
+    async with shared:
+        response = await _open(request, shared.session, loop)
+        shared.replies.add(response)
+        content = response.content
+        watch = _Watch(loop, request.gap, content)
+        ended = False
+        try:
+            if response.status != 200:
+                await _raise_for_answer(request, response, loop)
+            if response.content_type == "text/html":
+                raise DarkAIStreamDecodeError(
+                    f"{request.source} answered with an HTML page, a login or error page perhaps, and no event stream. "
+                    "Check base_url, proxy and key.",
+                    status=response.status,
+                )
+            while True:
+                watch.start()
+                failure = None
+                try:
+                    data = await content.readany()
+                except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
+                    data = _unread(content)  # all of it first; then the same error comes again
+                    if not data:
+                        failure = _translated(error, request, decoder)
+                if failure is not None:
+                    raise failure
+                events = decoder.feed(data) if data else decoder.finish()
+                ending = events.pop() if events and not isinstance(events[-1], str) else None
+                if events:
+                    watch.content()
+                    if request.per_event:
+                        for text in events:
+                            yield text  # type: ignore[misc]
+                    else:
+                        yield "".join(events)  # type: ignore[arg-type]
+                if isinstance(ending, StreamFailure):
+                    raise _without_secrets(ending.error, request)
+                if isinstance(ending, StreamEnd):
+                    ended = True
+                    if not (decoder.text or request.allow_empty):
+                        raise DarkAIEmptyResponseError(
+                            f"{request.source} sent a complete reply without any text. Ask again, or set "
+                            "allow_empty=True where nothing is an answer."
+                        )
+                    yield ending
+                    return
+        finally:
+            watch.stop()
+            shared.end(response, loop, LINGER if ended else 0.0)
 
 
-async def _open(request: Post, loop: asyncio.AbstractEventLoop) -> aiohttp.ClientResponse:
+async def _open(
+    request: Post, session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop
+) -> aiohttp.ClientResponse:
     """Return the response, its headers read; a kept connection that turns out dead makes way for a new one."""
-    session = request.session or await _session(loop)
     has_retried = False
     while True:
         remaining = None if request.deadline is None else request.deadline - loop.time()
@@ -191,50 +198,104 @@ class _Silence(Exception):
     """Set on a reply's body by its watch."""
 
 
-def _give_back(response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop) -> None:
-    """Let the connection go back to the pool, which aiohttp does by itself at the end of the body."""
-    if not response.content.is_eof():
-        lingering = _lingering.setdefault(loop, set())
-        lingering.add(response)
+def _unread(content: aiohttp.StreamReader) -> bytes:
+    """Return what had come before a fault while nobody read it; aiohttp would pass it over."""
+    with contextlib.suppress(Exception):
+        return content._read_nowait(-1)
+    return b""
 
-        def close() -> None:
-            lingering.discard(response)
+
+class _Shared:
+    """A session, and the calls that are using it: it is closed when the last of them has ended."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self.session = session
+        self.replies: set[aiohttp.ClientResponse] = set()  # not closed by a loop that just stops
+        self.keeper: object = None
+        self._calls = 0
+        self._is_leaving = False
+
+    async def __aenter__(self) -> None:
+        self._calls += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._calls -= 1
+        await self._close_if_left()
+
+    async def leave(self) -> None:
+        """Close the session, now or with the last call that uses it."""
+        self._is_leaving = True
+        await self._close_if_left()
+
+    async def _close_if_left(self) -> None:
+        if self._is_leaving and not self._calls:
+            await self.close()
+
+    async def close(self) -> None:
+        for response in self.replies:
+            response.close()
+        await self.session.close()
+
+    def end(self, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        """Close a reply, unless its body ends in time: then its connection has gone back to the pool."""
+        if seconds and not response.content.is_eof():
+            loop.call_later(seconds, self.end, response, loop, 0.0)
+        else:
+            response.close()
+            self.replies.discard(response)
+
+    def drop(self) -> None:
+        """Close the sockets where the loop cannot run any more, so that the orderly ways are gone."""
+        connector = self.session.connector
+        if connector is None:
+            return
+        self.session.detach()
+        kept = getattr(connector, "_conns", {})
+        in_use = getattr(connector, "_acquired", ())
+        for protocol in [*(protocol for kind in kept.values() for protocol, _ in kind), *in_use]:
+            transport = getattr(protocol, "transport", None)
+            secured = getattr(transport, "_ssl_protocol", None)
+            if transport is not None and secured is not None:
+                transport._closed = True
+                transport = getattr(secured, "_transport", None)
+            sock = getattr(transport, "_sock", None)
+            if sock is not None:
+                sock.close()
+                transport._sock = None  # type: ignore[union-attr]
+                transport._closing = True  # type: ignore[union-attr]
+        kept.clear()
+        for response in self.replies:
+            if response.connection is not None:
+                response.connection.close()
             response.close()
 
-        loop.call_later(LINGER, close)
+
+_sessions: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared]" = weakref.WeakKeyDictionary()
 
 
-_lingering: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, set[aiohttp.ClientResponse]]"
-_lingering = weakref.WeakKeyDictionary()
-_sessions: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[aiohttp.ClientSession, object]]"
-_sessions = weakref.WeakKeyDictionary()
-
-
-async def _session(loop: asyncio.AbstractEventLoop) -> aiohttp.ClientSession:
+async def _shared_session(loop: asyncio.AbstractEventLoop) -> _Shared:
     """Return the running loop's session, which all clients share."""
     known = _sessions.get(loop)
-    if known is not None and not known[0].closed:
-        return known[0]
+    if known is not None and not known.session.closed:
+        return known
     _dispose_of_dead_loops()
-    keeper = _keep_session()
-    session = await anext(keeper)
-    _sessions[loop] = (session, keeper)
-    return session
-
-
-async def _keep_session() -> AsyncGenerator[aiohttp.ClientSession, None]:
-    # A suspended asynchronous generator is closed with its loop by asyncio.run, and the session with it.
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_reuseconn.append(_note_reuse)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[tracing]
     )
+    _sessions[loop] = shared = _Shared(session)
+    shared.keeper = keeper = _keep(shared)
+    await anext(keeper)
+    return shared
+
+
+async def _keep(shared: _Shared) -> AsyncGenerator[None, None]:
+    # A suspended asynchronous generator is closed with its loop by asyncio.run, and the session with it.
     try:
-        yield session
+        yield
     finally:
-        for response in _lingering.pop(asyncio.get_running_loop(), ()):
-            response.close()
-        await session.close()
+        await shared.close()
 
 
 async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
@@ -242,10 +303,10 @@ async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace,
 
 
 async def close_session() -> None:
-    """Close the running loop's session; the next call makes another."""
-    known = _sessions.pop(asyncio.get_running_loop(), None)
-    if known is not None:
-        await known[0].close()
+    """Close the running loop's session as soon as no call uses it; the next call makes another."""
+    shared = _sessions.pop(asyncio.get_running_loop(), None)
+    if shared is not None:
+        await shared.leave()
 
 
 def _dispose_of_dead_loops() -> None:
@@ -253,34 +314,17 @@ def _dispose_of_dead_loops() -> None:
     for reference in _sessions.keyrefs():  # a list of its own, since other threads add and drop loops meanwhile
         loop = reference()
         if loop is not None and loop.is_closed() and (dead := _sessions.pop(loop, None)):
-            _drop(dead[0])
-
-
-def _drop(session: aiohttp.ClientSession) -> None:
-    """Close the sockets of a session whose loop cannot run any more, so that the orderly ways are gone."""
-    connector = session.connector
-    if connector is None:
-        return
-    session.detach()
-    kept = getattr(connector, "_conns", {})
-    in_use = getattr(connector, "_acquired", ())
-    for protocol in [*(protocol for kind in kept.values() for protocol, _ in kind), *in_use]:
-        transport = getattr(protocol, "transport", None)
-        secured = getattr(transport, "_ssl_protocol", None)
-        transport = getattr(secured, "_transport", transport)
-        sock = getattr(transport, "_sock", None)
-        if sock is not None:
-            sock.close()
-            transport._sock = None  # type: ignore[union-attr]
-    kept.clear()
+            dead.drop()
 
 
 atexit.register(_dispose_of_dead_loops)
 
 
 def _leave_to_parent() -> None:
-    """In a forked child: the sessions use the parent's sockets and are neither used nor closed here."""
-    _abandoned.extend(_sessions.values())
+    """In a forked child: the connections are the parent's, whose side of them stays open."""
+    for shared in list(_sessions.values()):
+        shared.drop()
+    _abandoned.extend(_sessions.items())
     _sessions.clear()
 
 
@@ -298,7 +342,15 @@ def _environment_proxy(url: str) -> str | None:
     proxies = getproxies()
     if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):
         return None
-    return proxies.get(parts.scheme) or proxies.get("all")
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy and not proxy.lower().startswith(("http://", "https://")):
+        raise DarkAIInvalidRequestError(
+            f"The environment names a proxy of another kind than http(s) for {parts.host}. Set proxy= or "
+            f"{parts.scheme.upper()}_PROXY to an http(s) proxy, or {parts.host} in NO_PROXY."
+        )
+    return proxy
 
 
 def _ssl(verify: bool | str | ssl.SSLContext) -> bool | ssl.SSLContext:
@@ -329,7 +381,7 @@ def _translated(error: Exception, request: Post, decoder: EventDecoder | None) -
         return error
     ours = _ours(error, request, decoder)
     ours.__cause__ = _without_details(error)
-    return ours
+    return _without_secrets(ours, request)
 
 
 def _without_details(error: Exception) -> BaseException:
@@ -342,6 +394,10 @@ def _without_details(error: Exception) -> BaseException:
         nowhere = URL("http://hidden")
         bare = aiohttp.RequestInfo(nowhere, "POST", CIMultiDictProxy(CIMultiDict()), nowhere)
         return type(error)(bare, (), status=error.status, message=str(error.message)[:200])
+    if isinstance(error, aiohttp.InvalidURL):
+        return aiohttp.InvalidURL("hidden")
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return aiohttp.ServerDisconnectedError()
     return error
 
 
@@ -365,7 +421,8 @@ def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> Dark
                 "verify='/path/to/ca.pem' or set SSL_CERT_FILE."
             )
         )
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError):
+    is_proxys = isinstance(error, aiohttp.ClientConnectorError) and error.host != URL(request.url).host
+    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) or is_proxys:
         status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
         return DarkAIConnectionError(
             f"The proxy on the way to {where} cannot be used ({status or _reason(error)}). Check proxy=, HTTP_PROXY, "
@@ -405,9 +462,11 @@ def _reason(error: BaseException) -> str:
     if isinstance(inner, OSError):
         error = inner
     if isinstance(error, aiohttp.ClientResponseError):
-        return "its answer is no HTTP message"
+        return re.split(r":?\s*(?:\n|b['\"])", str(error.message))[0]
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed it"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "its body is incomplete or garbled"
     if isinstance(error, OSError):
         # asyncio puts addresses into strerror; the number says the same without them.
         named = error.errno and error.errno > 0 and not isinstance(error, socket.gaierror)
@@ -429,7 +488,9 @@ _HINTS = {
 }
 
 
-async def _raise_for_answer(request: Post, response: aiohttp.ClientResponse) -> NoReturn:
+async def _raise_for_answer(
+    request: Post, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop
+) -> NoReturn:
     """Raise the error of an answer that is no reply; its body is quoted where it says something readable."""
     status = response.status
     if 300 <= status < 400:
@@ -441,9 +502,11 @@ async def _raise_for_answer(request: Post, response: aiohttp.ClientResponse) -> 
             )
         )
     body = b""
+    limit = loop.call_later(ANSWER_SECONDS, response.content.set_exception, _Silence("took too long"))
     with contextlib.suppress(Exception):
         while len(body) < MAX_ERROR_BODY and (data := await response.content.readany()):
             body += data
+    limit.cancel()
     text = body[:MAX_ERROR_BODY].decode("utf-8", "replace").strip()
     retry_after = _retry_after(response.headers.get("Retry-After"))
     if response.content_type == "text/html" or text[:1] == "<":
@@ -486,9 +549,11 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _without_secrets(error: DarkAIError, request: Post) -> DarkAIError:
-    """Return the error with a key that the server echoed taken out of its words."""
-    message = str(error)
+    """Return the error with a key that the server echoed taken out of its words, and out of its cause."""
+    message, cause = str(error), error.__cause__
     for secret in request.secrets:
         message = message.replace(secret, "***")
+        if cause is not None and secret in f"{cause!r} {vars(cause)}":
+            error.__cause__ = None
     error.args = (message,)
     return error

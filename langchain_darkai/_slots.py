@@ -1,6 +1,7 @@
 """A limit on calls at once, shared by every thread and event loop that uses a client."""
 
 import asyncio
+import os
 import threading
 from collections import deque
 from types import TracebackType
@@ -25,6 +26,7 @@ class Slots:
         self.free = limit or 0
         self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._lock = threading.Lock()
+        self._process = os.getpid()
 
     def __reduce__(self) -> tuple[type["Slots"], tuple[int | None]]:
         return type(self), (self.limit,)
@@ -32,6 +34,8 @@ class Slots:
     async def __aenter__(self) -> None:
         if self.limit is None:
             return
+        if self._process != os.getpid():  # forked meanwhile: who holds and who waits is in the parent
+            self.__init__(self.limit)  # type: ignore[misc]
         with self._lock:
             if self.free:
                 self.free -= 1

@@ -9,15 +9,19 @@ import importlib
 import ipaddress
 import os
 import ssl
+import threading
 import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
 
+from typing_extensions import Self
+
+from langchain_darkai import _blocking
 from langchain_darkai._slots import Slots
-from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError
+from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError, DarkAITimeoutError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import StreamEnd, encode_request
 
@@ -113,7 +117,8 @@ class DarkAI:
         max_concurrency: int | None = None,
         session: "aiohttp.ClientSession | None" = None,
     ) -> None:
-        self.endpoint, login = _endpoint(_or_environment(base_url, "DARKAI_BASE_URL") or self.api_endpoint)
+        base_url = _or_environment(base_url, "DARKAI_BASE_URL") or self.api_endpoint
+        self.endpoint, login = _endpoint(base_url)
         self.host = urlsplit(self.endpoint).netloc
         key = _or_environment(api_key, "DARKAI_API_KEY")
         if key and login:
@@ -124,7 +129,7 @@ class DarkAI:
         self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
         self.verify = verify if isinstance(verify, bool | ssl.SSLContext) else os.fspath(verify)
         self.headers = _headers(f"Bearer {key}" if key else login, default_headers)
-        self.secrets = tuple(filter(None, (key, login, urlsplit(self.proxy or "").password)))
+        self.secrets = _secrets(key, base_url, self.proxy, default_headers)
         if "authorization" in self.headers:
             _warn_of_plain_http(urlsplit(self.endpoint))
         self._resume_at = 0.0
@@ -294,6 +299,8 @@ class DarkAI:
         async def counted() -> T:
             nonlocal attempts
             attempts += 1
+            if attempts > 1 and call.before_retry is not None:
+                await self._within(deadline, call.before_retry())
             return await attempt()
 
         def wait(state: "RetryCallState") -> float:
@@ -310,15 +317,10 @@ class DarkAI:
             late = deadline is not None and asyncio.get_running_loop().time() + state.upcoming_sleep >= deadline
             return late or state.attempt_number > call.max_retries
 
-        async def before_sleep(_state: "RetryCallState") -> None:
-            if call.before_retry is not None:
-                await call.before_retry()
-
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(lambda error: isinstance(error, DarkAIError) and error.is_retryable),
             stop=stop,
             wait=wait,
-            before_sleep=before_sleep,
             reraise=True,
         )
         try:
@@ -328,12 +330,39 @@ class DarkAI:
                 error.args = (f"{error} ({attempts} attempts in {time.monotonic() - started:.1f} s)",)
             raise
 
-    async def aclose(self) -> None:
-        """Close the running loop's connections, of all clients on it; the next call makes new ones.
+    async def _within(self, deadline: float | None, waiting: Awaitable[object]) -> None:
+        """Wait for a rate limiter, no longer than the call may take."""
+        try:
+            await asyncio.wait_for(waiting, deadline and deadline - asyncio.get_running_loop().time())
+        except asyncio.TimeoutError as error:
+            raise DarkAITimeoutError(
+                f"{self.host}: the call's timeout ran out while it waited for its rate limiter to try again."
+            ) from error
 
-        Nothing needs to be closed by hand: connections end with their loop. A session of the user's own stays open.
+    async def aclose(self) -> None:
+        """Close the running loop's connections, which all clients on it share; the next call makes new ones.
+
+        Those in use, by whichever client, are closed when the last of their calls has ended. Nothing needs to be closed
+        by hand: connections end with their loop. A session of the user's own stays open.
         """
-        await (await _http()).close_session()
+        for http in _loaded:
+            await http.close_session()
+
+    def close(self) -> None:
+        """Close the connections of the synchronous calls, as `aclose` does those of a loop."""
+        _blocking.run_if_started(self.aclose)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 SETTINGS = frozenset(DarkAI.__init__.__kwdefaults__ or ()) - {"proxy"}
@@ -346,7 +375,9 @@ _loaded: list[Any] = []
 async def _http() -> Any:
     """Return the module that knows aiohttp, loaded with the first call, and beside the loop: it takes a while."""
     if not _loaded:  # not sys.modules, where a module stands before it is whole
-        _loaded.append(await asyncio.to_thread(importlib.import_module, "langchain_darkai._http"))
+        load = functools.partial(importlib.import_module, "langchain_darkai._http")
+        at_exit = not threading.main_thread().is_alive()  # when no thread can be had any more
+        _loaded.append(load() if at_exit else await asyncio.to_thread(load))
     return _loaded[0]
 
 
@@ -386,9 +417,33 @@ def _endpoint(base_url: str) -> tuple[str, str | None]:
     parts = _split_url("base_url", base_url)
     path = parts.path.rstrip("/")
     user, _, netloc = parts.netloc.rpartition("@")
-    login = f"Basic {base64.b64encode(unquote(user).encode()).decode()}" if user else None
+    login = f"Basic {_basic(user)}" if user else None
     parts = parts._replace(netloc=netloc, path=path if path.endswith("/chat") else f"{path}/chat", fragment="")
     return urlunsplit(parts), login
+
+
+def _secrets(
+    key: str | None, base_url: str, proxy: str | None, default_headers: Mapping[str, str] | None
+) -> tuple[str, ...]:
+    """Return what must not show where a server echoes it: the longest first, since one may be a part of another.
+
+    Values of headers and of the URL's query are taken for secrets where they are long enough to be some.
+    """
+    parts = urlsplit(base_url)
+    passwords = [password for url in (base_url, proxy or "") if (password := urlsplit(url).password)]
+    login = parts.netloc.rpartition("@")[0]
+    values = [*(default_headers or {}).values(), *(value for _, value in parse_qsl(parts.query))]
+    secrets = {
+        *filter(None, (key, login and _basic(login))),
+        *passwords,
+        *map(unquote, passwords),
+        *(value for value in values if len(value) >= 8),
+    }
+    return tuple(sorted(secrets, key=len, reverse=True))
+
+
+def _basic(login: str) -> str:
+    return base64.b64encode(unquote(login).encode()).decode()
 
 
 _warned_hosts: set[str] = set()

@@ -1,15 +1,15 @@
 """A scripted HTTP server on raw sockets: it shares no code with the client, so it can share no fault with it.
 
 A script is what one request gets back: bytes are sent as one packet; a number waits that many seconds; an Event
-waits for the test to set it; HOLD waits until the client leaves; RESET breaks the connection. The scripts are used in
-turn, the last one again and again; a function makes the script from the request.
+waits for the test to set it; HOLD waits until the client leaves; CLOSE closes the connection and RESET breaks it. The
+scripts are used in turn, the last one again and again; a function makes the script from the request.
 """
 
 import asyncio
 import contextlib
 import json
-import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -19,10 +19,11 @@ from typing import Any
 
 from typing_extensions import Self
 
+CLOSE = "close"
 HOLD = "hold"
 RESET = "reset"
 TLS = b"\x16"  # how a TLS hand-shake begins
-MOST_SECONDS = 20.0  # for a connection: no fault of the client may keep a test running
+MOST_SECONDS = 20.0  # for a request: no fault of the client may keep a test running
 
 Step = bytes | float | threading.Event | str
 
@@ -97,9 +98,13 @@ class _Over(Exception):
 
 
 class ScriptedServer:
-    """Serves scripts on a free loopback port from `with` to `with`'s end, and records what came in."""
+    """Serves scripts on a free loopback port from `with` to `with`'s end, and records what came in.
 
-    def __init__(self, *scripts: Script) -> None:
+    With `tls` it speaks TLS, where HOLD and events are no steps.
+    """
+
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self.scripts = list(scripts)
         self.requests: list[Request] = []
         self.left = 0  # clients that closed their connection amid a script
@@ -110,7 +115,7 @@ class ScriptedServer:
         self._ending = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.url = f"http://{self.host}"
+        self.url = f"{'https' if tls else 'http'}://{self.host}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -149,14 +154,19 @@ class ScriptedServer:
             threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _serve(self, connection: socket.socket, number: int) -> None:
-        deadline = time.monotonic() + MOST_SECONDS
         connection.settimeout(MOST_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is not None:
+            try:
+                connection = self.tls.wrap_socket(connection, server_side=True)
+            except OSError:  # the client does not trust the certificate
+                return
         with connection, connection.makefile("rb") as stream:
             if stream.peek(1)[:1] == TLS:
                 connection.sendall(head(400) + b"This server speaks plain HTTP.")
                 return
             while (request := _read_request(stream, number)) is not None:
+                deadline = time.monotonic() + MOST_SECONDS
                 with self._changed:
                     script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
                     self.requests.append(request)
@@ -175,6 +185,8 @@ class ScriptedServer:
     def _take(self, step: Step, connection: socket.socket, deadline: float) -> None:
         if isinstance(step, bytes):
             connection.sendall(step)
+        elif step == CLOSE:
+            raise _Over
         elif step == RESET:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             raise _Over
@@ -183,9 +195,11 @@ class ScriptedServer:
             while (now := time.monotonic()) < min(until, deadline) and not self._ending.is_set():
                 if isinstance(step, threading.Event) and step.is_set():
                     return
-                readable, _, _ = select.select([connection], [], [], min(0.01, until - now))
-                if readable and not connection.recv(1, socket.MSG_PEEK):
-                    raise _Left
+                connection.settimeout(min(0.01, until - now))
+                with contextlib.suppress(TimeoutError):  # not select, which takes no more than 1024 files
+                    if not connection.recv(1, socket.MSG_PEEK):
+                        raise _Left
+            connection.settimeout(MOST_SECONDS)
             if step == HOLD:
                 raise _Over
 
