@@ -11,8 +11,8 @@ from langchain_darkai._call_shapes import (
     calls_of_value,
     looks_like_a_call,
     read_calls,
-    without_fence,
 )
+from langchain_darkai._fences import without_fence
 from tests.replies import ADD, TOOLS, WEATHER, bare
 
 SUM = ("add", {"a": 1, "b": 2})

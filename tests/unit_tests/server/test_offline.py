@@ -19,7 +19,8 @@ from langchain_core.messages import (
 )
 from pydantic import ValidationError
 
-from langchain_darkai.server.offline import MUST_CALL, ONE_CALL, OfflineChatModel
+from langchain_darkai.server.offline import OfflineChatModel
+from langchain_darkai.tool_prompts import MUST_CALL, ONE_CALL
 
 STRING = {"type": "string"}
 INTEGER = {"type": "integer"}
