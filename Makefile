@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck bench test-lowest stale
+.PHONY: help demo test lint format typecheck bench soak test-lowest stale
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -31,6 +31,9 @@ typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 
 bench: .venv/dev-ready ## measure speed and memory
 	@$(BIN)/python -m benchmarks
+
+soak: .venv/dev-ready ## make thousands of calls and faults for three minutes, and count what is lost or left
+	@$(BIN)/python -m soak
 
 test-lowest: .venv-lowest/ready ## run every test with the oldest dependencies that are allowed
 	@.venv-lowest/bin/python -m pytest -q -n auto

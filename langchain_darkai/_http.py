@@ -386,10 +386,10 @@ def _translated(error: Exception, request: Post, decoder: EventDecoder | None) -
 
 def _without_details(error: Exception) -> BaseException:
     """Return aiohttp's error, or the system's within it, without the headers, URLs and passwords it carries."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):  # first: until aiohttp 3.11 it has no os_error
+        return error.certificate_error
     if isinstance(error, aiohttp.ClientConnectorError):
         return error.os_error
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return error.certificate_error
     if isinstance(error, aiohttp.ClientResponseError):
         nowhere = URL("http://hidden")
         bare = aiohttp.RequestInfo(nowhere, "POST", CIMultiDictProxy(CIMultiDict()), nowhere)
@@ -456,7 +456,7 @@ def _final(error: DarkAIError) -> DarkAIError:
 
 def _reason(error: BaseException) -> str:
     """Return what the system says of a failure, without the addresses and URLs that aiohttp adds."""
-    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
     if isinstance(inner, ssl.SSLError):
         return inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else inner.reason or "TLS error"
     if isinstance(inner, OSError):

@@ -1,0 +1,320 @@
+"""Each fault of the table by each way of calling; and replies cut everywhere."""
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from langchain_darkai import (
+    ChatDarkAI,
+    DarkAI,
+    DarkAIConnectionError,
+    DarkAIError,
+    DarkAIStreamTruncatedError,
+    DarkAITimeoutError,
+    _http,
+)
+from tests.conftest import Asker, ModelOf, Serve
+from tests.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.scripted_server import (
+    CLOSE,
+    HOLD,
+    RESET,
+    STREAM,
+    Request,
+    ScriptedServer,
+    Step,
+    answer,
+    chunk,
+    event,
+    head,
+    reply,
+    text,
+)
+
+RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a PEM file with a certificate for 127.0.0.1 that signs itself, and its key."""
+    pem = tmp_path_factory.mktemp("tls") / "self-signed.pem"
+    new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    command = ["openssl", *new.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"]
+    pem.write_bytes(subprocess.run(command, capture_output=True, check=True, timeout=30).stdout)
+    return pem
+
+
+@pytest.fixture
+def serve_tls(certificate: Path) -> Iterator[ScriptedServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with ScriptedServer(reply("Hello"), tls=context) as server:
+        yield server
+
+
+@pytest.fixture
+def model_at(serve: Serve, serve_tls: ScriptedServer) -> Callable[[Fault], ChatDarkAI]:
+    """Make a model that meets a fault."""
+
+    def make(fault: Fault) -> ChatDarkAI:
+        with ScriptedServer([]) as gone:
+            pass
+        here = serve(fault.script)
+        settings: dict[str, dict[str, Any]] = {
+            "here": {"base_url": here.url},
+            "gone": {"base_url": gone.url},
+            "unknown": {"base_url": "http://no-such-host.invalid"},
+            "tls": {"base_url": f"https://{here.host}"},
+            "self-signed": {"base_url": serve_tls.url},
+            "proxy": {"base_url": "http://model.test", "proxy": gone.url},
+        }
+        return ChatDarkAI(**{"max_retries": 0, "timeout": 10.0, **settings[fault.where], **fault.settings})
+
+    return make
+
+
+async def texts_into(got: list[str], client: DarkAI, *, seconds: float = 0.0, query: str = "Hi", **call: Any) -> None:
+    """Add the pieces of a reply to a list, which also holds what came before a failure; wait after the first."""
+    async for piece in client.stream(client.call(query, **call)):
+        if isinstance(piece, str):
+            got.append(piece)
+            if len(got) == 1:
+                await asyncio.sleep(seconds)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+async def test_what_a_fault_becomes(fault: Fault, ask: Asker, model_at: Callable[[Fault], ChatDarkAI]) -> None:
+    model = model_at(fault)
+    got: list[str] = []
+    with pytest.raises(DarkAIError, match=f"(?s){fault.said}") as caught:
+        await (ask.into(got, model) if ask.streams else ask(model))
+    error = caught.value
+    assert type(error) is fault.kind
+    assert (error.is_retryable, error.status) == (fault.is_retryable, fault.status)
+    assert urlsplit(model.base_url or "").netloc in str(error)
+    assert len(str(error)) < 400
+    assert error.partial_text == fault.text
+    assert "".join(got) == (fault.text if ask.streams else "")
+    assert (error.__cause__ is not None) == fault.has_cause
+    assert error.__context__ in (None, error.__cause__)
+
+
+def test_the_page_shows_the_table() -> None:
+    rows = [line for line in RELIABILITY.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    table = [
+        f"| {fault.name} | `{fault.kind.__name__}` | {'yes' if fault.is_retryable else 'no'} |" for fault in FAULTS
+    ]
+    start = rows.index("| What happens | What a call raises | Asking again can help |") + 2
+    assert rows[start : start + len(table)] == table
+
+
+@pytest.mark.parametrize("entry", ["ainvoke", "astream"])
+async def test_what_can_help_is_tried_again(entry: str, serve: Serve, model_of: ModelOf) -> None:
+    async def one(fault: Fault) -> tuple[str, int, list[str], int]:
+        assert not callable(fault.script)
+        server = serve(fault.script, reply("Hello"))
+        got: list[str] = []
+        result = "Hello"
+        try:
+            if entry == "astream":
+                await Asker(entry).into(got, model_of(server, max_retries=1, **fault.settings))
+            else:
+                got.append((await model_of(server, max_retries=1, **fault.settings).ainvoke("Hi")).text)
+        except DarkAIError as error:
+            result = type(error).__name__
+        return fault.name, len(server.requests), ["".join(got)], result == "Hello"
+
+    here = [fault for fault in FAULTS if fault.where == "here"]
+    outcomes = await asyncio.gather(*map(one, here))
+    expected = []
+    for fault in here:
+        again = fault.is_retryable and not (entry == "astream" and fault.text) and "timeout" not in fault.settings
+        before = fault.text if entry == "astream" else ""
+        expected.append((fault.name, 2 if again else 1, ["Hello" if again else before], again))
+    assert outcomes == expected
+
+
+class TestCuts:
+    """A reply cut after every byte is never taken for a whole one, and none of its text is lost."""
+
+    PIECES = ("Grü", "ße\r\n", "世界 🎉")
+    EVENTS = b": hi\r\n" + text(*PIECES) + event("final-response", message="".join(PIECES)) + event("stream-end")
+
+    async def cut(self, serve: Serve, script: Callable[[int], list[Step]], length: int) -> list[tuple[str, str]]:
+        """Return, for each length, the text that was streamed and what came of it."""
+        server = serve(lambda request: script(int(request.query)))
+
+        async def one(size: int) -> tuple[str, str]:
+            client, got = DarkAI(base_url=server.url, max_retries=0, timeout=15.0), list[str]()
+            try:
+                await texts_into(got, client, query=str(size))
+            except DarkAIError as error:
+                return "".join(got), f"{type(error).__name__} {error.partial_text == ''.join(got)}"
+            return "".join(got), "whole"
+
+        outcomes: list[tuple[str, str]] = []
+        for first in range(0, length, 100):
+            outcomes += await asyncio.gather(*map(one, range(first, min(first + 100, length))))
+        return outcomes
+
+    def text_in(self, size: int) -> str:
+        ends, whole = [], b": hi\r\n"
+        for piece in self.PIECES:
+            whole += text(piece)
+            ends.append(len(whole) - 1)  # the line end closes the event; the blank line after it adds nothing
+        return "".join(piece for piece, end in zip(self.PIECES, ends, strict=True) if size >= end)
+
+    @pytest.mark.parametrize("framing", ["until the connection closes", "content-length", "chunked"])
+    async def test_in_the_body(self, serve: Serve, framing: str) -> None:
+        size = len(self.EVENTS)
+        start = {
+            "until the connection closes": head(connection="close"),
+            "content-length": head(content_length=str(size)),
+            "chunked": STREAM + b"%x\r\n" % size,
+        }[framing]
+        outcomes = await self.cut(serve, lambda n: [start + self.EVENTS[:n], CLOSE], size + 1)
+        end = size - 1  # the stream-end counts with the line end after it, and also at the end of the body
+        lenient = 1 if framing == "until the connection closes" else 0
+        for n, (got, became) in enumerate(outcomes):
+            if n >= end - lenient:
+                assert (got, became) == ("".join(self.PIECES), "whole"), n
+            else:
+                assert became == "DarkAIStreamTruncatedError True", n
+                assert got.startswith(self.text_in(n)), n
+                assert "".join(self.PIECES).startswith(got), n
+
+    async def test_in_the_frame_around_it(self, serve: Serve) -> None:
+        """What is left of an HTTP chunk whose size is none is cut off, too; it can take aiohttp a while to notice."""
+        server = serve([STREAM + chunk(text("Hello")), 0.02, b"zz\r\n", CLOSE])
+        client, got = DarkAI(base_url=server.url, max_retries=0, stream_chunk_timeout=0.3), list[str]()
+        with pytest.raises((DarkAIStreamTruncatedError, DarkAITimeoutError)):
+            await texts_into(got, client)
+        assert got == ["Hello"]
+
+    async def test_in_the_headers(self, serve: Serve) -> None:
+        whole = head(content_length="0")
+        outcomes = await self.cut(serve, lambda n: [whole[:n], CLOSE], len(whole))
+        assert set(outcomes) == {("", "DarkAIConnectionError True")}
+
+    @pytest.mark.parametrize("entry", ["invoke", "stream", "ainvoke", "astream"])
+    async def test_by_each_entry(self, serve: Serve, model_of: ModelOf, entry: str) -> None:
+        step = 23
+        for size in range(0, len(self.EVENTS) - 2, step):
+            server = serve([head(connection="close") + self.EVENTS[:size], CLOSE])
+            with pytest.raises(DarkAIStreamTruncatedError):
+                await Asker(entry)(model_of(server))
+
+    async def test_a_cut_that_is_asked_for_again_loses_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+        cuts = iter(range(len(self.EVENTS)))
+
+        def third_time(request: Request) -> list[Step]:
+            if len([r for r in server.requests if r.query == request.query]) % 3 == 0:
+                return [head(connection="close") + self.EVENTS, CLOSE]
+            return [head(connection="close") + self.EVENTS[: next(cuts)], CLOSE]
+
+        server = serve(third_time)
+        replies = await model_of(server, max_retries=2).abatch([str(n) for n in range(40)])
+        assert {message.text for message in replies} == {"".join(self.PIECES)}
+
+
+@pytest.mark.parametrize("end", [CLOSE, RESET, HOLD])
+async def test_text_that_had_come_is_not_lost_on_a_slow_reader(serve: Serve, end: str) -> None:
+    server = serve([STREAM, *(step for n in range(9) for step in (chunk(text(f"{n} ")), 0.01)), end])
+    client, got = DarkAI(base_url=server.url, max_retries=0, stream_chunk_timeout=0.3), list[str]()
+    with pytest.raises(DarkAIError) as caught:
+        await texts_into(got, client, seconds=0.2, per_event=True)
+    assert got == [f"{n} " for n in range(9)]
+    assert caught.value.partial_text == "0 1 2 3 4 5 6 7 8 "
+
+
+async def test_a_reply_that_had_come_whole_is_whole(serve: Serve) -> None:
+    pieces = [step for n in range(9) for step in (chunk(text(f"{n} ")), 0.01)]
+    server = serve([STREAM, *pieces, chunk(event("stream-end")), PAUSE, RESET])
+    client, got = DarkAI(base_url=server.url, max_retries=0), list[str]()
+    await texts_into(got, client, seconds=0.2)
+    assert "".join(got) == "0 1 2 3 4 5 6 7 8 "
+
+
+class TestErrorBodies:
+    async def test_one_without_end_does_not_hold_the_error_back(
+        self, serve: Serve, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(_http, "ANSWER_SECONDS", 0.2)
+        drip: list[Step] = [b"it ", 0.05, b"broke"]
+        drip += [b" ", 0.05] * 100
+        silence: list[Step] = [b"it broke", HOLD]
+        for script in (drip, silence):
+            server = serve([head(500, "text/plain"), *script])
+            with pytest.raises(DarkAIError, match=r"'it broke' \(HTTP 500\)"):
+                await asyncio.wait_for(model_of(server, stream_chunk_timeout=None).ainvoke("Hi"), 2)
+            await server.comes_to(lambda server: server.left == 1)
+
+    async def test_one_that_came_whole_leaves_its_connection_to_the_next_call(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
+        server = serve(
+            answer(503, "busy"), answer(400, "no"), answer(429, "slow down", retry_after="0"), reply("Hello")
+        )
+        for _ in range(2):
+            with pytest.raises(DarkAIError):
+                await ask(model_of(server))
+        assert (await ask(model_of(server, max_retries=1))).content == "Hello"
+        assert server.connections == 1
+
+
+class TestTls:
+    @pytest.fixture
+    def folder(self, certificate: Path, tmp_path: Path) -> Path:
+        """Return a folder of authorities as OpenSSL wants it, each file named by a hash."""
+        command = ["openssl", "x509", "-hash", "-noout", "-in", str(certificate)]
+        named = subprocess.run(command, capture_output=True, check=True, text=True, timeout=30).stdout.strip()
+        (tmp_path / f"{named}.0").write_bytes(certificate.read_bytes())
+        return tmp_path
+
+    @pytest.mark.parametrize("form", ["path", "string", "folder", "context", "off"])
+    async def test_a_certificate_of_ones_own(
+        self, serve_tls: ScriptedServer, certificate: Path, ask: Asker, form: str, folder: Path
+    ) -> None:
+        verify: Any = {
+            "path": certificate,
+            "string": str(certificate),
+            "folder": folder,
+            "context": ssl.create_default_context(cafile=str(certificate)),
+            "off": False,
+        }[form]
+        model = ChatDarkAI(base_url=serve_tls.url, verify=verify, max_retries=0, timeout=10.0)
+        assert (await ask(model)).content == "Hello"
+
+    async def test_the_bundle_of_the_environment(
+        self, serve_tls: ScriptedServer, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = ChatDarkAI(base_url=serve_tls.url, max_retries=0, timeout=10.0)
+        with pytest.raises(DarkAIConnectionError, match="verify="):
+            await ask(model)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        assert (await ask(model)).content == "Hello"
+
+    async def test_a_certificate_for_another_name(self, serve_tls: ScriptedServer, certificate: Path) -> None:
+        url = serve_tls.url.replace("127.0.0.1", "localhost")
+        with pytest.raises(DarkAIConnectionError, match=r"(?i)hostname mismatch.*verify="):
+            await ChatDarkAI(base_url=url, verify=certificate, max_retries=0, timeout=10.0).ainvoke("Hi")
+
+
+async def test_a_task_that_is_cancelled_gets_its_cancellation_and_nothing_else(serve: Serve, model_of: ModelOf) -> None:
+    """Cancellation is the one foreign exception that comes out, at whatever moment it comes."""
+    server = serve(lambda _: [0.01, STREAM, 0.01, chunk(text(BEFORE)), 0.01, chunk(b"")])
+    model = model_of(server, max_retries=50)
+    ended = []
+    for n in range(40):
+        task = asyncio.ensure_future(model.ainvoke("Hi"))
+        await asyncio.sleep(n * 0.002)
+        task.cancel()
+        ended.append((await asyncio.gather(task, return_exceptions=True))[0])
+    assert {type(end) for end in ended} == {asyncio.CancelledError}
+    await server.comes_to(lambda server: server.active == 0)
