@@ -49,7 +49,9 @@ class TestWaiting:
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
         assert 0.29 < waits(server.requests)[0] < 1.5
 
-    @pytest.mark.parametrize("said", ["0", "-5", formatdate(time.time() - 60, usegmt=True)])
+    @pytest.mark.parametrize(
+        "said", ["0", "-5", formatdate(time.time() - 60, usegmt=True)], ids=["zero", "negative", "a minute ago"]
+    )
     async def test_no_time_at_all(self, serve: Serve, model_of: ModelOf, said: str) -> None:
         server = serve(answer(429, retry_after=said), reply("Hello"))
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
