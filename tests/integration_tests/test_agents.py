@@ -1,6 +1,7 @@
 """Agents over the whole package: LangChain's `create_agent`, langgraph's ToolNode, and models that misbehave."""
 
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,9 @@ from langchain_darkai.prompts import parse_prompt
 from langchain_darkai.server import LocalServer
 from tests.conftest import ENTRIES, ModelOf, Serve
 from tests.scripted_server import END, STREAM, Request, Step, answer, chunk, reply, text
+
+# Before Python 3.11 a task cannot be given a context, and langgraph does not pass callbacks on to asynchronous nodes.
+CALLBACKS_REACH_TASKS = sys.version_info >= (3, 11)
 
 NAMES = ["gpt-4o", "llama-3-70b", "claude-sonnet-4-5"]
 """For the first and the last, `create_agent` takes the provider's own way to structured answers; not for the other."""
@@ -277,7 +281,7 @@ class TestStreamModes:
             names = [item["name"] for item in ended if "result" in item]
             assert names == ["model", "tools", "model"]
 
-    @pytest.mark.parametrize("entry", ["stream", "astream"])
+    @pytest.mark.parametrize("entry", ["stream", "astream"] if CALLBACKS_REACH_TASKS else ["stream"])
     async def test_messages_are_what_the_state_gets(self, offline: str, tools: Tools, entry: str) -> None:
         items = await self.streamed(offline, tools, entry, list(self.MODES))
         assert {mode for mode, _ in items} == set(self.MODES)
@@ -295,7 +299,7 @@ class TestStreamModes:
             assert of_stream.response_metadata == of_state.response_metadata
             assert of_stream.usage_metadata == of_state.usage_metadata is not None
 
-    @pytest.mark.parametrize("entry", ["stream", "astream"])
+    @pytest.mark.parametrize("entry", ["stream", "astream"] if CALLBACKS_REACH_TASKS else ["stream"])
     async def test_text_and_arguments_come_in_pieces(
         self, serve: Serve, model_of: ModelOf, tools: Tools, entry: str
     ) -> None:
@@ -316,10 +320,12 @@ class TestStreamModes:
         agent = create_agent(ChatDarkAI(base_url=offline), tools.all)
         events = [event async for event in agent.astream_events(QUESTION, version="v2")]
         names = [event["event"] for event in events]
-        assert names.count("on_chat_model_start") == names.count("on_chat_model_end") == 2
         outputs = [event["data"]["output"] for event in events if event["event"] == "on_chat_model_end"]
-        assert [call["args"] for call in outputs[0].tool_calls] == [{"city": "Paris"}]
-        assert "sunny" in outputs[1].text
+        assert names.count("on_chat_model_start") == len(outputs) == (2 if CALLBACKS_REACH_TASKS else 0)
+        calls = [[call["args"] for call in output.tool_calls] for output in outputs]
+        assert calls == [[{"city": "Paris"}], []][: len(outputs)]
+        assert all("sunny" in output.text for output in outputs[1:])
+        assert "sunny" in events[-1]["data"]["output"]["messages"][-1].text
 
 
 class TestStructuredResponse:
@@ -770,6 +776,7 @@ class Settings(AgentMiddleware):
 
 
 class TestTracing:
+    @pytest.mark.parametrize("run", ENTRIES if CALLBACKS_REACH_TASKS else ["invoke", "stream"], indirect=True)
     async def test_one_run_a_model_call_however_often_the_model_is_asked(
         self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
     ) -> None:
