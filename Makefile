@@ -29,7 +29,7 @@ typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: .venv/dev-ready ## measure speed and memory
+bench: .venv/bench-ready ## measure speed and memory
 	@$(BIN)/python -m benchmarks
 
 soak: .venv/dev-ready ## make thousands of calls and faults for three minutes, and count what is lost or left
@@ -90,6 +90,10 @@ endef
 .venv/dev-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
 	$(call set_up,.venv,development,-r requirements-dev.txt -e '.[cli]')
 	@touch .venv/demo-ready $@
+
+.venv/bench-ready: .venv/bin/python pyproject.toml requirements-dev.txt benchmarks/requirements.txt $(call stale,.venv)
+	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')
+	@touch .venv/demo-ready .venv/dev-ready $@
 
 # The pins first, then the lowest versions over them: too low for a pinned langchain, says its metadata, but it works.
 .venv-lowest/ready: .venv-lowest/bin/python pyproject.toml requirements-dev.txt requirements-lowest.txt
