@@ -32,7 +32,9 @@ def draw(outcomes: Mapping[Row, Outcome], path: Path) -> None:
             if name in times:
                 y = place + (offset - 1) * height
                 left.barh(y, times[name] - 0.5, height * 0.92, left=0.5, color=colour)
-                left.text(max(times[name], 1) * 1.05, y, f"{times[name]:.3g} x", va="center", fontsize=8.5, color=colour)
+                left.text(
+                    max(times[name], 1) * 1.05, y, f"{times[name]:.3g} x", va="center", fontsize=8.5, color=colour
+                )
     left.set_xscale("log")
     left.set_xlim(0.5, 150)
     left.set_xticks([1, 2, 5, 10, 20, 50, 100], ["1 x", "2 x", "5 x", "10 x", "20 x", "50 x", "100 x"])

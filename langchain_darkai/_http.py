@@ -77,55 +77,56 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
     loop = asyncio.get_running_loop()
     decoder = EventDecoder(request.source)
     shared = _Shared(request.session) if request.session else await _shared_session(loop)
-    async with shared:
-        response = await _open(request, shared.session, loop)
-        shared.replies.add(response)
-        content = response.content
-        watch = _Watch(loop, request.gap, content)
-        ended = False
-        try:
-            if response.status != 200:
-                await _raise_for_answer(request, response, loop)
-            if response.content_type == "text/html":
-                raise DarkAIStreamDecodeError(
-                    f"{request.source} answered with an HTML page, a login or error page perhaps, and no event stream. "
-                    "Check base_url, proxy and key.",
-                    status=response.status,
-                )
-            while True:
-                watch.start()
-                failure = None
-                try:
-                    data = await content.readany()
-                except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
-                    data = _unread(content)  # all of it first; then the same error comes again
-                    if not data:
-                        failure = _translated(error, request, decoder)
-                if failure is not None:
-                    raise failure
-                events = decoder.feed(data) if data else decoder.finish()
-                ending = events.pop() if events and not isinstance(events[-1], str) else None
-                if events:
-                    watch.content()
-                    if request.per_event:
-                        for text in events:
-                            yield text  # type: ignore[misc]
-                    else:
-                        yield "".join(events)  # type: ignore[arg-type]
-                if isinstance(ending, StreamFailure):
-                    raise _without_secrets(ending.error, request)
-                if isinstance(ending, StreamEnd):
-                    ended = True
-                    if not (decoder.text or request.allow_empty):
-                        raise DarkAIEmptyResponseError(
-                            f"{request.source} sent a complete reply without any text. Ask again, or set "
-                            "allow_empty=True where nothing is an answer."
-                        )
-                    yield ending
-                    return
-        finally:
-            watch.stop()
-            shared.end(response, loop, LINGER if ended else 0.0)
+    try:
+        async with shared:
+            response = await _open(request, shared.session, loop)
+            shared.replies.add(response)
+            content = response.content
+            watch = _Watch(loop, request.gap, content)
+            ended = False
+            try:
+                if response.status != 200:
+                    await _raise_for_answer(request, response, loop)
+                if response.content_type == "text/html":
+                    raise DarkAIStreamDecodeError(
+                        f"{request.source} answered with an HTML page, a login or error page perhaps, and no event "
+                        "stream. Check base_url, proxy and key.",
+                        status=response.status,
+                    )
+                while True:
+                    watch.start()
+                    try:
+                        data = await content.readany()
+                    except Exception as error:  # noqa: BLE001 - raised again, as ours
+                        data = _unread(content)  # all of it first; then the same error comes again
+                        if not data:
+                            _raise_ours(error, request, decoder)
+                    events = decoder.feed(data) if data else decoder.finish()
+                    ending = events.pop() if events and not isinstance(events[-1], str) else None
+                    if events:
+                        watch.content()
+                        if request.per_event:
+                            for text in events:
+                                yield text  # type: ignore[misc]
+                        else:
+                            yield "".join(events)  # type: ignore[arg-type]
+                    if isinstance(ending, StreamFailure):
+                        raise _without_secrets(ending.error, request)
+                    if isinstance(ending, StreamEnd):
+                        ended = True
+                        if not (decoder.text or request.allow_empty):
+                            raise DarkAIEmptyResponseError(
+                                f"{request.source} sent a complete reply without any text. Ask again, or set "
+                                "allow_empty=True where nothing is an answer."
+                            )
+                        yield ending
+                        return
+            finally:
+                watch.stop()
+                shared.end(response, loop, LINGER if ended else 0.0)
+    except DarkAIError as error:
+        error.__context__ = None  # aiohttp's error would show what the cause made of it hides
+        raise
 
 
 async def _open(
@@ -149,13 +150,11 @@ async def _open(
                 allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
                 trace_request_ctx=connection,
             )
-        except Exception as error:  # noqa: BLE001 - translated, or raised again by the translation
+        except Exception as error:  # noqa: BLE001 - raised again, as ours
             broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-            is_stale = broke and connection.get("reused") and not has_retried
-            failure = None if is_stale else _translated(error, request, None)
-        if failure is not None:
-            raise failure
-        has_retried = True
+            if has_retried or not (broke and connection.get("reused")):
+                _raise_ours(error, request, None)
+            has_retried = True
 
 
 class _Watch:
@@ -372,16 +371,13 @@ def _context(bundle: str) -> ssl.SSLContext:
         ) from error
 
 
-def _translated(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
-    """Return our error for one of aiohttp's, which becomes its cause; `decoder` is None before the reply began.
-
-    The caller raises it outside its except clause: as a context, aiohttp's error would show what its cause hides.
-    """
+def _raise_ours(error: Exception, request: Post, decoder: EventDecoder | None) -> NoReturn:
+    """Raise our error for one of aiohttp's, which becomes its cause; `decoder` is None before the reply began."""
     if isinstance(error, DarkAIError):
-        return error
+        raise error
     ours = _ours(error, request, decoder)
     ours.__cause__ = _without_details(error)
-    return _without_secrets(ours, request)
+    raise _without_secrets(ours, request)
 
 
 def _without_details(error: Exception) -> BaseException:

@@ -326,6 +326,7 @@ class DarkAI:
         try:
             return await retrying(counted)
         except DarkAIError as error:
+            error.__context__ = None  # Python 3.10 sets it to what tenacity caught
             if attempts > 1:
                 error.args = (f"{error} ({attempts} attempts in {time.monotonic() - started:.1f} s)",)
             raise
