@@ -58,7 +58,9 @@ def _modern(type_: Any) -> Any:
             name: (Required if name in type_.__required_keys__ else NotRequired)[_modern(_bare_hint(hint))]
             for name, hint in get_type_hints(type_, include_extras=True).items()
         }
-        return TypedDict(type_.__name__, members)  # type: ignore[operator]
+        remade = TypedDict(type_.__name__, members)  # type: ignore[operator]
+        remade.__doc__ = type_.__doc__
+        return remade
     arguments = typing.get_args(type_)
     modern = tuple(_modern(argument) for argument in arguments)
     if modern == arguments:

@@ -30,11 +30,15 @@ class OldPoint(BaseModelV1):
 
 
 class Plain(typing.TypedDict):
+    """A book."""
+
     title: str
     year: Annotated[int, ..., "When it came out."]
 
 
 class Extended(typing_extensions.TypedDict):
+    """A shelf."""
+
     inner: typing_extensions.NotRequired[Plain]
     both: Plain | None
 
@@ -69,6 +73,7 @@ def test_typed_dicts_of_both_modules_with_descriptions() -> None:
         "year": {"type": "integer", "description": "When it came out."},
     }
     schema = schema_of_type(Extended)
+    assert (schema["description"], schema["$defs"]["Plain"]["description"]) == ("A shelf.", "A book.")
     assert schema["required"] == ["both"]
     jsonschema.validate({"both": {"title": "x", "year": 1}}, schema)
     with pytest.raises(jsonschema.ValidationError):
