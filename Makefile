@@ -95,7 +95,7 @@ endef
 	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')
 	@touch .venv/demo-ready .venv/dev-ready $@
 
-# The pins first, then the lowest versions over them: too low for a pinned langchain, says its metadata, but it works.
+# The pins first, then the lowest versions over them: some are too low for a pinned tool, says its metadata, but work.
 .venv-lowest/ready: .venv-lowest/bin/python pyproject.toml requirements-dev.txt requirements-lowest.txt
 .venv-lowest/ready: $(call stale,.venv-lowest)
 	$(call set_up,.venv-lowest,the oldest dependencies,-r requirements-dev.txt)

@@ -332,11 +332,20 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_to_parent)
 
 
+_PROXY_VARIABLES = tuple(f(n) for n in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for f in (str, str.upper))
+
+
 def _environment_proxy(url: str) -> str | None:
     """Return the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for a URL.
 
     Not aiohttp's trust_env, which would take passwords from ~/.netrc too.
     """
+    return _proxy_of(url, tuple(map(os.environ.get, _PROXY_VARIABLES)))
+
+
+@functools.lru_cache(maxsize=64)
+def _proxy_of(url: str, _environment: tuple[str | None, ...]) -> str | None:
+    # Kept until a variable changes: looking through the whole environment takes as long as the rest of a request.
     parts = URL(url)
     proxies = getproxies()
     if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):

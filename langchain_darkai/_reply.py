@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -82,11 +82,13 @@ class Reply:
 
     async def parts(self, events: Events) -> "AsyncGenerator[list[Part], None]":
         """Yield the reply's parts, those of one network read together."""
+        if self.request.stop:
+            events = _until_stop(events, self.request.stop)
         try:
-            async for event in _until_stop(events, self.request.stop):
+            async for event in events:
                 if isinstance(event, StreamEnd):
                     self.usage = event.usage
-                    break
+                    continue
                 self.text.append(event)
                 if self.parser is None:
                     yield [event]
@@ -99,6 +101,8 @@ class Reply:
             if self.parser is not None and (parts := self.parser.abort()):
                 yield parts
             raise
+        finally:
+            await events.aclose()  # not left to the garbage collector, which asks the loop to do it, in a task
         if self.parser is not None and not self.parser.done and (parts := self.parser.finish()):
             yield parts
 
@@ -175,12 +179,8 @@ async def read_whole(request: Request, events: Events) -> Reply:
     return reply
 
 
-async def _until_stop(events: Events, stop: tuple[str, ...]) -> AsyncIterator[str | StreamEnd]:
+async def _until_stop(events: Events, stop: tuple[str, ...]) -> Events:
     """Yield the events up to the first stop sequence, after which nothing more is read."""
-    if not stop:
-        async for event in events:
-            yield event
-        return
     cutter = StopCutter(stop)
     try:
         async for event in events:

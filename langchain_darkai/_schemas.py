@@ -58,7 +58,7 @@ def _modern(type_: Any) -> Any:
             name: (Required if name in type_.__required_keys__ else NotRequired)[_modern(_bare_hint(hint))]
             for name, hint in get_type_hints(type_, include_extras=True).items()
         }
-        remade = TypedDict(type_.__name__, members)  # type: ignore[operator]
+        remade: Any = TypedDict(type_.__name__, members)  # type: ignore[misc]
         remade.__doc__ = type_.__doc__
         return remade
     arguments = typing.get_args(type_)

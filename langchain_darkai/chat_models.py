@@ -27,7 +27,6 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call, tool_call
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
 from langchain_core.runnables.config import RunnableConfig, get_config_list
-from langchain_core.tools import BaseTool
 from langchain_core.utils.utils import from_env, secret_from_env
 from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_validator, model_validator
 from typing_extensions import Self, TypedDict
@@ -41,6 +40,8 @@ from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import Usage
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
     from langchain_darkai.structured_output import Method
     from langchain_darkai.tool_calls import CallPiece
 
@@ -308,14 +309,14 @@ class ChatDarkAI(BaseChatModel):
     def get_num_tokens_from_messages(
         self,
         messages: list[BaseMessage],
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None" = None,
     ) -> int:
         """Return about how many tokens the prompt for these messages has, labels and tools included."""
         return self.get_num_tokens(format_prompt(messages, instructions=_asked_for({"tools": tools}).instructions))
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]",
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
@@ -729,7 +730,12 @@ def _asked_for(arguments: Mapping[str, Any]) -> Asked:
 
 def _call_chunk(piece: "CallPiece", first_index: int) -> AIMessageChunk:
     chunk = tool_call_chunk(name=piece.name, args=piece.arguments, id=piece.id, index=first_index + piece.index)
-    return AIMessageChunk(content="", tool_call_chunks=[chunk])
+    if piece.name is not None or piece.id is not None:
+        return AIMessageChunk(content="", tool_call_chunks=[chunk])
+    # Set later, so that core does not try to read a call in what is only the middle of one, in quadratic time.
+    message = AIMessageChunk(content="")
+    message.tool_call_chunks = [chunk]
+    return message
 
 
 def _without_credentials(url: str) -> str:

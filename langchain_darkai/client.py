@@ -290,16 +290,24 @@ class DarkAI:
 
     async def _with_retries(self, call: Call, deadline: float | None, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return the attempt's result, tried again while its error says that this can help and the deadline allows."""
-        import tenacity
-
         started = time.monotonic()
+        try:
+            return await attempt()
+        except DarkAIError as error:
+            if not (error.is_retryable and call.max_retries):
+                raise
+            failure = error
+        import tenacity  # not for each call: most succeed at once
+
         attempts = 0
         backoff = tenacity.wait_random_exponential(multiplier=0.5, max=8)
 
         async def counted() -> T:
             nonlocal attempts
             attempts += 1
-            if attempts > 1 and call.before_retry is not None:
+            if attempts == 1:
+                raise failure
+            if call.before_retry is not None:
                 await self._within(deadline, call.before_retry())
             return await attempt()
 

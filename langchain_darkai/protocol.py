@@ -219,20 +219,24 @@ class EventDecoder:
         self._at_start = True
         self._open: _OpenEvent | None = None
         self._high_surrogate = ""
-        self._texts: list[str] = []
+        self._texts: list[str] = []  # one a read, since one an event would take ten times the memory
+        self._new: list[str] = []  # those of the last read, one an event
         self._strange: str | None = None  # the first line that is no field, to tell another body from a cut one
         self.ended = False
 
     @property
     def text(self) -> str:
         """All the text so far."""
-        return "".join(self._texts)
+        return "".join((*self._texts, *self._new))
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that these bytes complete, in order."""
         events: list[Event] = []
         if self.ended or not data:
             return events
+        if self._new:
+            self._texts.append("".join(self._new))
+            self._new.clear()
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
             self._after_cr = False
@@ -268,7 +272,7 @@ class EventDecoder:
                 last_line = b""  # cut within a character, so within an event
         if last_line:
             self._take_lines(last_line, events)
-        if not self.ended and self._strange is not None and not self._texts:
+        if not self.ended and self._strange is not None and not (self._texts or self._new):
             self._fail_undecodable(events, f"is a line that no event stream has: {_shown(self._strange)}")
         elif not self.ended:
             self._fail(
@@ -290,22 +294,18 @@ class EventDecoder:
         if self._at_start:
             self._at_start = False
             lines[0] = lines[0].removeprefix("\ufeff")
-        texts = self._texts
         for line in lines:
-            # The common case, kept free of calls: a whole text chunk on a line.
+            # The common case first: a whole event on a line.
             if self._open is None and line.startswith("data: {"):
                 try:
                     value, end = _JSON.raw_decode(line, 6)
-                    if end == len(line) and value["event"] == "text-chunk":
-                        text = value["data"]["text"]
-                        if not text.isascii() or self._high_surrogate:
-                            self._take_text(text, events)
-                        elif text:
-                            texts.append(text)
-                            events.append(text)
-                        continue
-                except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-                    pass
+                except (ValueError, RecursionError):
+                    end = 0
+                if end == len(line):
+                    self._take_event(value, line, events)
+                    if self.ended:
+                        return
+                    continue
             if line or self._open is not None:
                 self._take_line(line, events)
                 if self.ended:
@@ -365,9 +365,7 @@ class EventDecoder:
     def _take_event(self, value: dict[str, Any], line: str, events: list[Event]) -> None:
         name, data = value.get("event"), value.get("data")
         members = data if isinstance(data, dict) else {}
-        if not isinstance(name, str):
-            self._fail_undecodable(events, f'has no "event" name: {_shown(line)}')
-        elif name == "text-chunk":
+        if name == "text-chunk":
             text = members.get("text")
             if isinstance(text, str):
                 self._take_text(text, events)
@@ -387,18 +385,25 @@ class EventDecoder:
         elif name == "error":
             self._flush_surrogate(events)
             self._fail(events, *reported_error(value if data is None else data, self._source))
+        elif not isinstance(name, str):
+            self._fail_undecodable(events, f'has no "event" name: {_shown(line)}')
 
     def _take_text(self, text: str, events: list[Event]) -> None:
+        if self._high_surrogate or not text.isascii():
+            text = self._whole_characters(text)
+        if text:
+            self._new.append(text)
+            events.append(text)
+
+    def _whole_characters(self, text: str) -> str:
         # Servers that count in UTF-16 cut a character in two, half of it in each of two events.
         text = self._high_surrogate + text
         self._high_surrogate = ""
-        if not text.isascii() and _SURROGATE.search(text):
-            if text.endswith(_HIGH_SURROGATES):
-                text, self._high_surrogate = text[:-1], text[-1]
-            text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        if text:
-            self._texts.append(text)
-            events.append(text)
+        if not _SURROGATE.search(text):
+            return text
+        if text.endswith(_HIGH_SURROGATES):
+            text, self._high_surrogate = text[:-1], text[-1]
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def _flush_surrogate(self, events: list[Event]) -> None:
         if self._high_surrogate:

@@ -219,3 +219,13 @@ async def test_call_syntax_in_the_prompt_is_no_call(serve: Serve, model_of: Mode
     message = await ask_by(way, tools(model_of(server)), f"Summarise:\n{ADD_BLOCK}")
 
     assert (message.tool_calls, message.invalid_tool_calls) == ([], [])
+
+
+def test_no_chunk_of_a_good_call_holds_an_invalid_one(model_of: ModelOf, serve: Serve) -> None:
+    """A piece of the arguments is no call; core takes it for a broken one, at a cost that grows with its square."""
+    said = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}}</tool_call>'
+    model = model_of(serve(reply(*said)), chunk_per_event=True).bind_tools([TOOLS["add"].as_openai()])
+    chunks = [cast("AIMessageChunk", chunk) for chunk in model.stream("Hi")]
+    assert len([chunk for chunk in chunks if chunk.tool_call_chunks]) > 3
+    assert not [chunk for chunk in chunks if chunk.invalid_tool_calls]
+    assert merged(chunks).tool_calls[0]["args"] == {"a": 1, "b": 2}

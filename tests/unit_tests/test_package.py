@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -160,3 +161,12 @@ def test_pure_modules_know_no_io(module: str) -> None:
 
 def test_the_type_hints_are_for_everyone() -> None:
     assert (PACKAGE / "py.typed").is_file()
+
+
+def test_the_lowest_versions_that_are_tested_are_those_that_are_allowed() -> None:
+    project = (PACKAGE.parent / "pyproject.toml").read_text()
+    tested = dict(line.split("==") for line in (PACKAGE.parent / "requirements-lowest.txt").read_text().splitlines())
+    del tested["langchain"]  # only the tests need it: one as old as the langchain-core
+    allowed = dict(re.findall(r'^[^#\n]*"([\w-]+)>=([\d.]+)[^"]*"', project, re.MULTILINE))
+    del allowed["hatchling"]  # builds the package
+    assert tested == allowed
