@@ -1,7 +1,6 @@
 """One reply of the model: what was asked, what came, and what is wrong with it."""
 
 import json
-import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_darkai._stop import StopCutter
-from langchain_darkai.client import Call, Events
+from langchain_darkai.client import Call, Events, TimeLimit
 from langchain_darkai.errors import DarkAIError
 from langchain_darkai.prompts import CALL_START, format_prompt
 from langchain_darkai.protocol import StreamEnd, Usage
@@ -47,28 +46,26 @@ class Asked:
 class Request:
     """What one call of the model asks, and how its reply is read.
 
-    `call` is made anew when the model is asked again; `deadline` is a time of the monotonic clock, None for none.
+    `call` is made anew when the model is asked again, within the same `limit`.
     """
 
     messages: list[BaseMessage]
     call: Call
     new_call: Callable[..., Call]
-    deadline: float | None
+    limit: TimeLimit
     asked: Asked
     stop: tuple[str, ...]
     reasks: int
 
     def may_ask_again(self, asked: int) -> bool:
         """Return whether the model can be asked once more, after `asked` times, in the time that is left."""
-        return asked < self.reasks and (self.deadline is None or time.monotonic() < self.deadline)
+        return asked < self.reasks and (self.limit.left is None or self.limit.left > 0)
 
     def again(self, text: str, problem: str) -> "Request":
-        """Return the request that shows the model its reply and what is wrong with it, within the same deadline."""
+        """Return the request that shows the model its reply and what is wrong with it."""
         messages = [*self.messages, AIMessage(text), HumanMessage(problem)]
         call = self.new_call(format_prompt(messages, instructions=self.asked.instructions))
-        if self.deadline is not None:
-            call = replace(call, timeout=max(self.deadline - time.monotonic(), 0.0))
-        return replace(self, call=call)
+        return replace(self, call=replace(call, is_retry=True))
 
 
 class Reply:

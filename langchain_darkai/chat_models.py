@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import ssl
-import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from operator import itemgetter
@@ -34,7 +33,7 @@ from typing_extensions import Self, TypedDict
 from langchain_darkai import __version__, _blocking
 from langchain_darkai._reply import Asked, Reply, Request, read_whole
 from langchain_darkai._tokens import estimate_tokens
-from langchain_darkai.client import DarkAI, check_count, refuse_unknown
+from langchain_darkai.client import DarkAI, TimeLimit, check_count, refuse_unknown
 from langchain_darkai.errors import DarkAIInvalidRequestError, DarkAIToolChoiceError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import Usage
@@ -122,8 +121,8 @@ class ChatDarkAI(BaseChatModel):
     """How often the model is asked again for a tool call or an answer that it got wrong."""
 
     max_concurrency: int | None = None
-    """Requests at once, over all threads and loops; None for no limit. Waiting for a place counts towards no
-    timeout."""
+    """Requests at once by this object, over all threads and loops; None for no limit. Waiting for a place counts
+    towards no timeout. A copy, and what `configurable_fields` makes for each call, has places of its own."""
 
     proxy: str | None = Field(default_factory=from_env("DARKAI_PROXY", default=None), repr=False, exclude=True)
     """An http(s) proxy URL. From `DARKAI_PROXY` where it is not given; None leaves it to HTTP(S)_PROXY and NO_PROXY."""
@@ -132,7 +131,7 @@ class ChatDarkAI(BaseChatModel):
     """Headers sent with each request, over the package's own. Never serialized."""
 
     verify: bool | str | os.PathLike[str] | ssl.SSLContext = Field(default=True, repr=False, exclude=True)
-    """TLS verification: True, False, a CA file or folder, or a context."""
+    """TLS verification: True, False, a CA file or folder, or a context, with which the model cannot be pickled."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further members of the request's JSON body."""
@@ -196,6 +195,11 @@ class ChatDarkAI(BaseChatModel):
         for name, value in (update or {}).items():
             setattr(copied, name, value)
         return copied
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        # A TLS context cannot be copied.
+        shared = {id(self.verify): self.verify} if isinstance(self.verify, ssl.SSLContext) else {}
+        return super().__deepcopy__({**(memo or {}), **shared})
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
@@ -454,15 +458,14 @@ class ChatDarkAI(BaseChatModel):
         estimated = False
         asked = 0
         while True:
-            reply = await self._client.read(request.call, partial(read_whole, request))
+            reply = await self._client.read(request.call, partial(read_whole, request), request.limit)
             usage, estimated = self._counted(reply, usage, estimated)
             problem = reply.problem()
             if problem is None or not request.may_ask_again(asked):
                 break
             asked += 1
-            await self._wait_for_rate_limiter()
             request = request.again("".join(reply.text), problem)
-        self._check_last(reply, problem)
+        self._check_last(reply, problem, asked)
         content = reply.bare_json() if reply.is_bare_json else reply.content
         message = AIMessage(
             content=content,
@@ -499,7 +502,7 @@ class ChatDarkAI(BaseChatModel):
             # Text that may turn out not to be the answer waits for the calls, or for the end.
             waits = request.asked.forces_call or request.asked.wants_bare_json or said
             waiting: list[str] = []
-            events = self._client.stream(request.call)
+            events = self._client.stream(request.call, request.limit)
             try:
                 async for parts in reply.parts(events):
                     for part in parts:
@@ -521,10 +524,9 @@ class ChatDarkAI(BaseChatModel):
                 break
             asked += 1
             first_index += len(reply.calls)
-            await self._wait_for_rate_limiter()
             yield _chunk(AIMessageChunk(content="", response_metadata={"reasks": 1}))
             request = request.again("".join(reply.text), problem)
-        self._check_last(reply, problem)
+        self._check_last(reply, problem, asked)
         rest = reply.bare_json() if reply.is_bare_json else "".join(waiting)
         if rest and not (said and reply.calls):
             yield _chunk(AIMessageChunk(content=f"\n\n{rest}" if said else rest))
@@ -647,7 +649,7 @@ class ChatDarkAI(BaseChatModel):
             max_retries=kwargs.get("max_retries"),
             per_event=self.chunk_per_event,
             allow_empty=self.allow_empty,
-            before_retry=self._wait_for_rate_limiter if self.rate_limiter else None,
+            before_retry=partial(self.rate_limiter.aacquire, blocking=True) if self.rate_limiter else None,
         )
         asked = _asked_for(kwargs)
         call = new_call(format_prompt(messages, instructions=asked.instructions))
@@ -657,7 +659,7 @@ class ChatDarkAI(BaseChatModel):
             messages=messages,
             call=call,
             new_call=new_call,
-            deadline=None if call.timeout is None else time.monotonic() + call.timeout,
+            limit=TimeLimit(call.timeout),
             asked=asked,
             stop=_checked_stop(sequences or ()),
             reasks=self.max_reasks if reasks is None else check_count("max_reasks", reasks),
@@ -673,10 +675,6 @@ class ChatDarkAI(BaseChatModel):
         if "max_tokens" in parameters:
             check_count("max_tokens", parameters["max_tokens"], least=1)
         return parameters
-
-    async def _wait_for_rate_limiter(self) -> None:
-        if self.rate_limiter:
-            await self.rate_limiter.aacquire(blocking=True)
 
     def _counted(self, reply: Reply, before: UsageMetadata | None, estimated: bool) -> tuple[UsageMetadata, bool]:
         """Return the usage of all replies so far, the server's or else an estimate, and whether any is one."""
@@ -702,7 +700,7 @@ class ChatDarkAI(BaseChatModel):
             **({"tool_call_errors": reasons} if (reasons := {c.id: c.reason for c in reply.calls if c.reason}) else {}),
         }
 
-    def _check_last(self, reply: Reply, problem: str | None) -> None:
+    def _check_last(self, reply: Reply, problem: str | None, asked_again: int) -> None:
         """Raise where the last reply must not pass for an answer; a structured one is left to its parser."""
         request, asked = reply.request, reply.request.asked
         is_structured = asked.output is not None and asked.output.method == "function_calling"
@@ -710,7 +708,7 @@ class ChatDarkAI(BaseChatModel):
             return
         wanted = f"the tool {asked.forced_tool!r}" if asked.forced_tool else "a tool"
         raise DarkAIToolChoiceError(
-            f"{request.call.model} was to call {wanted} and did not, asked {request.reasks + 1} times. Raise "
+            f"{request.call.model} was to call {wanted} and did not, in {asked_again + 1} attempts. Raise "
             'max_reasks, or leave the choice to the model with tool_choice="auto".',
             partial_text=reply.content,
         )

@@ -13,6 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
@@ -46,7 +47,8 @@ class Call:
 
     `timeout` is in seconds for the whole call, retries included; None for no limit. `per_event` yields each text
     event by itself instead of one piece a network read. `allow_empty` takes a complete reply without text for an
-    answer. `before_retry` is awaited before each request but the first, for a rate limiter.
+    answer. `before_retry` is awaited, for a rate limiter, before each request but the first; before that, too, where
+    `is_retry` says that the caller has asked already.
     """
 
     query: str
@@ -57,6 +59,32 @@ class Call:
     per_event: bool = False
     allow_empty: bool = False
     before_retry: Callable[[], Awaitable[object]] | None = None
+    is_retry: bool = False
+
+
+class TimeLimit:
+    """The seconds that are left for one call or more, which spend them while they hold a place; None for no limit.
+
+    Example:
+        >>> async def spend(limit):
+        ...     async with limit:
+        ...         await asyncio.sleep(0.01)
+        ...     return limit.left < 5
+        >>> asyncio.run(spend(TimeLimit(5.0)))
+        True
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.left = seconds
+
+    async def __aenter__(self) -> float | None:
+        """Return the deadline, a time of the running loop's clock."""
+        self._entered = time.monotonic()
+        return None if self.left is None else asyncio.get_running_loop().time() + self.left
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.left is not None:
+            self.left -= time.monotonic() - self._entered
 
 
 class _ClassOrInstanceMethod:
@@ -211,14 +239,13 @@ class DarkAI:
             before_retry=before_retry,
         )
 
-    async def stream(self, call: Call) -> Events:
+    async def stream(self, call: Call, limit: TimeLimit | None = None) -> Events:
         """Yield the reply's text as it comes, then its `StreamEnd`.
 
         A request that fails before the first of these is tried again where that can help; later, what was handed over
-        cannot be taken back. Raises a DarkAIError.
+        cannot be taken back. `limit` is shared with other calls; None for the call's own timeout. Raises a DarkAIError.
         """
-        async with self.slots:
-            deadline = _deadline(call)
+        async with self.slots, limit or TimeLimit(call.timeout) as deadline:
 
             async def begin() -> tuple[Events, str | StreamEnd]:
                 events = await self._post(call, deadline)
@@ -236,13 +263,13 @@ class DarkAI:
             finally:
                 await events.aclose()
 
-    async def read(self, call: Call, reader: Callable[[Events], Awaitable[T]]) -> T:
+    async def read(self, call: Call, reader: Callable[[Events], Awaitable[T]], limit: TimeLimit | None = None) -> T:
         """Return what `reader` makes of the whole reply, which it may leave early.
 
-        Nothing is handed over before the end, so a reply that breaks in the middle is asked for again, too.
+        Nothing is handed over before the end, so a reply that breaks in the middle is asked for again, too. `limit` is
+        as in `stream`.
         """
-        async with self.slots:
-            deadline = _deadline(call)
+        async with self.slots, limit or TimeLimit(call.timeout) as deadline:
 
             async def attempt() -> T:
                 events = await self._post(call, deadline)
@@ -291,6 +318,8 @@ class DarkAI:
     async def _with_retries(self, call: Call, deadline: float | None, attempt: Callable[[], Awaitable[T]]) -> T:
         """Return the attempt's result, tried again while its error says that this can help and the deadline allows."""
         started = time.monotonic()
+        if call.is_retry:
+            await self._wait_to_retry(call, deadline)
         try:
             return await attempt()
         except DarkAIError as error:
@@ -307,8 +336,7 @@ class DarkAI:
             attempts += 1
             if attempts == 1:
                 raise failure
-            if call.before_retry is not None:
-                await self._within(deadline, call.before_retry())
+            await self._wait_to_retry(call, deadline)
             return await attempt()
 
         def wait(state: "RetryCallState") -> float:
@@ -339,10 +367,12 @@ class DarkAI:
                 error.args = (f"{error} ({attempts} attempts in {time.monotonic() - started:.1f} s)",)
             raise
 
-    async def _within(self, deadline: float | None, waiting: Awaitable[object]) -> None:
-        """Wait for a rate limiter, no longer than the call may take."""
+    async def _wait_to_retry(self, call: Call, deadline: float | None) -> None:
+        """Wait for the rate limiter, no longer than the call may take."""
+        if call.before_retry is None:
+            return
         try:
-            await asyncio.wait_for(waiting, deadline and deadline - asyncio.get_running_loop().time())
+            await asyncio.wait_for(call.before_retry(), deadline and deadline - asyncio.get_running_loop().time())
         except asyncio.TimeoutError as error:
             raise DarkAITimeoutError(
                 f"{self.host}: the call's timeout ran out while it waited for its rate limiter to try again."
@@ -385,13 +415,12 @@ async def _http() -> Any:
     """Return the module that knows aiohttp, loaded with the first call, and beside the loop: it takes a while."""
     if not _loaded:  # not sys.modules, where a module stands before it is whole
         load = functools.partial(importlib.import_module, "langchain_darkai._http")
-        at_exit = not threading.main_thread().is_alive()  # when no thread can be had any more
-        _loaded.append(load() if at_exit else await asyncio.to_thread(load))
+        if threading.main_thread().is_alive():
+            with ThreadPoolExecutor(1) as own:  # the threads of the loop's executor may all be waiting for this call
+                _loaded.append(await asyncio.get_running_loop().run_in_executor(own, load))
+        else:
+            _loaded.append(load())  # at the exit, when no thread can be had any more
     return _loaded[0]
-
-
-def _deadline(call: Call) -> float | None:
-    return None if call.timeout is None else asyncio.get_running_loop().time() + call.timeout
 
 
 def check_seconds(name: str, value: Any) -> float | None:

@@ -19,6 +19,11 @@ def slow_echo(request: Request) -> list[Step]:
     return [STREAM, 0.2, chunk(text("reply to ", request.query)) + END]
 
 
+def now() -> str:
+    """Tell the time."""
+    return "late"
+
+
 class TestHundreds:
     @pytest.mark.parametrize("entry", ["ainvoke", "astream"])
     async def test_three_hundred_at_once(self, serve: Serve, model_of: ModelOf, entry: str) -> None:
@@ -67,6 +72,17 @@ class TestHundreds:
         replies = [message for messages in await asyncio.gather(half, other) for message in messages]
         assert len(replies) == 400
         assert peak == 50
+
+    async def test_nor_where_the_model_is_asked_again(self, serve: Serve, model_of: ModelOf) -> None:
+        def script(request: Request) -> list[Step]:
+            said = '<tool_call>{"name": "now"}</tool_call>' if "does not call" in request.query else "It is late."
+            return [STREAM, 0.2, chunk(text(said)) + END]
+
+        server = serve(script)
+        model = model_of(server, max_concurrency=1, timeout=1.0).bind_tools([now], tool_choice="any")
+        replies = await asyncio.gather(*(model.ainvoke("Hi") for _ in range(6)))
+        assert [len(message.tool_calls) for message in replies] == [1] * 6
+        assert len(server.requests) == 12
 
     async def test_good_and_bad_together(self, serve: Serve, model_of: ModelOf) -> None:
         def script(request: Request) -> list[Step]:

@@ -216,6 +216,17 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == [f"Hello{n}.0" for n in range(4)]
 
+    def test_the_first_call_from_threads_that_the_loop_waits_for(self, serve: Serve) -> None:
+        """The loop's executor is full of threads that wait for the call, which must not wait for one of them."""
+        code = """
+            async def main():
+                loop = asyncio.get_running_loop()
+                ask = lambda: asyncio.run_coroutine_threadsafe(model.ainvoke("Hi"), loop).result(20).text
+                print(*await asyncio.gather(*(asyncio.to_thread(ask) for _ in range(40))))
+            asyncio.run(main())
+        """
+        assert run(serve(reply("Hello")), code) == ["Hello"] * 40
+
     def test_pickles_and_copies_of_a_model_that_is_in_use(self, serve: Serve) -> None:
         code = """
             async def main():

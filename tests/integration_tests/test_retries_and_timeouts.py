@@ -7,17 +7,20 @@ import statistics
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from typing import Any
 
 import pytest
 from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
 
 from langchain_darkai import (
+    ChatDarkAI,
     DarkAI,
     DarkAIAPIError,
     DarkAIConnectionError,
     DarkAIRateLimitError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
+    DarkAIToolChoiceError,
     _http,
     client,
 )
@@ -179,6 +182,30 @@ class TestRateLimiter:
             await ask(model_of(server, rate_limiter=limiter, max_retries=2, timeout=0.4))
         assert time.monotonic() - started < 2.0
         assert len(server.requests) == 1
+
+    async def test_it_is_asked_before_the_model_is_asked_again(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
+        server, limiter = serve(reply("no call")), CountingLimiter()
+        with pytest.raises(DarkAIToolChoiceError, match="in 3 attempts"):
+            await ask(self.forced(model_of(server, rate_limiter=limiter, max_reasks=2)))
+        assert limiter.asked == len(server.requests) == 3
+
+    async def test_that_does_not_outlast_the_deadline_either(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+        server, limiter = serve(reply("no call")), self.limiter(0.05)
+        limiter.available_tokens = 1
+        limiter.last = time.monotonic()
+        started = time.monotonic()
+        with pytest.raises(DarkAITimeoutError, match="rate limiter"):
+            await ask(self.forced(model_of(server, rate_limiter=limiter, timeout=0.4)))
+        assert time.monotonic() - started < 2.0
+        assert len(server.requests) == 1
+
+    def forced(self, model: ChatDarkAI) -> Any:
+        def now() -> None:
+            """Tell the time."""
+
+        return model.bind_tools([now], tool_choice="any")
 
 
 @pytest.fixture

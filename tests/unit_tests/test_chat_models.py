@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import pickle
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -411,6 +412,12 @@ class TestCopies:
         assert copied == model
         copied.invoke("Hi")
         assert api.posts[0]._replace(deadline=None) == api.posts[1]._replace(deadline=None)
+
+    def test_a_deep_copy_shares_what_cannot_be_copied(self, api: FakeAPI) -> None:
+        model = api.model(verify=ssl.create_default_context())
+        for copied in (copy.deepcopy(model), model.model_copy(deep=True), copy.deepcopy([model])[0]):
+            assert copied.verify is model.verify
+            assert copied.model_kwargs is not model.model_kwargs
 
     def test_a_copy_with_other_values(self, api: FakeAPI) -> None:
         model = api.model(model="gpt-4o", api_key="k")
