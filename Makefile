@@ -31,6 +31,7 @@ typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 
 bench: .venv/bench-ready ## measure speed and memory
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m pytest -q -k 'test_init_time or test_stream_time' --benchmark-enable --benchmark-columns min,median,ops
 
 soak: .venv/dev-ready ## make thousands of calls and faults for three minutes, and count what is lost or left
 	@$(BIN)/python -m soak

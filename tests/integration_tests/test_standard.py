@@ -1,6 +1,7 @@
 """LangChain's own conformance tests of a chat model, over real sockets, against the local server."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,12 @@ def _server(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def vcr() -> SimpleNamespace:
+    """Say that there is a recording to measure with: the local server answers in its place."""
+    return SimpleNamespace(responses=True)
+
+
 class TestStandard(ChatModelIntegrationTests):
     server: LocalServer
 
@@ -31,6 +38,10 @@ class TestStandard(ChatModelIntegrationTests):
     @property
     def chat_model_params(self) -> dict[str, Any]:
         return {"model": "llama-3-70b", "base_url": self.server.url}
+
+    @property
+    def enable_vcr_tests(self) -> bool:
+        return True
 
     @property
     def supports_json_mode(self) -> bool:
