@@ -28,6 +28,7 @@ BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.
 SERVED_AT = "http://127.0.0.1:8000"
 
 
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # of `load`
 def test_python_blocks_print_what_the_readme_shows() -> None:
     namespace: dict[str, Any] = {"__name__": "readme"}
     shown: list[tuple[str, str]] = []
