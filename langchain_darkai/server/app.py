@@ -18,6 +18,7 @@ from contextlib import aclosing, suppress
 from typing import Any, Literal, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -58,6 +59,18 @@ _WHOLE_NUMBERS = frozenset({"max_tokens", "top_k", "seed"})
 _NUMBERS = _WHOLE_NUMBERS | {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 
 _logger = logging.getLogger("langchain_darkai.server")
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Let aiohttp tell of requests that are not HTTP in one line: anybody can send many."""
+    error = record.exc_info and record.exc_info[1]
+    if isinstance(error, HttpProcessingError):
+        _logger.info("%s: %s", record.getMessage(), _in_one_line(error)[:200])
+    return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
+
+
+_http_logger = logging.getLogger("langchain_darkai.server.http")
+_http_logger.addFilter(_without_traceback)
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -108,7 +121,7 @@ def create_app(
         client_max_size=max_query_bytes,
         middlewares=[server.answer_errors],
         # Whatever runs the application, a client that leaves ends the model's work, also while nothing is being sent.
-        handler_args={"handler_cancellation": True},
+        handler_args={"handler_cancellation": True, "logger": _http_logger},
     )
     app.router.add_post("/chat", server.chat)
     app.router.add_get("/models", server.list_models)
@@ -143,12 +156,28 @@ class ChatServer:
         self._grace_period = grace_period
         self._cors_origins = frozenset(origin.rstrip("/") for origin in cors_origins)
         self._running: set[asyncio.Task[None]] = set()
+        self._awaited: set[asyncio.Task[None]] = set()  # those of them that were not given up
         self._ending = False
+        self._new: dict[web.RequestHandler, asyncio.TimerHandle] = {}
 
     @property
     def has_key(self) -> bool:
         """Whether clients need a key."""
         return self._key is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether models are at work."""
+        return bool(self._running)
+
+    def expect_request(self, connection: web.RequestHandler, seconds: float) -> None:
+        """Close a new connection if no request has come over it by then."""
+
+        def close() -> None:
+            del self._new[connection]
+            connection.force_close()
+
+        self._new[connection] = asyncio.get_running_loop().call_later(seconds, close)
 
     async def health(self, _request: web.Request) -> web.StreamResponse:
         """Answer that the server is there."""
@@ -174,23 +203,31 @@ class ChatServer:
             }
         )
         reply = asyncio.ensure_future(self._reply(request, response))
+        reply.add_done_callback(self._forget)
         self._running.add(reply)
-        reply.add_done_callback(self._running.discard)
+        self._awaited.add(reply)
         try:
-            await asyncio.wait_for(reply, self._timeout)
-        except asyncio.CancelledError:
-            if _has_left(request):
-                raise
-            # Otherwise it is the reply that was cancelled: by `end_replies`, or by the model itself.
+            # Not `wait_for`: it would wait for a model that goes on although it was cancelled.
+            await asyncio.wait([reply], timeout=self._timeout)
+        finally:
+            self._awaited.discard(reply)
+            reply.cancel()
+        error: BaseException | None
+        if not reply.done():
+            error = asyncio.TimeoutError()
+        elif reply.cancelled():  # by `end_replies`, or by the model itself
             what = "The server is shutting down" if self._ending else "The model behind the server broke off its reply"
-            error: Exception = DarkAIAPIError(f"{what}. Ask again later.", status=503)
-        except Exception as failure:  # noqa: BLE001 - whatever a model raises must reach the client as an error
-            if isinstance(failure, ConnectionError) and _has_left(request):
-                return response
-            error = failure
+            error = DarkAIAPIError(f"{what}. Ask again later.", status=503)
         else:
+            error = reply.exception()
+        if error is None or (isinstance(error, ConnectionError) and _has_left(request)):
             return response
         return await self._fail(request, response, error)
+
+    def _forget(self, reply: asyncio.Task[None]) -> None:
+        self._running.discard(reply)
+        if not reply.cancelled():
+            reply.exception()  # asyncio would complain of one that nobody has seen, as when the reply was given up
 
     async def _reply(self, request: web.Request, response: web.StreamResponse) -> None:
         query, name, parameters = decode_request(await _read_body(request))
@@ -203,18 +240,23 @@ class ChatServer:
             async for chunk in chunks:
                 if text := chunk.text:
                     has_text = True
-                    if not response.prepared:
-                        await response.prepare(request)
-                    await response.write(encode_event("text-chunk", {"text": text}))
+                    await self._send(request, response, encode_event("text-chunk", {"text": text}))
                 if chunk.tool_calls or chunk.invalid_tool_calls or chunk.usage_metadata:
                     rest.append(_without_text(chunk))
         calls, usage = _calls_and_usage(rest)
         if calls:
             end = encode_event("text-chunk", {"text": f"\n{calls}" if has_text else calls})
         end += encode_event("stream-end", {"usage": usage} if usage else {})
+        await self._send(request, response, end, is_end=True)
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, events: bytes, *, is_end: bool = False
+    ) -> None:
+        if asyncio.current_task() not in self._awaited:
+            raise asyncio.CancelledError  # again: the model went on, but its client has had another answer
         if not response.prepared:
             await response.prepare(request)
-        await response.write_eof(end)
+        await (response.write_eof if is_end else response.write)(events)
 
     def _model_for(self, name: str | None) -> BaseChatModel:
         if not isinstance(self._models, dict):
@@ -234,7 +276,9 @@ class ChatServer:
             what = "Another API key is needed" if scheme else "An API key is needed"
             raise DarkAIAuthenticationError(f"{what}: send the header Authorization: Bearer KEY.")
 
-    async def _fail(self, request: web.Request, response: web.StreamResponse, error: Exception) -> web.StreamResponse:
+    async def _fail(
+        self, request: web.Request, response: web.StreamResponse, error: BaseException
+    ) -> web.StreamResponse:
         if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
             error = DarkAITimeoutError("The model behind the server took too long.")
         if isinstance(error, ModelError):
@@ -252,8 +296,8 @@ class ChatServer:
 
     async def drain(self, _app: web.Application) -> None:
         """Let running replies finish within the grace period, then end them."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=self._grace_period)
+        if self._awaited:
+            await asyncio.wait(self._awaited, timeout=self._grace_period)
         self.end_replies()
         if self._running:
             await asyncio.wait(self._running, timeout=CLEANUP_SECONDS)
@@ -261,12 +305,14 @@ class ChatServer:
     def end_replies(self) -> None:
         """End all running replies now, each with an error."""
         self._ending = True
-        for reply in self._running:
+        for reply in self._awaited:
             reply.cancel()
 
     @web.middleware
     async def answer_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Answer errors as JSON with a sentence, preflight requests, and pages of origins that are not allowed."""
+        if timer := self._new.pop(request.protocol, None):
+            timer.cancel()
         origin = request.headers.get("origin")
         try:
             if origin is not None and not self._allows(origin):
@@ -344,7 +390,7 @@ async def _read_body(request: web.Request) -> bytes:
     except web.HTTPRequestEntityTooLarge as error:
         raise _as_sentence(error, request) from error
     except web.RequestPayloadError as error:
-        raise DarkAIInvalidRequestError(f"The request's body cannot be read: {error}.") from error
+        raise DarkAIInvalidRequestError(f"The request's body cannot be read: {_in_one_line(error)}.") from error
 
 
 def _configured(model: BaseChatModel, parameters: Mapping[str, Any]) -> tuple[BaseChatModel, list[str] | None]:
@@ -409,6 +455,10 @@ def _calls_and_usage(chunks: list[AIMessageChunk]) -> tuple[str, dict[str, int]]
     return "\n".join(calls), {name: counts[name] for name in names} if counts else {}
 
 
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
 def _has_left(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
@@ -425,7 +475,7 @@ def _as_sentence(error: web.HTTPException, request: web.Request) -> DarkAIError:
     return error_class_for_status(error.status)(message, status=error.status)
 
 
-def _error_response(error: Exception, allow: str | None = None) -> web.Response:
+def _error_response(error: BaseException, allow: str | None = None) -> web.Response:
     members = encode_error(error)
     headers = {
         "retry-after": str(math.ceil(members["retry_after"])) if "retry_after" in members else None,

@@ -19,7 +19,7 @@ from aiohttp import web
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from langchain_darkai.server.app import SERVER, create_app
+from langchain_darkai.server.app import CLEANUP_SECONDS, SERVER, create_app
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MAX_BLOCKING_CALLS = 128
 """How many calls of models without async code run at once, each on a thread of its own, made when it is needed."""
 
+IDLE_SECONDS = 75.0
+"""How long a connection may take until its first request is there, and until the next one: proxies give up at 60."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _THREAD_SECONDS = 1.0  # how long threads of blocking models may hold up the end of a server; they cannot be interrupted
 _EXIT_SECONDS = 5.0  # how long a server that nobody stopped may hold up the end of the process
 
@@ -118,12 +122,13 @@ class LocalServer:
         self._thread = self._url = None
 
     def _run(self, started: "Future[str]") -> None:
-        async def main() -> None:
+        async def main(app: web.Application) -> None:
             stopping = asyncio.wrap_future(self._stopping)
-            await _serve(self._new_app(), self._host, self._port, started.set_result, stopping)
+            await _serve(app, self._host, self._port, started.set_result, stopping)
 
         try:
-            _run(main())
+            app = self._new_app()
+            _run(main(app), app)
         except BaseException as error:
             if started.done():
                 _logger.exception("The local server failed.")
@@ -185,13 +190,13 @@ def serve(
             else:
                 stopping.set_result(None)
 
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _SIGNALS:
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
                 asyncio.get_running_loop().add_signal_handler(number, stop)
         await _serve(app, host, port, on_ready or (lambda _url: None), stopping)
 
     with suppress(KeyboardInterrupt):  # Ctrl+C where there are no signal handlers
-        _run(main())
+        _run(main(), app)
 
 
 async def _serve(
@@ -199,12 +204,19 @@ async def _serve(
 ) -> None:
     """Serve until `stopping` is done."""
     # What the application's own drain leaves over are connections without a reply, which need no time.
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, keepalive_timeout=IDLE_SECONDS)
     await runner.setup()
     server, loop = runner.server, asyncio.get_running_loop()
     assert server is not None
+
+    def connect() -> web.RequestHandler:
+        connection = server()
+        # aiohttp's keepalive_timeout begins with the first request before 3.14.4.
+        app[SERVER].expect_request(connection, IDLE_SECONDS)
+        return connection
+
     try:
-        listener = await _listen(server, host, port)
+        listener = await _listen(connect, host, port)
         try:
             addresses = [listening.getsockname()[:2] for listening in listener.sockets]
             hosts = [ipaddress.ip_address(address.partition("%")[0]) for address, _ in addresses]
@@ -241,31 +253,70 @@ async def _listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port
         ) from error
 
 
-def _run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine in a new loop, like asyncio.run, but do not wait for threads of models that block."""
+def _run(main: Coroutine[Any, Any, None], app: web.Application) -> None:
+    """Run a coroutine in a new loop, like asyncio.run, but do not wait for models that go on, in threads or tasks."""
     loop = asyncio.new_event_loop()
     loop.set_debug(False)  # PYTHONDEVMODE is about the caller's loops
     executor = ThreadPoolExecutor(MAX_BLOCKING_CALLS, thread_name_prefix="langchain-darkai-model")
     loop.set_default_executor(executor)
+    serving = loop.create_task(main)
     try:
-        loop.run_until_complete(main)
+        while not serving.done():
+            try:
+                loop.run_until_complete(serving)
+            except (SystemExit, KeyboardInterrupt) as error:  # noqa: PERF203 - it seldom is
+                # Where one ends a task, asyncio stops the loop as well. It goes on: the task's request gets the error.
+                if serving.done() or not _is_of_model(error, app):
+                    raise
     finally:
+        has_ended = False
         try:
-            loop.run_until_complete(_end_other_tasks())
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            has_ended = loop.run_until_complete(_end_the_rest(CLEANUP_SECONDS))
         finally:
-            loop.close()
+            if has_ended:
+                _close(loop)
+            else:
+                _logger.warning("A model goes on although it was cancelled. It is left to itself, in a thread.")
+                for number in _SIGNALS:
+                    with suppress(NotImplementedError):  # Windows
+                        loop.remove_signal_handler(number)
+                threading.Thread(target=_close, args=(loop,), name="langchain-darkai-left", daemon=True).start()
             executor.shutdown(wait=False, cancel_futures=True)
             waiter = threading.Thread(target=executor.shutdown, daemon=True)
             waiter.start()
             waiter.join(_THREAD_SECONDS)
 
 
-async def _end_other_tasks() -> None:
+def _close(loop: asyncio.AbstractEventLoop) -> None:
+    """Close a loop once all has ended that runs on it."""
+    try:
+        loop.run_until_complete(_end_the_rest())
+    finally:
+        loop.close()
+
+
+async def _end_the_rest(seconds: float | None = None) -> bool:
+    """Cancel all other tasks, close all async generators, and tell whether they ended in time."""
+    loop = asyncio.get_running_loop()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def end() -> None:
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await loop.shutdown_asyncgens()
+
+    _, going = await asyncio.wait([asyncio.ensure_future(end())], timeout=seconds)
+    return not going
+
+
+def _is_of_model(error: BaseException, app: web.Application) -> bool:
+    """Whether it was a model that raised SystemExit or KeyboardInterrupt, and no handler of a signal."""
+    if threading.current_thread() is not threading.main_thread():
+        return True  # Python handles signals in the main one
+    if isinstance(error, KeyboardInterrupt):
+        return signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    return app[SERVER].is_busy
 
 
 async def _in_thread(function: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import logging
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,8 @@ import pytest
 from langchain_core import exceptions as core
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
 from langchain_darkai import (
     ChatDarkAI,
@@ -174,6 +176,152 @@ async def test_a_model_that_says_nothing(ask: Asker, pieces: tuple[str, ...], ki
     with LocalServer(Behind(script=script)) as server, pytest.raises(DarkAIAPIError) as caught:
         await ask(client(server))
     assert type(caught.value) is kind
+
+
+class Exiting(BaseChatModel):
+    """Raises what ends a process or says "Hello", as the question is, in the method that its subclass names."""
+
+    kind: type[BaseException]
+
+    @property
+    def _llm_type(self) -> str:
+        return "exiting"
+
+    def says(self, messages: list[BaseMessage]) -> AIMessage:
+        if messages[-1].text == "exit":
+            raise self.kind
+        return AIMessage("Hello")
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self.says(messages))])
+
+
+class ExitingAsync(Exiting):
+    async def _agenerate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        return self._generate(messages)
+
+
+class ExitingStream(Exiting):
+    def _stream(self, messages: list[BaseMessage], *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self.says(messages).text))
+
+
+class ExitingAsyncStream(Exiting):
+    async def _astream(self, messages: list[BaseMessage], *_: Any, **__: Any) -> AsyncIterator[ChatGenerationChunk]:
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self.says(messages).text))
+
+
+class TestModelsThatWouldEndTheServer:
+    @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException])
+    @pytest.mark.parametrize("model", [Exiting, ExitingAsync, ExitingStream, ExitingAsyncStream])
+    def test_it_is_an_error_of_one_request(self, model: type[Exiting], kind: type[BaseException]) -> None:
+        with LocalServer(model(kind=kind)) as server:
+            for _ in range(2):
+                with pytest.raises(DarkAIAPIError, match="The server failed"):
+                    client(server).invoke("exit")
+                assert client(server).invoke("Hi").text == "Hello"
+
+    def test_others_are_served_meanwhile(self) -> None:
+        other = Behind(script=for_ever)
+        with LocalServer({"exiting": ExitingAsync(kind=SystemExit), "other": other}) as server:
+            replies = [client(server, model="other").stream("Hi") for _ in range(3)]
+            assert [next(reply).text for reply in replies] == ["Hel"] * 3
+            with pytest.raises(DarkAIAPIError):
+                client(server, model="exiting").invoke("exit")
+            assert other.working == 3
+            assert client(server, model="exiting").invoke("Hi").text == "Hello"
+
+
+class Stubborn(Behind):
+    """Goes on although it is cancelled, until it is let go."""
+
+    let_go: threading.Event
+
+
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stubborn]]:
+    """Make stubborn models, which say some words first; they are let go after the test."""
+    for module in ("app", "local"):
+        monkeypatch.setattr(f"langchain_darkai.server.{module}.CLEANUP_SECONDS", 0.1)
+    let_go = threading.Event()
+    models: list[Stubborn] = []
+
+    def make(*before: str) -> Stubborn:
+        async def script(_: str) -> AsyncIterator[str]:
+            for piece in before:
+                yield piece
+            while not let_go.is_set():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.01)
+
+        models.append(Stubborn(script=script, let_go=let_go))
+        return models[-1]
+
+    yield make
+    let_go.set()
+    for model in models:
+        model.comes_to(0)
+    until = time.monotonic() + 5
+    while any(thread.name == "langchain-darkai-left" for thread in threading.enumerate()):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+class TestModelsThatWillNotEnd:
+    @pytest.mark.parametrize("before", [(), ("Hel", "lo")], ids=["before", "amid"])
+    async def test_the_client_is_told_in_time(
+        self, ask: Asker, stubborn: Callable[..., Stubborn], before: tuple[str, ...]
+    ) -> None:
+        with (
+            LocalServer(stubborn(*before), timeout=0.2) as server,
+            pytest.raises(DarkAITimeoutError, match="model behind the server took too long") as caught,
+        ):
+            await ask(client(server))
+        assert caught.value.partial_text == "".join(before)
+
+    def test_a_generator_that_will_not_close_does_not_hold_up_the_end(
+        self, stubborn: Callable[..., Stubborn], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        model = stubborn()
+        left: list[AsyncIterator[str]] = []
+
+        async def generate() -> AsyncIterator[str]:
+            try:
+                yield "Hello"
+            finally:
+                while not model.let_go.is_set():  # noqa: ASYNC110 - the event belongs to another thread
+                    await asyncio.sleep(0.01)
+
+        async def script(_: str) -> AsyncIterator[str]:
+            left.append(generate())
+            yield await anext(left[0])
+
+        model.script = script
+        with LocalServer(model) as server:
+            assert client(server).invoke("Hi").text == "Hello"
+        assert [record.getMessage()[:34] for record in caplog.records if record.levelno > logging.INFO] == [
+            "A model goes on although it was ca"
+        ]
+
+    @pytest.mark.parametrize("end", ["timeout", "client", "stop"])
+    def test_the_server_ends_and_says_that_one_goes_on(
+        self, end: str, stubborn: Callable[..., Stubborn], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        model = stubborn("Hel")
+        with LocalServer(model, timeout=0.2 if end == "timeout" else None, grace_period=0.1) as server:
+            reply = client(server).stream("Hi")
+            assert next(reply).text == "Hel"
+            if end == "timeout":
+                with pytest.raises(DarkAITimeoutError):
+                    next(reply)
+            elif end == "client":
+                del reply
+        assert model.working == 1
+        if end == "stop":
+            with pytest.raises(DarkAIError):
+                next(reply)
+        said = [record.getMessage() for record in caplog.records if record.levelno > logging.INFO]
+        assert said == ["A model goes on although it was cancelled. It is left to itself, in a thread."]
 
 
 class TestLeaving:
@@ -334,7 +482,12 @@ class Slow(FakeListChatModel):
         await asyncio.sleep(float(messages[-1].text))
         yield ChatGenerationChunk(message=AIMessageChunk(content="lo"))
 
-serve(Slow(responses=[]), port=0, grace_period=2.0, on_ready=lambda url: print(url, flush=True))
+class Exits(FakeListChatModel):
+    async def _agenerate(self, messages, stop=None, run_manager=None, **kwargs):
+        raise {"SystemExit": SystemExit, "KeyboardInterrupt": KeyboardInterrupt}[messages[-1].text]
+
+models = {"llama-3-70b": Slow(responses=[]), "exits": Exits(responses=[])}
+serve(models, port=0, grace_period=2.0, on_ready=lambda url: print(url, flush=True))
 """
 
 
@@ -381,6 +534,18 @@ async def test_sigterm_amid_forty_streams(program: "subprocess.Popen[str]") -> N
     assert (program.returncode, complaints) == (0, [])
     with pytest.raises(DarkAIConnectionError, match="cannot be reached"):
         await model.ainvoke("1")
+
+
+@pytest.mark.parametrize("kind", ["SystemExit", "KeyboardInterrupt"])
+async def test_serve_outlives_a_model_that_exits(program: "subprocess.Popen[str]", kind: str) -> None:
+    """In the main thread, too, where a signal may raise these."""
+    assert program.stdout is not None
+    url = (await asyncio.to_thread(program.stdout.readline)).strip()
+    with pytest.raises(DarkAIAPIError, match="The server failed"):
+        await ChatDarkAI(base_url=url, model="exits", max_retries=0).ainvoke(kind)
+    assert (await ChatDarkAI(base_url=url, max_retries=0).ainvoke("0")).text == "Hello"
+    program.send_signal(signal.SIGINT)
+    assert await asyncio.to_thread(program.wait, 10) == 0
 
 
 async def test_a_server_that_is_killed_amid_streams(program: "subprocess.Popen[str]") -> None:

@@ -5,7 +5,7 @@ import gzip
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -96,8 +96,8 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(model: Any = None, **options: Any) -> AsyncIterator[Client]:
-    runner = web.AppRunner(create_app(model, **options), shutdown_timeout=0.1)
+async def serving(model: Any = None, *, lingering_time: float = 10.0, **options: Any) -> AsyncIterator[Client]:
+    runner = web.AppRunner(create_app(model, **options), shutdown_timeout=0.1, lingering_time=lingering_time)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -330,6 +330,88 @@ async def test_a_body_that_stops_midway_is_408(monkeypatch: pytest.MonkeyPatch) 
         await writer.wait_closed()
 
 
+@pytest.mark.parametrize(("options", "status"), [({}, 408), ({"max_query_bytes": 100}, 413)], ids=["time", "size"])
+async def test_a_body_that_never_ends_is_ended(options: Any, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if status == 408:
+        monkeypatch.setattr("langchain_darkai.server.app.BODY_SECONDS", 0.1)
+    async with serving(lingering_time=0.1, **options) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+
+        async def send() -> None:
+            writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            while True:
+                writer.write(b"5\r\nxxxxx\r\n")
+                await asyncio.sleep(0.005)
+
+        sending = asyncio.create_task(send())
+        head = await soon(reader.readuntil(b"\r\n\r\n"))
+        assert head.startswith(b"HTTP/1.1 %d " % status)
+        with suppress(ConnectionError):
+            await soon(reader.read())
+        sending.cancel()
+        await soon(no_connections(client.runner))
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+CHUNKED = b"POST /chat HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+ENCODED = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-encoding: %s\r\ncontent-length: 15\r\n\r\n{'query': 'Hi'}"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(CHUNKED + b"zz\r\nabc\r\n", id="first chunk"),
+        pytest.param(CHUNKED + b"3\r\nabc\r\nzz\r\n", id="second chunk"),
+        pytest.param(ENCODED % (b"/chat", b"gzip"), id="broken gzip"),
+        pytest.param(ENCODED % (b"/nowhere", b"gzip"), id="broken gzip nobody reads"),
+        pytest.param(ENCODED % (b"/chat", b"deflate"), id="broken deflate"),
+        pytest.param(ENCODED % (b"/chat", b"x-unknown"), id="unknown encoding"),
+        pytest.param(b"GET / HTTP/9.9\r\n\r\n", id="version"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost x\r\n\r\n", id="header"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\na: %s\r\n\r\n" % (b"x" * 50_000), id="long header"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", id="TLS"),
+        pytest.param(b"\x00\xff" * 50 + b"\r\n\r\n", id="noise"),
+    ],
+)
+async def test_a_malformed_request_is_told_of_in_one_line_at_most(
+    sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(lingering_time=0.1) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(sent)
+        assert (await soon(reader.readuntil(b"\r\n\r\n"))).split()[1] in (b"400", b"404")
+        writer.close()
+        await writer.wait_closed()
+        await soon(no_connections(client.runner))
+    records = [record for record in caplog.records if record.name not in ("asyncio", "aiohttp.access")]
+    assert len(records) <= 1
+    for record in records:
+        assert record.name == "langchain_darkai.server"
+        assert record.levelno == logging.INFO
+        assert record.exc_info is None
+        assert "\n" not in record.getMessage()
+        assert len(record.getMessage()) < 300
+
+
+async def test_what_breaks_in_the_server_itself_is_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:
+    async def break_down(*_: Any) -> None:
+        raise RuntimeError("broken")
+
+    app = create_app()
+    app.on_response_prepare.append(break_down)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/health")
+    await runner.cleanup()
+    assert {str(record.exc_info[1]) for record in caplog.records if record.exc_info} == {"broken"}
+
+
 async def test_a_mapping_names_the_models() -> None:
     models = {"one": scripted("I am one"), "two": scripted("I am two")}
     async with serving(models) as client:
@@ -517,6 +599,41 @@ async def test_a_model_that_hangs_is_a_timeout(before: tuple[str, ...]) -> None:
             assert status == 504
         assert error["type"] == "ModelTimeoutError"
         assert cancelled.is_set()
+
+
+@pytest.mark.parametrize("before", [(), ("Hi",)], ids=["at once", "later"])
+async def test_a_model_that_will_not_end_is_a_timeout_and_has_no_more_to_say(before: tuple[str, ...]) -> None:
+    told, asked, ended = asyncio.Event(), 0, asyncio.Event()
+
+    async def script(*_: Any) -> AsyncIterator[str]:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            yield "Hello"
+            return
+        try:
+            for piece in before:
+                yield piece
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await told.wait()
+            yield "late"
+        finally:
+            ended.set()
+
+    async with serving(ScriptedModel(script=script), timeout=0.1) as client:
+        if before:
+            events = await soon(client.events())
+            assert events[:-1] == [text_chunk("Hi")]
+            error = events[-1]["data"]
+        else:
+            status, error = await soon(client.error())
+            assert status == 504
+        assert error["type"] == "ModelTimeoutError"
+        told.set()
+        await soon(ended.wait())
+        assert await client.events() == [text_chunk("Hello"), END]  # over the same connection, where it was kept
 
 
 @pytest.mark.parametrize("before", [(), ("Hi",)], ids=["thinking", "writing"])

@@ -253,6 +253,33 @@ def test_hundreds_of_calls_leave_nothing() -> None:
         assert psutil.Process().num_fds() <= before + 2
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"POST /chat HTTP/1.1\r\nhost: x\r\n", id="half a head"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", id="one request"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET /he", id="one request and a half"),
+    ],
+)
+def test_a_connection_waits_for_a_request_only_so_long(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain_darkai.server.local.IDLE_SECONDS", 0.2)
+    with LocalServer(fake()) as server, closing(socket.socket()) as client:
+        client.settimeout(20)
+        client.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
+        client.sendall(sent)
+        got = b"".join(iter(lambda: client.recv(65536), b""))
+    assert got.endswith(b'{"status": "ok"}') == (b"/health" in sent)
+
+
+def test_a_reply_may_take_longer_than_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain_darkai.server.local.IDLE_SECONDS", 0.05)
+    model = waiting()
+    threading.Timer(0.3, model.go_on.set).start()
+    with LocalServer(model) as server:
+        assert ask(server.url) == "Hi there"
+
+
 def test_the_options_are_those_of_the_application() -> None:
     with LocalServer(fake(), api_key="k", max_query_bytes=100) as server:
         assert ask(server.url, key="k") == "Hello"
@@ -400,6 +427,33 @@ def test_a_second_signal_ends_replies_at_once() -> None:
             assert b"shutting down" in response.read()
         out, error = process.communicate(timeout=8)
         assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
+
+
+def test_ctrl_c_ends_serve_also_without_signal_handlers() -> None:
+    windows = """
+import asyncio
+def add_signal_handler(*_): raise NotImplementedError
+asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
+"""
+    with running(windows + SERVING) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert b'"Hi"' in response.readline()
+            process.send_signal(signal.SIGINT)
+            out, error = process.communicate(timeout=20)
+        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
+
+
+def test_a_signal_handler_of_the_program_may_exit() -> None:
+    handler = "import signal, sys\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))\n"
+    with running(handler + SERVING) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGUSR1)
+        out, error = process.communicate(timeout=20)
+        assert (process.returncode, out, complaints(error)) == (3, "", [])
 
 
 def test_serve_says_that_the_port_is_taken() -> None:
