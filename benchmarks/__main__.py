@@ -77,7 +77,8 @@ def _shown(row: Row, outcome: Outcome) -> str:
         limit = "" if target is None else f"{'≤' if column == 'bare' else '≥'} {target:g}"
         shown = f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
         cells.append(f"{shown:>5} {limit:<6} {'MISSED' if is_missed(column, ratio, target) else ''}")
-    return _line(row.title, row.clock, f"{outcome.ours:.3g} {outcome.unit}", cells)
+    ours = f"{outcome.ours:.3g}" if outcome.ours < 1000 else f"{outcome.ours:,.0f}"
+    return _line(row.title, row.clock, f"{ours} {outcome.unit}", cells)
 
 
 def _line(title: str, clock: str, ours: str, cells: list[str]) -> str:
