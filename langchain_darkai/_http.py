@@ -8,6 +8,7 @@ import asyncio
 import atexit
 import contextlib
 import email.utils
+import errno
 import functools
 import json
 import os
@@ -17,15 +18,17 @@ import ssl
 import time
 import weakref
 from collections.abc import AsyncGenerator, Mapping
+from datetime import timezone
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from langchain_darkai._secrets import login_secrets, masked
 from langchain_darkai.errors import (
     DarkAIAPIError,
     DarkAIConnectionError,
@@ -36,6 +39,8 @@ from langchain_darkai.errors import (
     DarkAIStreamDecodeError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
+    error_class_for_status,
+    hint_for,
 )
 from langchain_darkai.protocol import EventDecoder, StreamEnd, StreamFailure, reported_error
 
@@ -68,6 +73,17 @@ class Post(NamedTuple):
     allow_empty: bool
     session: aiohttp.ClientSession | None
 
+    def __repr__(self) -> str:
+        return f"<Post to {self.source}>"  # tools that show the locals of a stack would show the headers
+
+    def proxy_used(self) -> str | None:
+        """Return the proxy, where there is one."""
+        return self.proxy or _environment_proxy(self.url)
+
+    def masked(self, text: str) -> str:
+        """Return a server's words without what must not show."""
+        return masked(text, {*self.secrets, *login_secrets(self.proxy_used() or "")})
+
 
 async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
     """Yield the text of the reply as it comes, one piece a network read, then its `StreamEnd`.
@@ -75,7 +91,7 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
     Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
     """
     loop = asyncio.get_running_loop()
-    decoder = EventDecoder(request.source)
+    decoder = EventDecoder(request.source, request.masked)
     shared = _Shared(request.session) if request.session else await _shared_session(loop)
     try:
         async with shared:
@@ -86,7 +102,7 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
             ended = False
             try:
                 if response.status != 200:
-                    await _raise_for_answer(request, response, loop)
+                    raise await _error_of_answer(request, response, loop)
                 if response.content_type == "text/html":
                     raise DarkAIStreamDecodeError(
                         f"{request.source} answered with an HTML page, a login or error page perhaps, and no event "
@@ -100,7 +116,7 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
                     except Exception as error:  # noqa: BLE001 - raised again, as ours
                         data = _unread(content)  # all of it first; then the same error comes again
                         if not data:
-                            _raise_ours(error, request, decoder)
+                            raise _our_error(error, request, decoder)  # noqa: B904 - it has its cause
                     events = decoder.feed(data) if data else decoder.finish()
                     ending = events.pop() if events and not isinstance(events[-1], str) else None
                     if events:
@@ -111,7 +127,8 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
                         else:
                             yield "".join(events)  # type: ignore[arg-type]
                     if isinstance(ending, StreamFailure):
-                        raise _without_secrets(ending.error, request)
+                        data = b""  # tools show the locals of a stack, and the server may have repeated a key
+                        raise ending.error
                     if isinstance(ending, StreamEnd):
                         ended = True
                         if not (decoder.text or request.allow_empty):
@@ -124,6 +141,7 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
             finally:
                 watch.stop()
                 shared.end(response, loop, LINGER if ended else 0.0)
+                del response  # its repr has the URL and headers, for the same tools
     except DarkAIError as error:
         error.__context__ = None  # aiohttp's error would show what the cause made of it hides
         raise
@@ -144,17 +162,23 @@ async def _open(
                 URL(request.url),
                 data=request.body,
                 headers=request.headers,
-                proxy=request.proxy or _environment_proxy(request.url),
-                ssl=_ssl(request.verify),
+                **_way(request),
                 timeout=aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.gap),
                 allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
+                raise_for_status=False,  # a session of the user's own may be set to do it
                 trace_request_ctx=connection,
             )
         except Exception as error:  # noqa: BLE001 - raised again, as ours
             broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
             if has_retried or not (broke and connection.get("reused")):
-                _raise_ours(error, request, None)
+                raise _our_error(error, request, None)  # noqa: B904 - it has its cause
             has_retried = True
+
+
+def _way(request: Post) -> dict[str, Any]:
+    proxy = request.proxy_used()
+    is_tls = request.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
+    return {"proxy": proxy, "ssl": _ssl(request.verify) if is_tls else True}
 
 
 class _Watch:
@@ -219,15 +243,17 @@ class _Shared:
 
     async def __aexit__(self, *_: object) -> None:
         self._calls -= 1
-        await self._close_if_left()
+        if self._is_leaving and not self._calls:
+            # Not awaited: a call may end within an asynchronous generator that the loop, which ends, closes as well.
+            closing = self.close()
+            with contextlib.suppress(StopIteration):
+                closing.send(None)
+            closing.close()
 
     async def leave(self) -> None:
         """Close the session, now or with the last call that uses it."""
         self._is_leaving = True
-        await self._close_if_left()
-
-    async def _close_if_left(self) -> None:
-        if self._is_leaving and not self._calls:
+        if not self._calls:
             await self.close()
 
     async def close(self) -> None:
@@ -269,6 +295,18 @@ class _Shared:
             response.close()
 
 
+class _Response(aiohttp.ClientResponse):
+    """A reply that ends its connection at once, where its body goes on.
+
+    In order, TLS would wait half a minute for the other side to agree.
+    """
+
+    def close(self) -> None:
+        if self.connection is not None and self.connection.transport is not None:
+            self.connection.transport.abort()
+        super().close()
+
+
 _sessions: "weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Shared]" = weakref.WeakKeyDictionary()
 
 
@@ -281,7 +319,10 @@ async def _shared_session(loop: asyncio.AbstractEventLoop) -> _Shared:
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_reuseconn.append(_note_reuse)
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0), cookie_jar=aiohttp.DummyCookieJar(), trace_configs=[tracing]
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[tracing],
+        response_class=_Response,
     )
     _sessions[loop] = shared = _Shared(session)
     shared.keeper = keeper = _keep(shared)
@@ -362,10 +403,11 @@ def _proxy_of(url: str, _environment: tuple[str | None, ...]) -> str | None:
 
 
 def _ssl(verify: bool | str | ssl.SSLContext) -> bool | ssl.SSLContext:
-    bundle = os.environ.get("REQUESTS_CA_BUNDLE") if verify is True else verify
-    if isinstance(bundle, str) and bundle:
-        return _context(bundle)
-    return verify if not isinstance(verify, str) else True
+    if verify is True:  # aiohttp has read SSL_CERT_FILE with its import, and never looks again
+        verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
+    if isinstance(verify, str):
+        return _context(verify) if verify else True
+    return verify
 
 
 @functools.lru_cache(maxsize=8)
@@ -375,35 +417,41 @@ def _context(bundle: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
     except (OSError, ssl.SSLError) as error:
         raise DarkAIInvalidRequestError(
-            f"The CA bundle {bundle!r} cannot be read: {error}. Give verify= (or REQUESTS_CA_BUNDLE) a PEM file "
-            "or folder."
+            f"The CA bundle {bundle!r} cannot be read: {error}. Give verify= (or REQUESTS_CA_BUNDLE or "
+            "SSL_CERT_FILE) a PEM file or folder."
         ) from error
 
 
-def _raise_ours(error: Exception, request: Post, decoder: EventDecoder | None) -> NoReturn:
-    """Raise our error for one of aiohttp's, which becomes its cause; `decoder` is None before the reply began."""
+def _our_error(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
+    """Return our error for one of aiohttp's, which becomes its cause; `decoder` is None before the reply began."""
     if isinstance(error, DarkAIError):
-        raise error
+        return error
     ours = _ours(error, request, decoder)
-    ours.__cause__ = _without_details(error)
-    raise _without_secrets(ours, request)
+    cause = _without_details(error)
+    told = f"{cause!r} {vars(cause)}"
+    ours.__cause__ = cause if request.masked(told) == told else None
+    return ours
 
 
-def _without_details(error: Exception) -> BaseException:
-    """Return aiohttp's error, or the system's within it, without the headers, URLs and passwords it carries."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):  # first: until aiohttp 3.11 it has no os_error
-        return error.certificate_error
+def _without_details(error: BaseException) -> BaseException:
+    """Return aiohttp's error, or the system's within it, without the headers, URLs and passwords that it carries.
+
+    They stand in the locals of aiohttp's stack, too.
+    """
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error
-    if isinstance(error, aiohttp.ClientResponseError):
+        error = error.os_error
+    elif isinstance(error, aiohttp.ClientResponseError):
         nowhere = URL("http://hidden")
         bare = aiohttp.RequestInfo(nowhere, "POST", CIMultiDictProxy(CIMultiDict()), nowhere)
-        return type(error)(bare, (), status=error.status, message=str(error.message)[:200])
-    if isinstance(error, aiohttp.InvalidURL):
-        return aiohttp.InvalidURL("hidden")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return aiohttp.ServerDisconnectedError()
-    return error
+        error = type(error)(bare, (), status=error.status, message=_reason(error))
+    elif isinstance(error, aiohttp.InvalidURL):
+        error = aiohttp.InvalidURL("hidden")
+    elif isinstance(error, aiohttp.ClientOSError):
+        error = type(error)(error.errno, _reason(error))
+    elif isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ConnectionTimeoutError):
+        error = type(error)()
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
@@ -412,28 +460,33 @@ def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> Dark
     if isinstance(error, _Silence):
         return _timeout(request, f"the reply {error}", partial_text, "raise stream_chunk_timeout")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
+        if request.proxy_used():
+            return _timeout(request, "no connection was made through the proxy", hint=f"check {_PROXY_SETTINGS}")
         return _timeout(request, "no connection was made", hint="check that the server runs and can be reached")
     if isinstance(error, aiohttp.SocketTimeoutError):
         return _timeout(request, "the server stayed silent", partial_text, "raise stream_chunk_timeout")
     if isinstance(error, (TimeoutError, asyncio.TimeoutError)):
         return _timeout(request, "the call took longer than its timeout", partial_text)
-    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError)):
+    if isinstance(error, (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError, UnicodeError)):
         return DarkAIInvalidRequestError(f"The address of {where} is no http(s) URL. Check base_url and proxy.")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+    is_alert = decoder is None and isinstance(error.__cause__, ssl.SSLError)  # TLS 1.3 refuses after the hand-shake
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) or is_alert:
         return _final(
             DarkAIConnectionError(
                 f"The TLS connection to {where} failed: {_reason(error)}. For a private certificate authority pass "
-                "verify='/path/to/ca.pem' or set SSL_CERT_FILE."
+                "verify='/path/to/ca.pem' or set SSL_CERT_FILE; for a certificate of your own pass an ssl.SSLContext."
             )
         )
-    is_proxys = isinstance(error, aiohttp.ClientConnectorError) and error.host != URL(request.url).host
-    if isinstance(error, aiohttp.ClientProxyConnectionError | aiohttp.ClientHttpProxyError) or is_proxys:
-        status = error.status if isinstance(error, aiohttp.ClientHttpProxyError) else None
+    if isinstance(error, aiohttp.ClientConnectorError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return DarkAIConnectionError(
-            f"The proxy on the way to {where} cannot be used ({status or _reason(error)}). Check proxy=, HTTP_PROXY, "
-            "HTTPS_PROXY and NO_PROXY.",
-            status=status,
+            f"Too many files are open for another connection to {where}. Limit the calls at once with "
+            "max_concurrency, or raise the system's limit (ulimit -n)."
         )
+    is_proxys = isinstance(error, aiohttp.ClientConnectorError) and error.host != URL(request.url).raw_host
+    if isinstance(error, aiohttp.ClientProxyConnectionError) or is_proxys:
+        return _proxy_error(request, _reason(error))
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return _proxy_error(request, f"HTTP {error.status}", error.status)
     if isinstance(error, aiohttp.ClientConnectorError):
         return DarkAIConnectionError(
             f"{where} cannot be reached: {_reason(error)}. Check base_url and the network, or start a local server: "
@@ -444,8 +497,26 @@ def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> Dark
             f"The connection to {where} broke amid the reply: {_reason(error)}. Ask again.", partial_text=partial_text
         )
     if isinstance(error, aiohttp.ClientResponseError):
-        return _final(DarkAIConnectionError(f"{where} does not speak HTTP: {_reason(error)}. Check base_url."))
+        reason = request.masked(_reason(error))
+        return _final(DarkAIConnectionError(f"{where} does not speak HTTP: {reason}. Check base_url."))
+    if request.session is not None and isinstance(error, RuntimeError | ValueError):
+        return DarkAIInvalidRequestError(
+            f"The session= for {where} cannot be used: {request.masked(str(error))}. It must be open, belong to the "
+            "event loop of the call, and have no auth= beside a key."
+        )
     return DarkAIConnectionError(f"The connection to {where} broke before the reply: {_reason(error)}. Ask again.")
+
+
+_PROXY_SETTINGS = "proxy=, HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+
+
+def _proxy_error(request: Post, reason: str, status: int | None = None) -> DarkAIError:
+    error = DarkAIConnectionError(
+        f"The proxy on the way to {request.source} cannot be used ({reason}). Check {_PROXY_SETTINGS}.", status=status
+    )
+    if status is not None:
+        error.is_retryable = error_class_for_status(status).is_retryable
+    return error
 
 
 def _timeout(
@@ -461,7 +532,7 @@ def _final(error: DarkAIError) -> DarkAIError:
 
 def _reason(error: BaseException) -> str:
     """Return what the system says of a failure, without the addresses and URLs that aiohttp adds."""
-    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+    inner = getattr(error, "os_error", None) or error.__cause__
     if isinstance(inner, ssl.SSLError):
         return inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else inner.reason or "TLS error"
     if isinstance(inner, OSError):
@@ -473,9 +544,10 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientPayloadError):
         return "its body is incomplete or garbled"
     if isinstance(error, OSError):
-        # asyncio puts addresses into strerror; the number says the same without them.
-        named = error.errno and error.errno > 0 and not isinstance(error, socket.gaierror)
-        return os.strerror(error.errno) if error.errno and named else error.strerror or type(error).__name__
+        if isinstance(error, socket.gaierror):
+            return error.strerror or "the look-up of its name failed"
+        # asyncio and aiohttp put addresses and URLs into strerror; the number says the same without them.
+        return os.strerror(error.errno) if error.errno and error.errno > 0 else type(error).__name__
     return type(error).__name__
 
 
@@ -483,29 +555,23 @@ _CONTEXT_OVERFLOW = re.compile(
     r"context.{0,20}(?:length|window|limit|size)|maximum.{0,30}tokens|too many tokens|(?:prompt|input) is too long",
     re.IGNORECASE,
 )
-_HINTS = {
-    401: "Set api_key, or DARKAI_API_KEY, to a key that this server knows.",
-    403: "The key may not use this; ask the server's owner.",
-    404: "Check base_url and the model's name.",
-    408: "Ask again.",
-    413: "The prompt is too long for this server; send less.",
-    429: "Wait, or ask more slowly.",
-}
 
 
-async def _raise_for_answer(
+async def _error_of_answer(
     request: Post, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop
-) -> NoReturn:
-    """Raise the error of an answer that is no reply; its body is quoted where it says something readable."""
+) -> DarkAIError:
+    """Return the error of an answer that is no reply; its body is quoted where it says something readable."""
     status = response.status
     if 300 <= status < 400:
-        raise _final(
+        return _final(
             DarkAIAPIError(
                 f"{request.source} answered with a redirect ({status}), which is not followed. Set base_url "
                 "to the final address.",
                 status=status,
             )
         )
+    if status == 407 and request.proxy_used():
+        return _proxy_error(request, "HTTP 407", status)
     body = b""
     limit = loop.call_later(ANSWER_SECONDS, response.content.set_exception, _Silence("took too long"))
     with contextlib.suppress(Exception):
@@ -523,20 +589,22 @@ async def _raise_for_answer(
             said = text
         if isinstance(said, dict) and "error" in said:
             said = said["error"]
-    report = reported_error(said, request.source, status)
+    report = reported_error(said, request.source, status, request.masked)
     kind = report.kind
     if status in (400, 413, 422) and _CONTEXT_OVERFLOW.search(text):
         kind = DarkAIContextOverflowError
-    hint = _HINTS.get(status, "Ask again later." if status >= 500 else "Check the request.")
+    is_final = status in (501, 505) or status < 300
+    if is_final:
+        hint = "Check base_url: does it name a DarkAI chat API?"
+    else:
+        hint = hint_for(DarkAIContextOverflowError if status == 413 else kind)
     error = kind(
         f"{report.message} (HTTP {status}). {hint}",
         status=status,
         retry_after=report.retry_after if retry_after is None else retry_after,
-        request_id=response.headers.get("x-request-id"),
+        request_id=request.masked(response.headers.get("x-request-id", "")) or None,
     )
-    if status in (501, 505) or status < 200 or 200 <= status < 300:
-        _final(error)
-    raise _without_secrets(error, request)
+    return _final(error) if is_final else error
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -547,18 +615,9 @@ def _retry_after(value: str | None) -> float | None:
         seconds = float(value)
     except ValueError:
         try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
+            date = email.utils.parsedate_to_datetime(value)
+            utc = date if date.tzinfo else date.replace(tzinfo=timezone.utc)
+            seconds = utc.timestamp() - time.time()
         except (ValueError, TypeError, OverflowError):
             return None
     return max(seconds, 0.0) if seconds < float("inf") else None
-
-
-def _without_secrets(error: DarkAIError, request: Post) -> DarkAIError:
-    """Return the error with a key that the server echoed taken out of its words, and out of its cause."""
-    message, cause = str(error), error.__cause__
-    for secret in request.secrets:
-        message = message.replace(secret, "***")
-        if cause is not None and secret in f"{cause!r} {vars(cause)}":
-            error.__cause__ = None
-    error.args = (message,)
-    return error

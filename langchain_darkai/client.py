@@ -1,13 +1,13 @@
 """The client of a DarkAI chat API: settings, retries, and the provider interface by which the API is known."""
 
 import asyncio
-import base64
 import contextlib
 import difflib
 import functools
 import importlib
 import ipaddress
 import os
+import re
 import ssl
 import threading
 import time
@@ -16,11 +16,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from typing_extensions import Self
 
 from langchain_darkai import _blocking
+from langchain_darkai._secrets import basic, secrets_of
 from langchain_darkai._slots import Slots
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError, DarkAITimeoutError
 from langchain_darkai.prompts import format_prompt
@@ -157,9 +158,8 @@ class DarkAI:
         self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
         self.verify = verify if isinstance(verify, bool | ssl.SSLContext) else os.fspath(verify)
         self.headers = _headers(f"Bearer {key}" if key else login, default_headers)
-        self.secrets = _secrets(key, base_url, self.proxy, default_headers)
-        if "authorization" in self.headers:
-            _warn_of_plain_http(urlsplit(self.endpoint))
+        self.secrets = secrets_of(key, base_url, self.proxy, (default_headers or {}).values())
+        _warn_of_plain_http(urlsplit(self.endpoint), self.headers)
         self._resume_at = 0.0
         self.session = session
         self.slots = Slots(
@@ -455,46 +455,26 @@ def _endpoint(base_url: str) -> tuple[str, str | None]:
     parts = _split_url("base_url", base_url)
     path = parts.path.rstrip("/")
     user, _, netloc = parts.netloc.rpartition("@")
-    login = f"Basic {_basic(user)}" if user else None
+    login = f"Basic {basic(user)}" if user else None
     parts = parts._replace(netloc=netloc, path=path if path.endswith("/chat") else f"{path}/chat", fragment="")
     return urlunsplit(parts), login
 
 
-def _secrets(
-    key: str | None, base_url: str, proxy: str | None, default_headers: Mapping[str, str] | None
-) -> tuple[str, ...]:
-    """Return what must not show where a server echoes it: the longest first, since one may be a part of another.
-
-    Values of headers and of the URL's query are taken for secrets where they are long enough to be some.
-    """
-    parts = urlsplit(base_url)
-    passwords = [password for url in (base_url, proxy or "") if (password := urlsplit(url).password)]
-    login = parts.netloc.rpartition("@")[0]
-    values = [*(default_headers or {}).values(), *(value for _, value in parse_qsl(parts.query))]
-    secrets = {
-        *filter(None, (key, login and _basic(login))),
-        *passwords,
-        *map(unquote, passwords),
-        *(value for value in values if len(value) >= 8),
-    }
-    return tuple(sorted(secrets, key=len, reverse=True))
-
-
-def _basic(login: str) -> str:
-    return base64.b64encode(unquote(login).encode()).decode()
-
-
 _warned_hosts: set[str] = set()
+_NAMES_OF_KEYS = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
 
 
-def _warn_of_plain_http(endpoint: SplitResult) -> None:
-    """Warn, once a host, of a key that goes over the network for everybody to read."""
+def _warn_of_plain_http(endpoint: SplitResult, headers: Mapping[str, str]) -> None:
+    """Warn, once a host, of a key in a header or the query that goes over the network for everybody to read."""
     host = endpoint.hostname or ""
+    if endpoint.scheme != "http" or host in _warned_hosts:
+        return
     try:
         is_local = ipaddress.ip_address(host).is_loopback
     except ValueError:
         is_local = host == "localhost" or host.endswith(".localhost")
-    if endpoint.scheme == "http" and not is_local and host not in _warned_hosts:
+    names = (*headers, *(name for name, _ in parse_qsl(endpoint.query)))
+    if not is_local and any(map(_NAMES_OF_KEYS.search, names)):
         _warned_hosts.add(host)
         warnings.warn(f"The key for {host} is sent over plain http; use https.", UserWarning, stacklevel=4)
 
@@ -523,7 +503,10 @@ def _headers(authorization: str | None, default_headers: Mapping[str, str] | Non
     headers = {"accept": "text/event-stream", "content-type": "application/json", "user-agent": USER_AGENT}
     if authorization:
         headers["authorization"] = authorization
-    headers.update((name.lower(), value) for name, value in (default_headers or {}).items())
+    for name, value in (default_headers or {}).items():
+        if not (isinstance(name, str) and isinstance(value, str)):
+            raise DarkAIInvalidRequestError(f"default_headers: {name!r} and its value must both be strings.")
+        headers[name.lower()] = value
     for name, value in headers.items():
         if not name.isascii() or not value.isprintable() or any(c in name for c in ' \t\r\n:"(),/;<=>?@[\\]{}'):
             what = "api_key" if name == "authorization" and authorization else f"the header {name!r}"

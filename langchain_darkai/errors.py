@@ -149,6 +149,26 @@ def error_class_for_status(status: int) -> type[DarkAIError]:
     return DarkAIInvalidRequestError if 400 <= status < 500 else DarkAIAPIError
 
 
+_HINTS: dict[type[DarkAIError], str] = {
+    DarkAIContextOverflowError: "The prompt is too long for this model; send less.",
+    DarkAIAuthenticationError: "Set api_key, or DARKAI_API_KEY, to a key that this server knows.",
+    DarkAIPermissionDeniedError: "The key may not use this; ask the server's owner.",
+    DarkAINotFoundError: "Check base_url and the model's name.",
+    DarkAIRateLimitError: "Wait, or ask more slowly.",
+    DarkAITimeoutError: "Ask again.",
+}
+
+
+def hint_for(kind: type[DarkAIError]) -> str:
+    """Return what to do about an error that a server reported.
+
+    Example:
+        >>> hint_for(DarkAIRateLimitError)
+        'Wait, or ask more slowly.'
+    """
+    return _HINTS.get(kind) or ("Ask again later." if kind.is_retryable else "Check the request.")
+
+
 # How a core error travels through the local server: the HTTP status that names it, most specific class first.
 _STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (ContextOverflowError, 400),

@@ -14,7 +14,7 @@ and a line without `data:` continues an event whose JSON is not complete.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
@@ -28,6 +28,7 @@ from langchain_darkai.errors import (
     DarkAIStreamTruncatedError,
     error_class_for_status,
     error_class_for_wire_type,
+    hint_for,
     status_for_error,
     wire_error_type,
 )
@@ -35,6 +36,9 @@ from langchain_darkai.errors import (
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """The longest event that is read, in bytes. A `final-response` holds a whole reply, so a limit must leave room for the
 longest book-sized one; a server that sends no line end at all must still not fill the memory."""
+
+MAX_SECRET = 16 * 1024
+"""Characters after the end of a quote that are looked through for a secret that begins in it."""
 
 
 class Usage(TypedDict):
@@ -88,8 +92,7 @@ def encode_request(query: str, model: str, parameters: Mapping[str, Any] | None 
     if reserved := {"query", "model"} & (parameters or {}).keys():
         raise DarkAIInvalidRequestError(f"No parameter can be called {min(reserved)}.")
     try:
-        # ASCII escapes carry every text, lone surrogates too, which UTF-8 cannot.
-        return json.dumps({"query": query, "model": model, **(parameters or {})}, allow_nan=False).encode()
+        return _ENCODER.encode({"query": query, "model": model, **(parameters or {})}).encode()
     except (TypeError, ValueError, RecursionError) as error:
         names = ", ".join(sorted(parameters or {}))
         raise DarkAIInvalidRequestError(
@@ -149,6 +152,7 @@ def encode_error(error: BaseException) -> dict[str, Any]:
     return members if retry_after is None else {**members, "retry_after": retry_after}
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False)  # its ASCII escapes carry lone surrogates, too, which UTF-8 cannot
 _JSON = json.JSONDecoder(strict=False)  # raw control characters in strings are seen in the wild
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATES = tuple(map(chr, range(0xD800, 0xDC00)))
@@ -201,7 +205,8 @@ class EventDecoder:
 
     `feed` takes what the network brought and returns the events it completes; `finish` takes the end of the body. The
     last event of a reply is a `StreamEnd` or a `StreamFailure`; what follows it is passed over. Neither method raises,
-    so that text which came before a fault is never lost. `source` names the server in messages.
+    so that text which came before a fault is never lost. `source` names the server in messages, and `mask` takes what
+    must not show out of the server's words there; str leaves them as they are.
 
     Example:
         >>> decoder = EventDecoder()
@@ -211,8 +216,9 @@ class EventDecoder:
         ['Hi', StreamEnd(usage=None)]
     """
 
-    def __init__(self, source: str = "the server") -> None:
+    def __init__(self, source: str = "the server", mask: Callable[[str], str] = str) -> None:
         self._source = source
+        self._mask = mask
         self._unfinished: list[bytes] = []
         self._unfinished_size = 0
         self._after_cr = False
@@ -273,7 +279,7 @@ class EventDecoder:
         if last_line:
             self._take_lines(last_line, events)
         if not self.ended and self._strange is not None and not (self._texts or self._new):
-            self._fail_undecodable(events, f"is a line that no event stream has: {_shown(self._strange)}")
+            self._fail_undecodable(events, f"is a line that no event stream has: {self._shown(self._strange)}")
         elif not self.ended:
             self._fail(
                 events,
@@ -333,18 +339,18 @@ class EventDecoder:
         if self._open is None:
             if not is_data:
                 if line.lstrip().startswith("{"):
-                    self._fail_undecodable(events, f'is a line without "data:" before it: {_shown(line)}')
+                    self._fail_undecodable(events, f'is a line without "data:" before it: {self._shown(line)}')
                 elif self._strange is None and not _FIELD_OR_COMMENT.match(line):
                     self._strange = line
                 return
             if not payload.strip():
                 return
             if not payload.lstrip().startswith("{"):
-                self._fail_undecodable(events, f"is {_shown(payload)} and not a JSON object")
+                self._fail_undecodable(events, f"is {self._shown(payload)} and not a JSON object")
                 return
             self._open = _OpenEvent()
         elif is_data and self._open.after_blank:
-            self._fail_undecodable(events, f"ends within its JSON: {_shown(self._open.lines[0])}")
+            self._fail_undecodable(events, f"ends within its JSON: {self._shown(self._open.lines[0])}")
             return
         elif not is_data and not line:
             self._open.after_blank = True
@@ -356,7 +362,7 @@ class EventDecoder:
             try:
                 value = _JSON.decode(text)
             except (ValueError, RecursionError) as error:
-                self._fail_undecodable(events, f"is not JSON ({error}): {_shown(text)}", error)
+                self._fail_undecodable(events, f"is not JSON ({error}): {self._shown(text)}", error)
             else:
                 self._take_event(value, text, events)
         elif self._open.size > MAX_EVENT_BYTES:
@@ -370,11 +376,11 @@ class EventDecoder:
             if isinstance(text, str):
                 self._take_text(text, events)
             else:
-                self._fail_undecodable(events, f'is a text-chunk without "text": {_shown(line)}')
+                self._fail_undecodable(events, f'is a text-chunk without "text": {self._shown(line)}')
         elif name == "final-response":
             message = members.get("message")
             if not isinstance(message, str):
-                self._fail_undecodable(events, f'is a final-response without "message": {_shown(line)}')
+                self._fail_undecodable(events, f'is a final-response without "message": {self._shown(line)}')
             elif message.startswith(so_far := self.text):
                 self._high_surrogate = ""
                 self._take_text(message[len(so_far) :], events)
@@ -384,9 +390,11 @@ class EventDecoder:
             events.append(StreamEnd(_usage(members.get("usage"))))
         elif name == "error":
             self._flush_surrogate(events)
-            self._fail(events, *reported_error(value if data is None else data, self._source))
+            report = reported_error(value if data is None else data, self._source, mask=self._mask)
+            message = f"{report.message}. {hint_for(report.kind)}"
+            self._fail(events, report.kind, message, report.status, report.retry_after)
         elif not isinstance(name, str):
-            self._fail_undecodable(events, f'has no "event" name: {_shown(line)}')
+            self._fail_undecodable(events, f'has no "event" name: {self._shown(line)}')
 
     def _take_text(self, text: str, events: list[Event]) -> None:
         if self._high_surrogate or not text.isascii():
@@ -421,15 +429,27 @@ class EventDecoder:
     ) -> None:
         self.ended = True
         error = kind(message, status=status, retry_after=retry_after, partial_text=self.text)
-        error.__cause__ = cause
+        error.__cause__ = cause and _without_text(cause)
         events.append(StreamFailure(error))
 
     def _fail_undecodable(self, events: list[Event], what: str, cause: BaseException | None = None) -> None:
         message = f"An event from {self._source} {what}. Does its URL name a DarkAI chat endpoint?"
         self._fail(events, DarkAIStreamDecodeError, message, cause=cause)
 
+    def _shown(self, text: str) -> str:
+        return _shown(text, 80, self._mask)
+
     def _fail_oversized(self, events: list[Event]) -> None:
         self._fail_undecodable(events, f"is longer than {MAX_EVENT_BYTES:,} bytes")
+
+
+def _without_text(error: BaseException) -> BaseException:
+    """Return an error without the text that it is about, which can be long, and hold what must not show."""
+    if isinstance(error, json.JSONDecodeError):
+        error = json.JSONDecodeError(error.msg, "", error.pos)
+    elif isinstance(error, UnicodeDecodeError):
+        error = UnicodeDecodeError(error.encoding, b"", error.start, error.end, error.reason)
+    return error.with_traceback(None)
 
 
 class ReportedError(NamedTuple):
@@ -441,11 +461,13 @@ class ReportedError(NamedTuple):
     retry_after: float | None
 
 
-def reported_error(data: Any, source: str, status: int | None = None) -> ReportedError:
+def reported_error(
+    data: Any, source: str, status: int | None = None, mask: Callable[[str], str] = str
+) -> ReportedError:
     """Return what a server reported, from the data of an error event or the JSON of an HTTP answer.
 
     The members are those of `encode_error`; other servers' plain strings and `{"message": ...}` are read too.
-    `status` is the answer's own status, which counts before one in the data.
+    `status` is the answer's own status, which counts before one in the data. `mask` is as for `EventDecoder`.
     """
     members = data if isinstance(data, dict) else {"message": data}
     message = next((m for m in map(members.get, ("message", "detail", "error")) if isinstance(m, str) and m), None)
@@ -455,7 +477,7 @@ def reported_error(data: Any, source: str, status: int | None = None) -> Reporte
         error_class_for_status(number) if number is not None else DarkAIAPIError
     )
     seconds = _seconds(members.get("retry_after"))
-    said = f": {_shown(message, 500)}" if message else ", without saying why"
+    said = f": {_shown(message, 500, mask)}" if message else ", without saying why"
     return ReportedError(kind, f"{source} reported an error{said}", number, seconds)
 
 
@@ -470,8 +492,10 @@ def _usage(value: Any) -> Usage | None:
     return Usage(input_tokens=sent, output_tokens=received, total_tokens=counts.get("total_tokens", sent + received))
 
 
-def _shown(text: str, length: int = 80) -> str:
-    return repr(text) if len(text) <= length else f"{text[:length]!r}..."
+def _shown(text: str, length: int, mask: Callable[[str], str]) -> str:
+    # Masked before it is cut and escaped: half a secret would not be known for one.
+    masked = mask(text[: length + MAX_SECRET])
+    return repr(masked) if len(text) <= length else f"{masked[:length]!r}..."
 
 
 def _seconds(value: Any) -> float | None:

@@ -43,7 +43,7 @@ class Fault:
     text: str = ""
     has_cause: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
-    where: Literal["here", "gone", "unknown", "tls", "self-signed", "proxy"] = "here"
+    where: Literal["here", "gone", "unknown", "tls", "self-signed", "certificate wanted", "proxy"] = "here"
 
 
 def _status(status: int, kind: type[DarkAIError], is_retryable: bool, hint: str) -> Fault:
@@ -85,6 +85,15 @@ FAULTS = (
         has_cause=True,
         where="self-signed",
     ),
+    Fault(
+        "a certificate of ours that the server wants",
+        [],
+        DarkAIConnectionError,
+        False,
+        "TLS connection.*CERTIFICATE_REQUIRED.*pass an ssl.SSLContext",
+        has_cause=True,
+        where="certificate wanted",
+    ),
     Fault("closed before the reply", [CLOSE], DarkAIConnectionError, True, "broke before", has_cause=True),
     Fault("reset before the reply", [RESET], DarkAIConnectionError, True, "broke before", has_cause=True),
     Fault("closed within the headers", [STREAM[:40], CLOSE], DarkAIConnectionError, True, "before", has_cause=True),
@@ -117,7 +126,7 @@ FAULTS = (
     ),
     Fault("HTTP 101", answer(101), DarkAIAPIError, False, "HTTP 101", 101),
     Fault("HTTP 204", answer(204), DarkAIAPIError, False, "HTTP 204", 204),
-    _status(206, DarkAIAPIError, False, "Check the request"),
+    _status(206, DarkAIAPIError, False, "Check base_url"),
     _status(400, DarkAIInvalidRequestError, False, "Check the request"),
     Fault(
         "HTTP 400, the prompt is too long",
@@ -138,11 +147,11 @@ FAULTS = (
     _status(422, DarkAIInvalidRequestError, False, "Check the request"),
     _status(429, DarkAIRateLimitError, True, "ask more slowly"),
     _status(500, DarkAIAPIError, True, "Ask again later"),
-    _status(501, DarkAIAPIError, False, "Ask again later"),
+    _status(501, DarkAIAPIError, False, "Check base_url"),
     _status(502, DarkAIAPIError, True, "Ask again later"),
     _status(503, DarkAIAPIError, True, "Ask again later"),
     _status(504, DarkAIAPIError, True, "Ask again later"),
-    _status(505, DarkAIAPIError, False, "Ask again later"),
+    _status(505, DarkAIAPIError, False, "Check base_url"),
     _status(529, DarkAIAPIError, True, "Ask again later"),
     Fault(
         "an error page, HTML",
@@ -236,16 +245,20 @@ FAULTS = (
         text=BEFORE,
         has_cause=True,
     ),
-    _amid("an error event", [chunk(event("error", message="it broke"))], DarkAIAPIError, True, "'it broke'"),
+    _amid(
+        "an error event", [chunk(event("error", message="it broke"))], DarkAIAPIError, True, r"'it broke'\. Ask again"
+    ),
     _amid(
         "an error event that names a status",
         [chunk(event("error", message="slow down", status=429, retry_after=0.01))],
         DarkAIRateLimitError,
         True,
-        "'slow down'",
+        r"'slow down'\. Wait, or ask more slowly",
         status=429,
     ),
-    _amid("an error event without words", [chunk(event("error"))], DarkAIAPIError, True, "without saying why"),
+    _amid(
+        "an error event without words", [chunk(event("error"))], DarkAIAPIError, True, "without saying why.*Ask again"
+    ),
     _amid(
         "an event that is not JSON",
         [chunk(b"data: {not json}\n\n")],

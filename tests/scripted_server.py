@@ -100,7 +100,7 @@ class _Over(Exception):
 class ScriptedServer:
     """Serves scripts on a free loopback port from `with` to `with`'s end, and records what came in.
 
-    With `tls` it speaks TLS, where HOLD and events are no steps.
+    With `tls` it speaks TLS, and never answers the client's goodbye there: only a connection that ends counts as left.
     """
 
     def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
@@ -157,9 +157,13 @@ class ScriptedServer:
         connection.settimeout(MOST_SECONDS)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.tls is not None:
+            connection = self.tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
             try:
-                connection = self.tls.wrap_socket(connection, server_side=True)
-            except OSError:  # the client does not trust the certificate
+                connection.do_handshake()
+            except OSError:  # one side does not trust the other
+                with connection, contextlib.suppress(OSError):
+                    while socket.socket.recv(connection, 4096):  # a reset would overtake what TLS says of it
+                        pass
                 return
         with connection, connection.makefile("rb") as stream:
             if stream.peek(1)[:1] == TLS:
@@ -196,8 +200,8 @@ class ScriptedServer:
                 if isinstance(step, threading.Event) and step.is_set():
                     return
                 connection.settimeout(min(0.01, until - now))
-                with contextlib.suppress(TimeoutError):  # not select, which takes no more than 1024 files
-                    if not connection.recv(1, socket.MSG_PEEK):
+                with contextlib.suppress(TimeoutError):  # no select, which takes no more than 1024 files
+                    if not socket.socket.recv(connection, 1, socket.MSG_PEEK):  # below TLS, where there is some
                         raise _Left
             connection.settimeout(MOST_SECONDS)
             if step == HOLD:

@@ -1,10 +1,14 @@
 """The client over real sockets: what goes over the wire, and what each fault of a server becomes."""
 
 import asyncio
+import errno
 import gc
+import os
+import socket
 import ssl
 import threading
 import time
+import warnings
 from email.utils import formatdate
 from typing import Any
 
@@ -27,6 +31,7 @@ from langchain_darkai import (
     DarkAIStreamDecodeError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
+    _http,
 )
 from tests.conftest import Asker, ModelOf, Serve
 from tests.scripted_server import (
@@ -95,6 +100,11 @@ class TestRequest:
         assert await texts(ours) == ["Hello"]
         assert server.requests[0].headers["authorization"] == "Basic dXNlcjpwdw=="
 
+    async def test_a_user_without_a_password_in_the_url(self, serve: Serve) -> None:
+        server = serve(reply("Hello"))
+        assert await texts(client(server, base_url=f"http://token@{server.host}")) == ["Hello"]
+        assert server.requests[0].headers["authorization"] == "Basic dG9rZW46"
+
     async def test_a_key_and_credentials_in_the_url_do_not_go_together(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
         with pytest.raises(DarkAIInvalidRequestError) as caught:
@@ -135,6 +145,28 @@ class TestProxy:
         with pytest.raises(DarkAIError) as caught:
             await texts(ours)
         assert "pw" not in str(caught.value)
+
+    async def test_a_proxy_that_wants_another_password(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
+        proxy = serve(answer(407, "no"))
+        for url in ("http://model.test", "https://model.test"):
+            with pytest.raises(
+                DarkAIConnectionError, match=r"The proxy on the way to model\.test .*HTTP 407.* Check proxy="
+            ) as caught:
+                await ask(model_of(proxy, base_url=url, proxy=proxy.url))
+            assert (caught.value.status, caught.value.is_retryable) == (407, False)
+        with pytest.raises(DarkAIInvalidRequestError, match=r"'no' \(HTTP 407\)\. Check the request"):
+            await ask(model_of(proxy))
+
+    @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
+    async def test_a_proxy_that_takes_too_long(
+        self, ask: Asker, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch, url: str
+    ) -> None:
+        monkeypatch.setattr(_http, "CONNECT_TIMEOUT", 0.1)
+        scheme = "https" if url.startswith("http:") else "http"  # where a TLS hand-shake, or CONNECT, is never answered
+        with socket.create_server(("127.0.0.1", 0)) as silent, ScriptedServer([]) as server:
+            proxy = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+            with pytest.raises(DarkAITimeoutError, match=r"model\.test: no connection .* the proxy; check proxy="):
+                await ask(model_of(server, base_url=url, proxy=proxy))
 
     async def test_a_proxy_that_is_not_there(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
         with ScriptedServer(reply("")) as gone:
@@ -335,14 +367,40 @@ class TestFaults:
         with pytest.raises(DarkAIConnectionError, match=r"no-such-host\.invalid cannot be reached"):
             await ask(model_of(serve(reply("")), base_url="http://no-such-host.invalid"))
 
+    async def test_a_name_in_other_letters(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+        with pytest.raises(DarkAIConnectionError, match=r"bücher\.invalid cannot be reached"):
+            await ask(model_of(serve([]), base_url="http://bücher.invalid"))
+
+    @pytest.mark.parametrize("host", ["a" * 64 + ".invalid", "a..invalid"])
+    async def test_a_name_that_cannot_be_one(self, ask: Asker, model_of: ModelOf, serve: Serve, host: str) -> None:
+        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is no http.* Check base_url") as caught:
+            await ask(model_of(serve([]), base_url=f"http://{host}"))
+        assert not caught.value.is_retryable
+
+    async def test_too_many_open_files(
+        self, ask: Asker, model_of: ModelOf, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = serve(reply("Hello"))
+
+        async def fail(*_: Any, **__: Any) -> None:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+        monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", fail)
+        with pytest.raises(DarkAIConnectionError, match=r"Too many files are open .* max_concurrency") as caught:
+            await ask(model_of(server))
+        assert isinstance(caught.value.__cause__, OSError)
+        assert server.host in str(caught.value)
+
     async def test_tls_with_a_server_that_has_none(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
         server = serve(reply(""))
         with pytest.raises(DarkAIConnectionError, match="TLS"):
             await ask(model_of(server, base_url=f"https://{server.host}"))
 
     async def test_a_ca_file_that_is_not_there(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+        server = serve(reply("Hello"))
         with pytest.raises(ValueError, match=r"CA bundle '/no/such/ca\.pem' cannot be read"):
-            await ask(model_of(serve(reply("")), verify="/no/such/ca.pem"))
+            await ask(model_of(server, base_url=f"https://{server.host}", verify="/no/such/ca.pem"))
+        assert (await ask(model_of(server, verify="/no/such/ca.pem"))).content == "Hello"
 
     async def test_a_context_of_the_users_own(self, serve: Serve) -> None:
         assert await texts(client(serve(reply("Hello")), verify=ssl.create_default_context())) == ["Hello"]
@@ -369,6 +427,22 @@ class TestRetries:
         assert await texts(client(server, max_retries=1)) == ["Hello"]
         waited = server.requests[1].at - server.requests[0].at
         assert 0.9 < waited < 5
+
+    @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+    @pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"])
+    async def test_retry_after_as_a_date_of_any_form_wherever_we_are(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, zone: str, form: str
+    ) -> None:
+        server = serve(answer(429, retry_after=time.strftime(form, time.gmtime(time.time() + 100))))
+        monkeypatch.setenv("TZ", zone)
+        try:
+            time.tzset()
+            with pytest.raises(DarkAIRateLimitError) as caught:
+                await texts(client(server))
+        finally:
+            monkeypatch.undo()
+            time.tzset()
+        assert 90 < (caught.value.retry_after or 0) < 101
 
     async def test_an_unreachable_host_is_tried_again_too(self) -> None:
         with ScriptedServer(reply("")) as gone:
@@ -486,6 +560,41 @@ class TestConnections:
             assert not session.closed
             assert await texts(ours) == ["Hello"]
         assert [request.headers["x-mine"] for request in server.requests] == ["1", "1"]
+
+    async def test_a_session_that_raises_for_a_status(self, serve: Serve) -> None:
+        server = serve(answer(429, "slow down", retry_after="0"), answer(401, "no"))
+        async with aiohttp.ClientSession(raise_for_status=True) as session:
+            with pytest.raises(DarkAIAuthenticationError, match=r"'no' \(HTTP 401\)"):
+                await texts(client(server, session=session, max_retries=3))
+        assert len(server.requests) == 2
+
+    async def test_a_session_that_cannot_be_used(self, serve: Serve) -> None:
+        server = serve(reply("Hello"))
+        closed = aiohttp.ClientSession()
+        await closed.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            with_login = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "hidden"))
+        elsewhere = asyncio.new_event_loop()
+
+        async def make() -> aiohttp.ClientSession:
+            return aiohttp.ClientSession()
+
+        of_another_loop = await asyncio.to_thread(elsewhere.run_until_complete, make())
+        for session, said in (
+            (closed, "Session is closed"),
+            (with_login, "AUTH"),
+            (of_another_loop, "belong to the event loop of the call"),
+        ):
+            with pytest.raises(DarkAIInvalidRequestError, match=f"session= for .* cannot be used: .*{said}") as caught:
+                await texts(client(server, session=session, max_retries=3, api_key="k"))
+            assert server.host in str(caught.value)
+            assert not caught.value.is_retryable
+            assert "hidden" not in str(caught.value)
+        await with_login.close()
+        await asyncio.to_thread(elsewhere.run_until_complete, of_another_loop.close())
+        elsewhere.close()
+        assert not server.requests
 
     def test_loops_that_end_without_a_word(self, serve: Serve, recwarn: pytest.WarningsRecorder) -> None:
         server = serve(reply("Hello"))

@@ -1,6 +1,7 @@
 """Each fault of the table by each way of calling; and replies cut everywhere."""
 
 import asyncio
+import contextlib
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -15,18 +16,21 @@ from langchain_darkai import (
     DarkAI,
     DarkAIConnectionError,
     DarkAIError,
+    DarkAIInvalidRequestError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
     _http,
 )
 from tests.conftest import Asker, ModelOf, Serve
 from tests.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.integration_tests.test_lifecycles import run
 from tests.scripted_server import (
     CLOSE,
     HOLD,
     RESET,
     STREAM,
     Request,
+    Script,
     ScriptedServer,
     Step,
     answer,
@@ -51,16 +55,24 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def serve_tls(certificate: Path) -> Iterator[ScriptedServer]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with ScriptedServer(reply("Hello"), tls=context) as server:
-        yield server
-        DarkAI().close()  # before the server does: Python 3.10 warns of a TLS connection whose other side went first
+def serve_tls(certificate: Path) -> Iterator[Callable[..., ScriptedServer]]:
+    """Start scripted servers that speak TLS, and may want a certificate of the client."""
+    with contextlib.ExitStack() as running:
+
+        def start(*scripts: Script, wants_certificate: bool = False) -> ScriptedServer:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            if wants_certificate:
+                context.verify_mode = ssl.CERT_REQUIRED
+                context.load_verify_locations(certificate)
+            return running.enter_context(ScriptedServer(*scripts, tls=context))
+
+        yield start
+        DarkAI().close()  # before the servers do: Python 3.10 warns of a TLS connection whose other side went first
 
 
 @pytest.fixture
-def model_at(serve: Serve, serve_tls: ScriptedServer) -> Callable[[Fault], ChatDarkAI]:
+def model_at(serve: Serve, serve_tls: Serve, certificate: Path) -> Callable[[Fault], ChatDarkAI]:
     """Make a model that meets a fault."""
 
     def make(fault: Fault) -> ChatDarkAI:
@@ -72,7 +84,8 @@ def model_at(serve: Serve, serve_tls: ScriptedServer) -> Callable[[Fault], ChatD
             "gone": {"base_url": gone.url},
             "unknown": {"base_url": "http://no-such-host.invalid"},
             "tls": {"base_url": f"https://{here.host}"},
-            "self-signed": {"base_url": serve_tls.url},
+            "self-signed": {"base_url": serve_tls([]).url},
+            "certificate wanted": {"base_url": serve_tls([], wants_certificate=True).url, "verify": certificate},
             "proxy": {"base_url": "http://model.test", "proxy": gone.url},
         }
         return ChatDarkAI(**{"max_retries": 0, "timeout": 10.0, **settings[fault.where], **fault.settings})
@@ -89,7 +102,14 @@ async def texts_into(got: list[str], client: DarkAI, *, seconds: float = 0.0, qu
                 await asyncio.sleep(seconds)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def _param(fault: Fault) -> Any:
+    # Python 3.10 warns of a TLS connection that the other side ends, whatever the client does.
+    known = "ignore:.*_SSLProtocolTransport:pytest.PytestUnraisableExceptionWarning"
+    marks = [pytest.mark.filterwarnings(known)] if fault.where == "certificate wanted" else []
+    return pytest.param(fault, id=fault.name, marks=marks)
+
+
+@pytest.mark.parametrize("fault", [_param(fault) for fault in FAULTS])
 async def test_what_a_fault_becomes(fault: Fault, ask: Asker, model_at: Callable[[Fault], ChatDarkAI]) -> None:
     model = model_at(fault)
     got: list[str] = []
@@ -280,7 +300,7 @@ class TestTls:
 
     @pytest.mark.parametrize("form", ["path", "string", "folder", "context", "off"])
     async def test_a_certificate_of_ones_own(
-        self, serve_tls: ScriptedServer, certificate: Path, ask: Asker, form: str, folder: Path
+        self, serve_tls: Serve, certificate: Path, ask: Asker, form: str, folder: Path
     ) -> None:
         verify: Any = {
             "path": certificate,
@@ -289,20 +309,106 @@ class TestTls:
             "context": ssl.create_default_context(cafile=str(certificate)),
             "off": False,
         }[form]
-        model = ChatDarkAI(base_url=serve_tls.url, verify=verify, max_retries=0, timeout=10.0)
+        model = ChatDarkAI(base_url=serve_tls(reply("Hello")).url, verify=verify, max_retries=0, timeout=10.0)
         assert (await ask(model)).content == "Hello"
 
+    @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
     async def test_the_bundle_of_the_environment(
-        self, serve_tls: ScriptedServer, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch
+        self, serve_tls: Serve, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch, variable: str
     ) -> None:
-        model = ChatDarkAI(base_url=serve_tls.url, max_retries=0, timeout=10.0)
+        model = ChatDarkAI(base_url=serve_tls(reply("Hello")).url, max_retries=0, timeout=10.0)
         with pytest.raises(DarkAIConnectionError, match="verify="):
             await ask(model)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+        monkeypatch.setenv(variable, str(certificate))
         assert (await ask(model)).content == "Hello"
 
-    async def test_a_certificate_for_another_name(self, serve_tls: ScriptedServer, certificate: Path) -> None:
-        url = serve_tls.url.replace("127.0.0.1", "localhost")
+    async def test_bundles_of_the_environment(
+        self, serve: Serve, serve_tls: Serve, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))  # goes before
+        plain, secure = serve(reply("Hello")), serve_tls(reply("Hello"))
+        assert (await ask(ChatDarkAI(base_url=secure.url, max_retries=0, timeout=10.0))).content == "Hello"
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        with pytest.raises(DarkAIInvalidRequestError, match=r"CA bundle '/no/such\.pem' cannot be read.*SSL_CERT_FILE"):
+            await ask(ChatDarkAI(base_url=secure.url, max_retries=0, timeout=10.0))
+        assert (await ask(ChatDarkAI(base_url=plain.url, max_retries=0, timeout=10.0))).content == "Hello"
+
+    async def test_a_certificate_of_the_clients_own(self, serve_tls: Serve, certificate: Path, ask: Asker) -> None:
+        context = ssl.create_default_context(cafile=str(certificate))
+        context.load_cert_chain(certificate)
+        server = serve_tls(reply("Hello"), wants_certificate=True)
+        model = ChatDarkAI(base_url=server.url, verify=context, max_retries=0, timeout=10.0)
+        assert (await ask(model)).content == "Hello"
+
+    @pytest.mark.parametrize("when", ["before the headers", "amid the reply"])
+    async def test_a_connection_that_is_left_ends_though_the_server_does_not_agree(
+        self, serve_tls: Serve, certificate: Path, when: str
+    ) -> None:
+        server = serve_tls([HOLD] if when == "before the headers" else [STREAM + chunk(text("Hel")), HOLD])
+        model = ChatDarkAI(base_url=server.url, verify=certificate, max_retries=0)
+        if when == "amid the reply":
+            async for _ in model.astream("Hi"):
+                break
+            await server.comes_to(lambda server: server.left == 1, 0.5)
+            next(stream := model.stream("Hi"))
+            del stream
+            await server.comes_to(lambda server: server.left == 2, 0.5)
+        left = server.left
+        task = asyncio.ensure_future(model.ainvoke("Hi"))
+        await server.comes_to(lambda server: server.active == 1)
+        await asyncio.sleep(0.05)
+        task.cancel()
+        await server.comes_to(lambda server: server.left == left + 1, 0.5)
+        with pytest.raises(DarkAITimeoutError):
+            await ChatDarkAI(base_url=server.url, verify=certificate, max_retries=0, stream_chunk_timeout=0.1).ainvoke(
+                "Hi"
+            )
+        await server.comes_to(lambda server: server.left == left + 2, 0.5)
+
+    def test_nothing_is_said_of_connections_that_were_left(
+        self, serve_tls: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scripts: dict[str, list[Step]] = {
+            "Hi": reply("Hello"),
+            "amid": [STREAM + chunk(text("Hel")), HOLD],
+            "before": [HOLD],
+        }
+
+        code = """
+            left = []
+
+            async def main():
+                async for chunk in model.astream("amid"):
+                    break
+                left.append(client.stream(client.call("amid")))
+                await first(left[-1])
+                for query in ("amid", "before"):
+                    pending = asyncio.create_task(model.ainvoke(query))
+                    await asyncio.sleep(0.1)
+                    pending.cancel()
+                timing_out = ChatDarkAI(base_url=url, max_retries=0, stream_chunk_timeout=0.1)
+                await asyncio.gather(*map(timing_out.ainvoke, ("amid", "before")), return_exceptions=True)
+                return (await model.ainvoke("Hi")).text
+
+            async def closing():
+                async with client:
+                    return (await model.ainvoke("Hi")).text
+
+            for _ in range(2):
+                print(asyncio.run(main()), asyncio.run(closing()))
+            for end in (lambda stream: stream.close(), left.append):
+                stream = model.stream("amid")
+                next(stream)
+                end(stream)
+            with client:
+                print(model.invoke("Hi").text)
+        """
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert run(serve_tls(lambda request: scripts[request.query]), code) == ["Hello"] * 5
+
+    async def test_a_certificate_for_another_name(self, serve_tls: Serve, certificate: Path) -> None:
+        url = serve_tls(reply("Hello")).url.replace("127.0.0.1", "localhost")
         with pytest.raises(DarkAIConnectionError, match=r"(?i)hostname mismatch.*verify="):
             await ChatDarkAI(base_url=url, verify=certificate, max_retries=0, timeout=10.0).ainvoke("Hi")
 

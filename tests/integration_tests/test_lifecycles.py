@@ -216,6 +216,18 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == [f"Hello{n}.0" for n in range(4)]
 
+    def test_streams_that_outlive_their_loop_and_a_client_that_was_closed(self, serve: Serve) -> None:
+        code = """
+            kept = []
+            async def main():
+                async with DarkAI(base_url=url, max_retries=0) as client:
+                    kept.append(client.stream(client.call("Hi")))
+                    print(await anext(kept[-1]))
+            for _ in range(4):
+                asyncio.run(main())
+        """
+        assert run(serve(FOR_EVER), code) == ["Hel"] * 4
+
     def test_the_first_call_from_threads_that_the_loop_waits_for(self, serve: Serve) -> None:
         """The loop's executor is full of threads that wait for the call, which must not wait for one of them."""
         code = """

@@ -5,19 +5,22 @@ import copy
 import json
 import logging
 import pickle
+import socket
 import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
+import aiohttp
 import pytest
 from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.load import dumpd, dumps
 from langchain_core.tracers import BaseTracer
 
 from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError, _http, client
-from tests.conftest import Asker, Serve
+from tests.conftest import Asker, ModelOf, Serve
 from tests.scripted_server import (
     CLOSE,
     RESET,
@@ -35,7 +38,7 @@ from tests.scripted_server import (
 
 KEY, HEADER, QUERY, LOGIN, PROXY = ("canary-key", "canary-header", "canary-query", "canary-login", "canary-proxy")
 CANARY = "canary"
-ENCODED = "Y2FuYXJ5"  # how base64 of a canary begins, in a basic authorization
+ENCODED = ("Y2FuYXJ5", "YW5hcnk")  # a canary in base64, as a basic authorization has it, alone and after "user:"
 
 
 @pytest.fixture
@@ -75,8 +78,8 @@ def shown(error: BaseException) -> str:
 
 
 def assert_secret(text: str) -> None:
-    assert CANARY not in text.lower()
-    assert ENCODED not in text
+    for secret in (CANARY, *ENCODED):
+        assert secret.lower() not in text.lower()
 
 
 class Records(AsyncCallbackHandler):
@@ -201,6 +204,111 @@ async def test_what_an_error_says(secretive: Secretive, entry: str, fault: str, 
     with pytest.raises(DarkAIError) as caught:
         await Asker(entry)(model)
     assert_secret(shown(caught.value))
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("by", ["key", "login"])
+async def test_what_tools_show_of_the_stack(secretive: Secretive, fault: str, by: str) -> None:
+    """Tools that report errors show the locals of each frame, also of those where an exception's cause was raised."""
+    model, _ = secretive(FAULTS[fault], by=by, stream_chunk_timeout=0.2)
+    with pytest.raises(DarkAIError) as caught:
+        await model.ainvoke("Hi")
+    assert_secret("".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format()))
+
+
+class TestEchoes:
+    """A server repeats a secret in a way that does not look like it at once."""
+
+    @pytest.mark.parametrize("before", [*range(52, 82), *range(480, 502)])
+    async def test_at_the_cut_of_a_quote(self, serve: Serve, model_of: ModelOf, before: int) -> None:
+        key = "sk-0123456789abcdef0123456789abcdef"
+        words = "x" * before + key + "x" * 500
+        for script in (
+            answer(401, json.dumps({"detail": words})),
+            answer(500, words, "text/plain"),
+            [STREAM + chunk(event("error", message=words))],
+            [STREAM + chunk(f"data: {words}\n\n".encode())],
+            [STREAM + chunk(f"data: {{{words}}}\n\n".encode())],
+        ):
+            with pytest.raises(DarkAIError, match="xxx") as caught:
+                await model_of(serve(script), api_key=key).ainvoke("Hi")
+            assert "sk-" not in shown(caught.value)
+
+    async def test_escaped(self, serve: Serve, model_of: ModelOf) -> None:
+        key = "pa\\ss'wo\"rd/12345"
+        for words in (key, repr(key), json.dumps(key), quote(key), quote(key, safe=""), key.replace("/", "\\/")):
+            for script in (
+                answer(401, json.dumps({"detail": words})),
+                answer(500, words, "text/plain"),
+                [STREAM + chunk(event("error", message=words))],
+                [STREAM + chunk(f"data: {words}\n\n".encode())],
+                [STREAM + chunk(f"data: {{{words}}}\n\n".encode()), CLOSE],
+            ):
+                with pytest.raises(DarkAIError) as caught:
+                    await model_of(serve(script), api_key=key).ainvoke("Hi")
+                assert "12345" not in shown(caught.value)
+
+    @pytest.mark.parametrize(
+        "query", ["token=ab%2Fcd%2Befgh-hidden", "sk-bare-hidden", "a=1&sk+bare+hidden", "a=b+hidden"]
+    )
+    async def test_of_the_query(self, serve: Serve, model_of: ModelOf, query: str) -> None:
+        server = serve(lambda r: answer(400, json.dumps({"detail": f"{r.target} {query} {unquote(query)}"})))
+        with pytest.raises(DarkAIError, match=r"'/chat\?.*\*\*\*") as caught:
+            await model_of(server, base_url=f"{server.url}/?{query}").ainvoke("Hi")
+        assert "hidden" not in shown(caught.value)
+
+    async def test_of_a_user_without_a_password(self, serve: Serve, model_of: ModelOf) -> None:
+        server = serve(lambda request: answer(401, f"who is {KEY}? {request.headers}"))
+        with pytest.raises(DarkAIError, match=r"who is \*\*\*") as caught:
+            await model_of(server, base_url=f"http://{KEY}@{server.host}").ainvoke("Hi")
+        assert server.requests[0].headers["authorization"] == "Basic Y2FuYXJ5LWtleTo="
+        assert_secret(shown(caught.value))
+
+    async def test_of_a_header_that_has_a_key_in_it(self, serve: Serve, model_of: ModelOf) -> None:
+        server = serve(answer(401, f"unknown key {KEY}", x_request_id=f"1-{KEY}"))
+        with pytest.raises(DarkAIError, match=r"unknown key \*\*\*") as caught:
+            await model_of(server, default_headers={"Authorization": f"Token {KEY}"}).ainvoke("Hi")
+        assert caught.value.request_id == "1-***"
+        assert_secret(shown(caught.value))
+
+    async def test_of_a_proxy_of_the_environment(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+        proxy = serve(lambda request: answer(403, f"no {request.headers} {PROXY}"))
+        monkeypatch.setenv("http_proxy", f"http://user:{PROXY}@{proxy.host}")
+        with pytest.raises(DarkAIError, match="reported an error") as caught:
+            await ChatDarkAI(base_url="http://model.test", max_retries=0).ainvoke("Hi")
+        assert "proxy-authorization" in str(caught.value)
+        assert_secret(shown(caught.value))
+
+    async def test_our_own_words_stay(self, serve: Serve, model_of: ModelOf) -> None:
+        server = serve(answer(401, "bad key"))
+        with pytest.raises(DarkAIError, match=r"'bad \*\*\*' .* Set api_key, or DARKAI_API_KEY, to a key that this"):
+            await model_of(server, api_key="key").ainvoke("Hi")
+
+
+async def test_what_a_request_that_cannot_be_written_says() -> None:
+    """aiohttp puts the URL into an error without a number."""
+
+    class Session:
+        async def post(self, url: object, **_: Any) -> None:
+            raise aiohttp.ClientOSError(None, f"Can not write request body for {url}")
+
+    session: Any = Session()
+    ours = DarkAI(base_url="http://localhost/?token=short1", session=session, max_retries=0)
+    with pytest.raises(DarkAIError, match="broke before the reply: ClientOSError") as caught:
+        await anext(ours.stream(ours.call("Hi")))
+    assert isinstance(caught.value.__cause__, aiohttp.ClientOSError)
+    assert "short1" not in shown(caught.value)
+
+
+@pytest.mark.parametrize("query", ["token=short1", "sk-bare-short1", "token=a%2Fshort1"])
+async def test_what_a_connection_that_takes_too_long_says(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_http, "CONNECT_TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        model = ChatDarkAI(base_url=f"https://127.0.0.1:{silent.getsockname()[1]}/?{query}", max_retries=0)
+        with pytest.raises(DarkAIError, match="no connection was made") as caught:
+            await model.ainvoke("Hi")
+    assert isinstance(caught.value.__cause__, aiohttp.ConnectionTimeoutError)
+    assert "short1" not in shown(caught.value)
 
 
 @pytest.mark.parametrize("entry", ["ainvoke", "stream"])
@@ -344,6 +452,9 @@ class TestPlainHttp:
             {"base_url": "http://model.test", "api_key": KEY},
             {"base_url": f"http://user:{LOGIN}@model.test"},
             {"base_url": "http://10.0.0.7:8000", "default_headers": {"Authorization": KEY}},
+            {"base_url": "http://model.test", "default_headers": {"X-Api-Key": KEY}},
+            {"base_url": "http://model.test", "default_headers": {"Cookie": f"session={KEY}"}},
+            {"base_url": f"http://model.test/?access_token={KEY}"},
         ],
     )
     def test_it_warns_once_a_host(self, settings: dict[str, Any]) -> None:
@@ -362,6 +473,7 @@ class TestPlainHttp:
         [
             {"base_url": "https://model.test", "api_key": KEY},
             {"base_url": "http://model.test"},
+            {"base_url": "http://model.test/?team=a", "default_headers": {"X-Team": "a"}},
             {"base_url": "http://127.0.0.1:8000", "api_key": KEY},
             {"base_url": "http://localhost", "api_key": KEY},
             {"base_url": "http://[::1]:8000", "api_key": KEY},

@@ -103,6 +103,8 @@ class TestSettings:
             ({"api_key": "a\nb"}, "api_key has a character"),
             ({"default_headers": {"x-team": "a\r\nb: c"}}, "the header 'x-team' has a character"),
             ({"default_headers": {"x team": "a"}}, "the header 'x team' has a character"),
+            ({"default_headers": {"x-team": 3}}, "default_headers: 'x-team' and its value must both be strings"),
+            ({"default_headers": {3: "a"}}, "default_headers: 3 and its value must both be strings"),
         ],
     )
     def test_what_cannot_work_is_refused_at_once(self, settings: dict[str, Any], message: str) -> None:

@@ -520,6 +520,46 @@ def test_the_answer_of_a_status(data: Any, status: int, kind: type[DarkAIError])
     assert "no" in reported.message
 
 
+@pytest.mark.parametrize("before", [0, 60, 79, 80, 480, 499, 500])
+def test_words_are_masked_before_they_are_cut_and_escaped(before: int) -> None:
+    secret = "'\\\"" * 40
+    words = "x" * before + secret + "y" * 600
+
+    def mask(text: str) -> str:
+        return text.replace(secret, "***")
+
+    assert "'" not in reported_error(words, "example.org", 400, mask).message.split(": ")[1].strip("'.")
+    for body in (f"data: {words}\n", f"{words}\n", f"data: {json.dumps({'event': 3, 'words': 'x' * before})}\n"):
+        (failure,) = [*(decoder := EventDecoder("example.org", mask)).feed(body.encode()), *decoder.finish()]
+        assert isinstance(failure, protocol.StreamFailure)
+        assert '\\"' not in str(failure.error)
+
+
+@pytest.mark.parametrize("body", [b"data: {secret}\n", b"data: {secret\xff}\n"])
+def test_a_cause_does_not_keep_the_reply(body: bytes) -> None:
+    (failure,) = EventDecoder().feed(body)
+    assert isinstance(failure, protocol.StreamFailure)
+    cause = failure.error.__cause__
+    assert isinstance(cause, ValueError)
+    assert cause.__traceback__ is None
+    assert "secret" not in f"{cause!r} {cause.args} {vars(cause)}"
+
+
+@pytest.mark.parametrize(
+    ("data", "hint"),
+    [
+        ({"message": "no"}, "Ask again later."),
+        ({"message": "no", "status": 401}, "Set api_key, or DARKAI_API_KEY, to a key that this server knows."),
+        ({"message": "no", "type": "ContextOverflowError"}, "The prompt is too long for this model; send less."),
+        ({"message": "no", "type": "ModelTimeoutError"}, "Ask again."),
+        ({"message": "no", "status": 400}, "Check the request."),
+        ({"message": "no", "type": "ModelError"}, "Check the request."),
+    ],
+)
+def test_an_error_event_says_what_to_do(data: dict[str, Any], hint: str) -> None:
+    assert read([encode_event("error", data)]).message == f"example.org reported an error: 'no'. {hint}"
+
+
 CORE_CLASSES = [kind for _, kind in inspect.getmembers(core, inspect.isclass) if issubclass(kind, core.ModelError)]
 
 
@@ -573,7 +613,8 @@ def test_another_class_s_retry_after_is_no_harm(wait: object) -> None:
     error.retry_after = wait  # type: ignore[attr-defined]
     body = encode_event("error", encode_error(error))
     json.loads(body.removeprefix(b"data: "), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert read([body])[3:] == (DarkAIRateLimitError, "example.org reported an error: 'slow'", 429, None)
+    message = "example.org reported an error: 'slow'. Wait, or ask more slowly."
+    assert read([body])[3:] == (DarkAIRateLimitError, message, 429, None)
 
 
 LIMIT = 100

@@ -494,7 +494,7 @@ class TestWithStructuredOutput:
         assert len(found) == 1
         assert len(api.posts) == 3
         assert handler.starts == 1
-        again = [str(post) for post in api.posts]
+        again = [post.body.decode() for post in api.posts]
         assert "age: Field required" in again[1]
         assert "unable to parse" in again[2]
         assert all("Ann" in request for request in again[1:])

@@ -1,0 +1,58 @@
+"""What must not show where a server repeats it: which parts of the settings, and how to take them out of a text."""
+
+import base64
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, unquote, unquote_plus, urlsplit
+
+LEAST = 8
+"""Characters from which on the value of a header, a part of the query, or the user beside a password is a secret: a
+shorter one is more likely a word, which messages need."""
+
+
+def secrets_of(key: str | None, base_url: str, proxy: str | None, headers: Iterable[str]) -> tuple[str, ...]:
+    """Return the secrets in a client's settings; `headers` are the values of those that the user added."""
+    query = [part.partition("=") for part in urlsplit(base_url.strip()).query.split("&")]
+    words = [form for name, _, value in query for form in (value or name, unquote_plus(value or name))]
+    for value in headers:
+        words += [value, *value.split()]
+    known = {*login_secrets(base_url), *login_secrets(proxy or ""), *(word for word in words if len(word) >= LEAST)}
+    return tuple(known | {key} if key else known)
+
+
+def login_secrets(url: str) -> set[str]:
+    """Return the secrets before the @ of a URL: a password, or a user without one, and the header that they become."""
+    login = urlsplit(url.strip()).netloc.rpartition("@")[0]
+    user, _, password = login.partition(":")
+    parts = {password, "" if password and len(user) < LEAST else user}
+    return {*parts, *map(unquote, parts), basic(login) if login else ""} - {""}
+
+
+def basic(login: str) -> str:
+    """Return the user and the password of a URL as a header of basic authorization has them."""
+    return base64.b64encode(unquote(login if ":" in login else f"{login}:").encode()).decode()
+
+
+def masked(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without the secrets, also where it has them escaped as in URLs, JSON or Python."""
+    longest_first = sorted(secrets, key=len, reverse=True)  # one may be a part of another
+    return re.sub("|".join(map(_pattern, longest_first)), "***", text) if longest_first else text
+
+
+_BACKSLASH = r"(?:\\|(?i:%5c|u005c))"
+
+
+def _pattern(secret: str) -> str:
+    return "".join(map(_any_form, re.findall(r"[A-Za-z0-9]+|\\*[^A-Za-z0-9\\]|\\+", secret)))
+
+
+def _any_form(part: str) -> str:
+    # Nothing here can match a text in two ways: a server's words must not make the search take long.
+    c = part[-1]
+    if c.isascii() and c.isalnum():
+        return part
+    if c == "\\":
+        return f"{_BACKSLASH}{{1,64}}"
+    forms = {re.escape(c), re.escape(quote(c, safe="", errors="replace")), f"u{ord(c):04x}"}
+    longest_first = sorted(forms, key=len, reverse=True)
+    return f"{_BACKSLASH}{{0,64}}(?i:{'|'.join(longest_first)})"
