@@ -1,7 +1,9 @@
 """The clients that are measured: the bare one, the package, its peers, and LangChain core with nothing under it."""
 
 import asyncio
+import functools
 import json
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -69,7 +71,8 @@ class CoreOverBare(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        raise NotImplementedError
+        # Crosses to another thread and back, as aiohttp makes everybody do who is not asynchronous.
+        return asyncio.run_coroutine_threadsafe(self._agenerate(messages), background_loop()).result()
 
     async def _agenerate(
         self,
@@ -91,6 +94,14 @@ class CoreOverBare(BaseChatModel):
         async for text in self.bare.stream():
             yield ChatGenerationChunk(message=AIMessageChunk(content=text))
         yield ChatGenerationChunk(message=AIMessageChunk(content="", chunk_position="last"))
+
+
+@functools.cache
+def background_loop() -> asyncio.AbstractEventLoop:
+    """Return an event loop that runs in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
 
 
 def darkai(url: str, **settings: Any) -> BaseChatModel:

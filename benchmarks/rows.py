@@ -140,7 +140,10 @@ def _short_ainvoke(setting: Setting) -> Outcome:
 def _synchronous(path: str, use: Callable[[Any], int], setting: Setting, *, times: int = 1) -> Outcome:
     """Compare one synchronous use of all models; the bare client stays asynchronous."""
     url = f"{setting.url}/{path}"
+    elsewhere = contenders.BareClient(url)
     models = {"ours": contenders.darkai(url), **{name: peer(url) for name, peer in PEERS.items()}}
+    if use is contenders.invoke:
+        models["core"] = contenders.CoreOverBare(bare=elsewhere)
 
     def repeated(model: Any) -> int:
         return sum(use(model) for _ in range(times))
@@ -150,7 +153,9 @@ def _synchronous(path: str, use: Callable[[Any], int], setting: Setting, *, time
             "bare": setting.job(contenders.read, bare, times=times),
             **{name: partial(repeated, model) for name, model in models.items()},
         }
-        return _contest(jobs, setting, unit=times)
+        outcome = _contest(jobs, setting, unit=times)
+    asyncio.run_coroutine_threadsafe(elsewhere.aclose(), contenders.background_loop()).result()
+    return outcome
 
 
 def _many(setting: Setting) -> Outcome:

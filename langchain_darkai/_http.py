@@ -20,7 +20,6 @@ import weakref
 from collections.abc import AsyncGenerator, Mapping
 from datetime import timezone
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
@@ -156,23 +155,29 @@ async def _open(
         remaining = None if request.deadline is None else request.deadline - loop.time()
         if remaining is not None and remaining <= 0:
             raise _timeout(request, "the call's timeout had run out before the request was sent")
-        connection: dict[str, bool] = {}
+        url = URL(request.url)
+        may_be_dead = _has_kept(session, url)
         try:
             return await session.post(
-                URL(request.url),
+                url,
                 data=request.body,
                 headers=request.headers,
                 **_way(request),
                 timeout=aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.gap),
                 allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
                 raise_for_status=False,  # a session of the user's own may be set to do it
-                trace_request_ctx=connection,
             )
         except Exception as error:  # noqa: BLE001 - raised again, as ours
             broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-            if has_retried or not (broke and connection.get("reused")):
+            if has_retried or not (broke and may_be_dead):
                 raise _our_error(error, request, None)  # noqa: B904 - it has its cause
             has_retried = True
+
+
+def _has_kept(session: aiohttp.ClientSession, url: URL) -> bool:
+    """Whether a request will go over a kept connection, which the server may have closed meanwhile."""
+    kept = getattr(session.connector, "_conns", {})  # a trace would tell, but takes a tenth of a short call
+    return any(connections and (key.host, key.port) == (url.raw_host, url.port) for key, connections in kept.items())
 
 
 def _way(request: Post) -> dict[str, Any]:
@@ -316,12 +321,9 @@ async def _shared_session(loop: asyncio.AbstractEventLoop) -> _Shared:
     if known is not None and not known.session.closed:
         return known
     _dispose_of_dead_loops()
-    tracing = aiohttp.TraceConfig()
-    tracing.on_connection_reuseconn.append(_note_reuse)
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
-        trace_configs=[tracing],
         response_class=_Response,
     )
     _sessions[loop] = shared = _Shared(session)
@@ -336,10 +338,6 @@ async def _keep(shared: _Shared) -> AsyncGenerator[None, None]:
         yield
     finally:
         await shared.close()
-
-
-async def _note_reuse(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: object) -> None:
-    context.trace_request_ctx["reused"] = True
 
 
 async def close_session() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from email.utils import formatdate
 from typing import Any
 
+import aiohttp
 import pytest
 from langchain_core.rate_limiters import BaseRateLimiter, InMemoryRateLimiter
 
@@ -139,6 +140,24 @@ class TestAgain:
         for _ in range(4):
             assert (await ask(model)).content == "Hello"
         assert len(server.requests) == 7
+
+    async def test_nor_in_a_session_of_the_users_own(self, serve: Serve) -> None:
+        server = serve(reply("Hello"), [CLOSE], reply("Hello again"))
+        async with aiohttp.ClientSession() as session:
+            ours = DarkAI(base_url=server.url, session=session, max_retries=0)
+            for said in ("Hello", "Hello again"):
+                events = [event async for event in ours.stream(ours.call("Hi"))]
+                assert events[0] == said
+        assert len(server.requests) == 3
+
+    async def test_a_new_connection_that_the_server_closes_is_not_replaced(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
+        server, other = serve([CLOSE]), serve(reply("Hello"))
+        assert (await ask(model_of(other))).content == "Hello"  # leaves a kept connection, but to another server
+        with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
+            await ask(model_of(server))
+        assert len(server.requests) == 1
 
     async def test_it_is_replaced_once(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(reply("Hello"), [CLOSE])
