@@ -176,7 +176,7 @@ async def _open(
 
 def _has_kept(session: aiohttp.ClientSession, url: URL) -> bool:
     """Whether a request will go over a kept connection, which the server may have closed meanwhile."""
-    kept = getattr(session.connector, "_conns", {})  # a trace would tell, but takes a tenth of a short call
+    kept = getattr(session.connector, "_conns", {})  # a trace would tell, but at each call's expense
     return any(connections and (key.host, key.port) == (url.raw_host, url.port) for key, connections in kept.items())
 
 
@@ -384,7 +384,7 @@ def _environment_proxy(url: str) -> str | None:
 
 @functools.lru_cache(maxsize=64)
 def _proxy_of(url: str, _environment: tuple[str | None, ...]) -> str | None:
-    # Kept until a variable changes: looking through the whole environment takes as long as the rest of a request.
+    # Kept until a variable changes, since `getproxies` looks through the whole environment.
     parts = URL(url)
     proxies = getproxies()
     if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):

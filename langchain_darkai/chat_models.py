@@ -197,9 +197,10 @@ class ChatDarkAI(BaseChatModel):
         return copied
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
-        # A TLS context cannot be copied.
-        shared = {id(self.verify): self.verify} if isinstance(self.verify, ssl.SSLContext) else {}
-        return super().__deepcopy__({**(memo or {}), **shared})
+        memo = {} if memo is None else memo
+        if isinstance(self.verify, ssl.SSLContext):
+            memo[id(self.verify)] = self.verify  # a TLS context cannot be copied
+        return super().__deepcopy__(memo)
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
