@@ -155,11 +155,10 @@ async def _open(
         remaining = None if request.deadline is None else request.deadline - loop.time()
         if remaining is not None and remaining <= 0:
             raise _timeout(request, "the call's timeout had run out before the request was sent")
-        url = URL(request.url)
-        may_be_dead = _has_kept(session, url)
+        may_be_dead = _has_kept(session, URL(request.url))
         try:
             return await session.post(
-                url,
+                URL(request.url),
                 data=request.body,
                 headers=request.headers,
                 **_way(request),
