@@ -289,6 +289,8 @@ async def test_what_a_request_that_cannot_be_written_says() -> None:
     """aiohttp puts the URL into an error without a number."""
 
     class Session:
+        connector = None
+
         async def post(self, url: object, **_: Any) -> None:
             raise aiohttp.ClientOSError(None, f"Can not write request body for {url}")
 
