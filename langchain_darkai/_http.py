@@ -435,7 +435,9 @@ def _without_details(error: BaseException) -> BaseException:
 
     They stand in the locals of aiohttp's stack, too.
     """
-    if isinstance(error, aiohttp.ClientConnectorError):
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):  # first: in aiohttp 3.13 it has no os_error
+        error = error.certificate_error
+    elif isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
     elif isinstance(error, aiohttp.ClientResponseError):
         nowhere = URL("http://hidden")
@@ -529,7 +531,7 @@ def _final(error: DarkAIError) -> DarkAIError:
 
 def _reason(error: BaseException) -> str:
     """Return what the system says of a failure, without the addresses and URLs that aiohttp adds."""
-    inner = getattr(error, "os_error", None) or error.__cause__
+    inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error.__cause__
     if isinstance(inner, ssl.SSLError):
         return inner.verify_message if isinstance(inner, ssl.SSLCertVerificationError) else inner.reason or "TLS error"
     if isinstance(inner, OSError):
