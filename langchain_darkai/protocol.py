@@ -306,7 +306,7 @@ class EventDecoder:
                 try:
                     value, end = _JSON.raw_decode(line, 6)
                 except (ValueError, RecursionError):
-                    value, end = None, 0
+                    value, end = {}, 0
                 if end == len(line):
                     self._take_event(value, line, events)
                     if self.ended:
