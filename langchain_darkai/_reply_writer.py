@@ -70,9 +70,10 @@ class ReplyWriter:
 
     def say(self, text: str) -> None:
         """Add text."""
+        last_line = text.rpartition("\n")[2]
         if not text or text.isspace():
             self._space.append(text)
-            self.at_line_start = self.at_line_start or "\n" in text
+            self.at_line_start = ("\n" in text or self.at_line_start) and not last_line.strip(" \t")
             return
         text = "".join((*self._space, text))
         if self._after_call:
@@ -83,8 +84,7 @@ class ReplyWriter:
         body = text.rstrip()
         self._space = [text[len(body) :]]
         self._add_text(body)
-        last_line = text.rpartition("\n")[2]
-        self.at_line_start = "\n" in text and not last_line.strip()
+        self.at_line_start = "\n" in text and not last_line.strip(" \t")
 
     def finish(self, *, drop_space: bool) -> None:
         """End the reply; the blank space at its end is text where no call came before it."""

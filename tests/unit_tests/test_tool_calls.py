@@ -209,6 +209,7 @@ def test_text_without_call_syntax_comes_out_as_it_went_in(text: str, size: int, 
 
 
 @settings(deadline=None, max_examples=1500)
+@example([ADD_BLOCK, "\u2028", "Observation: 3"], 1)
 @given(
     st.lists(
         st.sampled_from([*FRAGMENTS, *SYNTAX, "`", "```", "\n```\n", "<think>", ADD, ADD_BLOCK, "</function>"]),
