@@ -1,6 +1,13 @@
-"""Code in Markdown, in which a model shows things rather than doing them."""
+"""Markup around parts of a reply that only show or draft things: Markdown code, and thoughts."""
 
 import re
+
+_THOUGHTS = ("think", "thinking", "thought", "reasoning")
+THOUGHT_STARTS = tuple(f"<{name}>" for name in _THOUGHTS)
+"""The tags that open a thought; upper case counts, too. Calls and answers inside a thought are drafts."""
+
+THOUGHT_END = re.compile(rf"</(?:{'|'.join(_THOUGHTS)})>", re.IGNORECASE)
+"""What closes a thought."""
 
 _OPENING = re.compile(r"\s*(`{3,}|~{3,})[ \t]*([\w+-]*)[ \t]*\n")
 

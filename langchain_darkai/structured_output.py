@@ -10,6 +10,7 @@ import pydantic
 from langchain_core.utils.function_calling import convert_to_json_schema
 from typing_extensions import is_typeddict
 
+from langchain_darkai._fences import THOUGHT_END, THOUGHT_STARTS
 from langchain_darkai._json_stream import JsonStream
 from langchain_darkai._schemas import (
     JsonSchema,
@@ -34,9 +35,8 @@ MAX_CANDIDATES = 64
 MAX_ERRORS = 5
 """Faults of one answer that the model is told; the first ones mostly cause the others."""
 
-_MARK = re.compile(r"[{\[]|<think(?:ing)?>", re.IGNORECASE)
-_THOUGHT_END = re.compile(r"</think(?:ing)?>", re.IGNORECASE)
-_LONGEST_MARK = len("</thinking>")
+_MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", re.IGNORECASE)
+_LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
 
 
 class InvalidAnswer(ValueError):
@@ -94,7 +94,7 @@ class OutputFormat:
             if mark is None:
                 break
             if mark[0][0] == "<":
-                end = _THOUGHT_END.search(text, mark.end())
+                end = THOUGHT_END.search(text, mark.end())
                 position = end.end() if end else len(text)
                 continue
             stream = JsonStream(None if self.strict else self.node)
@@ -150,7 +150,7 @@ class PartialAnswer:
         """Return the answer so far; None for nothing yet."""
         text, self._carry = self._carry + text, ""
         while self._stream is None:
-            mark = (_THOUGHT_END if self._thinks else _MARK).search(text)
+            mark = (THOUGHT_END if self._thinks else _MARK).search(text)
             if mark is None:
                 self._carry = text[-_LONGEST_MARK:]
                 return None

@@ -33,7 +33,15 @@ import re
 from collections.abc import Callable, Sequence
 
 from langchain_darkai._call_shapes import FoundCall, arguments_of_value, looks_like_a_call, read_calls
-from langchain_darkai._fences import fence_end, fence_end_begins, fenced_contents, opening_fence, without_fence
+from langchain_darkai._fences import (
+    THOUGHT_END,
+    THOUGHT_STARTS,
+    fence_end,
+    fence_end_begins,
+    fenced_contents,
+    opening_fence,
+    without_fence,
+)
 from langchain_darkai._json_stream import JsonStream, read_value
 from langchain_darkai._reply_writer import CUT, Call, CallPiece, Part, ReplyWriter
 from langchain_darkai._schemas import SchemaNode
@@ -49,9 +57,7 @@ MAX_TICKS = 64
 """Back-ticks in a row that are looked at as one; more of them are nobody's code."""
 
 _FUNCTION = "<function="
-_THINK = ("<think>", "<thinking>", "<thought>", "<reasoning>")
-_THINK_END = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-_THINK_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", re.IGNORECASE)
+_THOUGHT_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", re.IGNORECASE)
 # Marks after which calls stand, of the tools that are bound; each with what ends them.
 _TAGS = {
     "<|python_tag|>": re.compile(r"<\|eo[mt]_id\|>"),
@@ -60,7 +66,7 @@ _TAGS = {
     "<tool_calls>": re.compile(r"</tool_calls>"),
     "<|tool_call|>": re.compile(r"<\|/tool_call\|>"),
 }
-_MARKS = (CALL_START, _FUNCTION, *_THINK, *_TAGS)
+_MARKS = (CALL_START, _FUNCTION, *THOUGHT_STARTS, *_TAGS)
 _MARK = re.compile("(?P<ticks>`+|~{3,})|" + "|".join(map(re.escape, _MARKS)), re.IGNORECASE)
 
 # How a model goes on that makes up what only others can say: after a call, a line that begins so ends the reply.
@@ -244,9 +250,9 @@ class _Prose(_Reader):
         kind, rest = mark[0].lower(), text[mark.end() :]
         if mark["ticks"]:
             return self._code(mark["ticks"], rest)
-        if kind in _THINK:
+        if kind in THOUGHT_STARTS:
             self.out.say(mark[0])
-            return self.all.pass_on(_Quoted(self.all, _THINK_END, _THINK_END_BEGINS), rest)
+            return self.all.pass_on(_Quoted(self.all, THOUGHT_END, _THOUGHT_END_BEGINS), rest)
         if kind == CALL_START:
             return self.all.pass_on(_Head(self.all), rest)
         if kind == _FUNCTION:

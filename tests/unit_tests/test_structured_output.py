@@ -113,6 +113,9 @@ AROUND = {
     "inline code": "It is `{}`.",
     "thought": '<think>\nMaybe {{"name": "Bob", "age": 1}}?\n</think>\n{}',
     "thinking": '<thinking>{{"name": "Bob", "age": 1}}</thinking>{}',
+    "a draft in <thought>": '<thought>{{"name": "Bob", "age": 1}}</thought>{}',
+    "a draft in <reasoning>": '<reasoning>{{"name": "Bob", "age": 1}}</reasoning>{}',
+    "a draft in <Reasoning>": '<Reasoning>{{"name": "Bob", "age": 1}}</REASONING>{}',
     "braces in prose": "A set {{a, b}} and {{x}} and [1] and {{}}: {}",
     "another value before": '{{"name": "Bob"}} lacks the age; {}',
     "LaTeX": "$\\frac{{1}}{{2}}$ {}",
@@ -340,7 +343,9 @@ def grows(before: Any, after: Any) -> bool:
     return bool(before == after)
 
 
-@pytest.mark.parametrize("lead", ["", "Sure:\n```json\n", '<think>{"b": 1}</think>'])
+@pytest.mark.parametrize(
+    "lead", ["", "Sure:\n```json\n", '<think>{"b": 1}</think>', '<reasoning>{"b": 1}</reasoning>']
+)
 def test_partial_answers_grow(lead: str) -> None:
     value = {"a": 'x "y" \\ 🎉\n', "n": -12.5, "list": [1, [], {"b": None}], "t": True, "s": ["one", "two"], "": {}}
     text = lead + json.dumps(value)
