@@ -1,7 +1,6 @@
 """LangChain chat model for the DarkAI chat API, with the server to run it on."""
 
-__version__ = "0.1.0"
-
+from langchain_darkai._version import __version__
 from langchain_darkai.chat_models import ChatDarkAI
 from langchain_darkai.client import DarkAI
 from langchain_darkai.errors import (

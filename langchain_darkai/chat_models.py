@@ -30,9 +30,10 @@ from langchain_core.utils.utils import from_env, secret_from_env
 from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_validator, model_validator
 from typing_extensions import Self, TypedDict
 
-from langchain_darkai import __version__, _blocking
-from langchain_darkai._reply import Asked, Reply, Request, read_whole
-from langchain_darkai._tokens import estimate_tokens
+from langchain_darkai import _portal
+from langchain_darkai._generation.reply import Asked, Reply, Request, read_whole
+from langchain_darkai._generation.tokens import estimate_tokens
+from langchain_darkai._version import __version__
 from langchain_darkai.client import DarkAI, TimeLimit, check_count, refuse_unknown
 from langchain_darkai.errors import DarkAIInvalidRequestError, DarkAIToolChoiceError
 from langchain_darkai.prompts import format_prompt
@@ -41,8 +42,8 @@ from langchain_darkai.protocol import Usage
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-    from langchain_darkai.structured_output import Method
-    from langchain_darkai.tool_calls import CallPiece
+    from langchain_darkai._structured_output.output_format import Method
+    from langchain_darkai._tool_calls.parser import CallPiece
 
 M = TypeVar("M")
 
@@ -346,7 +347,7 @@ class ChatDarkAI(BaseChatModel):
             >>> reply.tool_calls[0]["args"]
             {'a': 2, 'b': 3}
         """
-        from langchain_darkai.tool_prompts import choice_of, tool_of
+        from langchain_darkai._tool_calls.tools import choice_of, tool_of
 
         offered = [tool_of(tool) for tool in tools]
         choice_of(tool_choice, offered)
@@ -424,8 +425,8 @@ class ChatDarkAI(BaseChatModel):
             >>> person
             Person(name='Alice', age=30)
         """
-        from langchain_darkai._output_parser import StructuredOutputParser
-        from langchain_darkai.structured_output import output_format, traced_schema
+        from langchain_darkai._structured_output.output_format import output_format, traced_schema
+        from langchain_darkai._structured_output.output_parser import StructuredOutputParser
 
         output = output_format(schema, method=method, strict=strict)
         traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema, output)}
@@ -547,7 +548,7 @@ class ChatDarkAI(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _blocking.run(self._agenerate(messages, stop, **kwargs))
+        return _portal.run(self._agenerate(messages, stop, **kwargs))
 
     def _stream(
         self,
@@ -556,7 +557,7 @@ class ChatDarkAI(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        return _blocking.iterate(partial(self._astream, messages, stop, **kwargs))
+        return _portal.iterate(partial(self._astream, messages, stop, **kwargs))
 
     def batch(
         self,
@@ -570,7 +571,7 @@ class ChatDarkAI(BaseChatModel):
 
         As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own.
         """
-        return _blocking.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
+        return _portal.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
 
     async def abatch(
         self,
@@ -600,7 +601,7 @@ class ChatDarkAI(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[tuple[int, AIMessage | Exception]]:
         """Yield the place and the reply of each input, as the replies come; like `batch`, on one event loop."""
-        return _blocking.iterate(
+        return _portal.iterate(
             partial(self.abatch_as_completed, inputs, config, return_exceptions=return_exceptions, **kwargs)
         )
 
@@ -722,7 +723,7 @@ def _chunk(message: AIMessageChunk) -> ChatGenerationChunk:
 def _asked_for(arguments: Mapping[str, Any]) -> Asked:
     if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
         return Asked()
-    from langchain_darkai._asking import asked_for
+    from langchain_darkai._generation.request import asked_for
 
     return asked_for(arguments)
 

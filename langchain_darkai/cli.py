@@ -14,7 +14,9 @@ from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import ValidationError
 
-from langchain_darkai import ChatDarkAI, DarkAI, __version__
+from langchain_darkai._version import __version__
+from langchain_darkai.chat_models import ChatDarkAI
+from langchain_darkai.client import DarkAI
 
 
 class _Failure(Exception):

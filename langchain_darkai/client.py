@@ -20,9 +20,9 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from typing_extensions import Self
 
-from langchain_darkai import _blocking
-from langchain_darkai._secrets import basic, secrets_of
-from langchain_darkai._slots import Slots
+from langchain_darkai import _portal
+from langchain_darkai._http.redaction import basic, secrets_of
+from langchain_darkai._limits import Slots
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError, DarkAITimeoutError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import StreamEnd, encode_request
@@ -389,7 +389,7 @@ class DarkAI:
 
     def close(self) -> None:
         """Close the connections of the synchronous calls, as `aclose` does those of a loop."""
-        _blocking.run_if_started(self.aclose)
+        _portal.run_if_started(self.aclose)
 
     async def __aenter__(self) -> Self:
         return self
@@ -414,7 +414,7 @@ _loaded: list[Any] = []
 async def _http() -> Any:
     """Return the module that knows aiohttp, loaded with the first call, and beside the loop: it takes a while."""
     if not _loaded:  # not sys.modules, where a module stands before it is whole
-        load = functools.partial(importlib.import_module, "langchain_darkai._http")
+        load = functools.partial(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
         if threading.main_thread().is_alive():
             with ThreadPoolExecutor(1) as own:  # the threads of the loop's executor may all be waiting for this call
                 _loaded.append(await asyncio.get_running_loop().run_in_executor(own, load))

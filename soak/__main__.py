@@ -17,7 +17,7 @@ import psutil
 
 from langchain_darkai import ChatDarkAI, DarkAI, DarkAIConnectionError, DarkAIError, DarkAIStreamTruncatedError
 from soak.replies import Question
-from tests.faults import FAULTS, Fault
+from tests.support.faults import FAULTS, Fault
 
 TABLE = {fault.name: fault for fault in FAULTS if fault.where == "here" and fault.name != "an event without end"}
 MOST_FILES, MOST_THREADS, MOST_MEGABYTES = 20, 4, 40  # how much more there may be at the end than after the warm-up

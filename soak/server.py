@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from soak.replies import Question, question_of
-from tests.faults import FAULTS
-from tests.scripted_server import CLOSE, RESET, STREAM, Request, ScriptedServer, Step, chunk
+from tests.support.faults import FAULTS
+from tests.support.scripted_server import CLOSE, RESET, STREAM, Request, ScriptedServer, Step, chunk
 
 _SCRIPTS = {fault.name: fault.script for fault in FAULTS}
 _asked: Counter[int] = Counter()

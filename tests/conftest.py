@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_darkai import ChatDarkAI
-from tests.scripted_server import Script, ScriptedServer
+from tests.support.scripted_server import Script, ScriptedServer
 
 ENTRIES = ("invoke", "ainvoke", "stream", "astream")
 

@@ -1,7 +1,7 @@
 """A local server that speaks the DarkAI chat API over any LangChain chat model, and a model that needs no network."""
 
+from langchain_darkai.offline.model import OfflineChatModel
 from langchain_darkai.server.app import create_app
 from langchain_darkai.server.local import LocalServer, serve
-from langchain_darkai.server.offline import OfflineChatModel
 
 __all__ = ["LocalServer", "OfflineChatModel", "create_app", "serve"]

@@ -46,7 +46,7 @@ from langchain_darkai import ChatDarkAI, DarkAIInvalidRequestError, DarkAIStream
 from langchain_darkai.prompts import parse_prompt
 from langchain_darkai.server import LocalServer
 from tests.conftest import ENTRIES, ModelOf, Serve
-from tests.scripted_server import END, STREAM, Request, Step, answer, chunk, reply, text
+from tests.support.scripted_server import END, STREAM, Request, Step, answer, chunk, reply, text
 
 # Before Python 3.11 a task cannot be given a context, and langgraph does not pass callbacks on to asynchronous nodes.
 CALLBACKS_REACH_TASKS = sys.version_info >= (3, 11)

@@ -23,7 +23,19 @@ from langchain_darkai import (
 )
 from langchain_darkai.server import LocalServer
 from tests.conftest import Asker, ModelOf, Serve
-from tests.scripted_server import END, HOLD, STREAM, Request, ScriptedServer, Step, answer, chunk, event, reply, text
+from tests.support.scripted_server import (
+    END,
+    HOLD,
+    STREAM,
+    Request,
+    ScriptedServer,
+    Step,
+    answer,
+    chunk,
+    event,
+    reply,
+    text,
+)
 
 USAGE = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")

@@ -31,10 +31,10 @@ from langchain_darkai import (
     DarkAIStreamDecodeError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
-    _http,
 )
+from langchain_darkai._http import aiohttp_transport
 from tests.conftest import Asker, ModelOf, Serve
-from tests.scripted_server import (
+from tests.support.scripted_server import (
     END,
     HOLD,
     RESET,
@@ -161,7 +161,7 @@ class TestProxy:
     async def test_a_proxy_that_takes_too_long(
         self, ask: Asker, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch, url: str
     ) -> None:
-        monkeypatch.setattr(_http, "CONNECT_TIMEOUT", 0.1)
+        monkeypatch.setattr(aiohttp_transport, "CONNECT_TIMEOUT", 0.1)
         scheme = "https" if url.startswith("http:") else "http"  # where a TLS hand-shake, or CONNECT, is never answered
         with socket.create_server(("127.0.0.1", 0)) as silent, ScriptedServer([]) as server:
             proxy = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"

@@ -12,7 +12,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_darkai import DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError
 from tests.conftest import Asker, ModelOf, Serve
-from tests.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, reply, text
+from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 
 def slow_echo(request: Request) -> list[Step]:

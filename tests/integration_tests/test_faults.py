@@ -19,12 +19,12 @@ from langchain_darkai import (
     DarkAIInvalidRequestError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
-    _http,
 )
+from langchain_darkai._http import aiohttp_transport
 from tests.conftest import Asker, ModelOf, Serve
-from tests.faults import BEFORE, FAULTS, PAUSE, Fault
 from tests.integration_tests.test_lifecycles import run
-from tests.scripted_server import (
+from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.support.scripted_server import (
     CLOSE,
     HOLD,
     RESET,
@@ -266,7 +266,7 @@ class TestErrorBodies:
     async def test_one_without_end_does_not_hold_the_error_back(
         self, serve: Serve, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_http, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(aiohttp_transport, "ANSWER_SECONDS", 0.2)
         drip: list[Step] = [b"it ", 0.05, b"broke"]
         drip += [b" ", 0.05] * 100
         silence: list[Step] = [b"it broke", HOLD]

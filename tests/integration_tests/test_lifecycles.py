@@ -23,7 +23,7 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_darkai import DarkAI, DarkAIError
 from langchain_darkai.protocol import StreamEnd
 from tests.conftest import ENTRIES, Asker, ModelOf, Serve
-from tests.scripted_server import (
+from tests.support.scripted_server import (
     CLOSE,
     END,
     HOLD,
@@ -270,11 +270,11 @@ class TestProcesses:
 
     def test_a_call_at_exit_after_the_loop_has_ended(self, serve: Serve) -> None:
         code = """
-            from langchain_darkai import _blocking
+            from langchain_darkai import _portal
 
-            atexit.unregister(_blocking._stop)
+            atexit.unregister(_portal._stop)
             atexit.register(lambda: print(model.invoke("Hi").text, *(chunk.text for chunk in model.stream("Hi"))))
-            atexit.register(_blocking._stop)
+            atexit.register(_portal._stop)
             print(model.invoke("Hi").text)
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 3

@@ -22,11 +22,11 @@ from langchain_darkai import (
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
     DarkAIToolChoiceError,
-    _http,
     client,
 )
+from langchain_darkai._http import aiohttp_transport
 from tests.conftest import Asker, ModelOf, Serve
-from tests.scripted_server import CLOSE, HOLD, STREAM, Request, Step, answer, chunk, reply, text
+from tests.support.scripted_server import CLOSE, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 BUSY = answer(503, "busy")
 
@@ -252,7 +252,7 @@ class TestTimeouts:
     async def test_a_hand_shake_that_never_comes(
         self, deaf: str, ask: Asker, model_of: ModelOf, serve: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(_http, "CONNECT_TIMEOUT", 0.2)
+        monkeypatch.setattr(aiohttp_transport, "CONNECT_TIMEOUT", 0.2)
         started = time.monotonic()
         with pytest.raises(DarkAITimeoutError, match="no connection was made") as caught:
             await ask(model_of(serve([]), base_url=f"https://{deaf}"))

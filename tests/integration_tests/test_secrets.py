@@ -19,9 +19,10 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.load import dumpd, dumps
 from langchain_core.tracers import BaseTracer
 
-from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError, _http, client
+from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError, client
+from langchain_darkai._http import aiohttp_transport
 from tests.conftest import Asker, ModelOf, Serve
-from tests.scripted_server import (
+from tests.support.scripted_server import (
     CLOSE,
     RESET,
     STREAM,
@@ -304,7 +305,7 @@ async def test_what_a_request_that_cannot_be_written_says() -> None:
 
 @pytest.mark.parametrize("query", ["token=short1", "sk-bare-short1", "token=a%2Fshort1"])
 async def test_what_a_connection_that_takes_too_long_says(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_http, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(aiohttp_transport, "CONNECT_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         model = ChatDarkAI(base_url=f"https://127.0.0.1:{silent.getsockname()[1]}/?{query}", max_retries=0)
         with pytest.raises(DarkAIError, match="no connection was made") as caught:
@@ -366,7 +367,7 @@ def test_what_is_logged(secretive: Secretive, caplog: pytest.LogCaptureFixture) 
                 model, _ = secretive(script, by=by, stream_chunk_timeout=0.1)
                 await asyncio.gather(model.ainvoke("Hi"), return_exceptions=True)
                 await asyncio.to_thread(model.batch, ["Hi"], return_exceptions=True)
-        await asyncio.sleep(_http.LINGER)
+        await asyncio.sleep(aiohttp_transport.LINGER)
 
     asyncio.run(main(), debug=True)
     assert len(caplog.messages) > 100

@@ -40,7 +40,7 @@ from langchain_darkai import (
 )
 from langchain_darkai.server import LocalServer
 from tests.conftest import Asker
-from tests.scripted_server import CLOSE, STREAM, ScriptedServer, Step, chunk, text
+from tests.support.scripted_server import CLOSE, STREAM, ScriptedServer, Step, chunk, text
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_darkai import ChatDarkAI, DarkAIToolChoiceError
 from tests.conftest import ModelOf, Serve
-from tests.replies import ADD_BLOCK, CASES, LONG, NOW_BLOCK, TOOLS, Case
-from tests.scripted_server import HOLD, STREAM, Request, ScriptedServer, Step, chunk, reply, text
+from tests.support.replies import ADD_BLOCK, CASES, LONG, NOW_BLOCK, TOOLS, Case
+from tests.support.scripted_server import HOLD, STREAM, Request, ScriptedServer, Step, chunk, reply, text
 
 USAGE = {"input_tokens": 30, "output_tokens": 10, "total_tokens": 40}
 WAYS = ("invoke", "ainvoke", "stream", "astream", "v3", "async v3")

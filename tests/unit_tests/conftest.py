@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import pytest_socket
 
-from langchain_darkai import ChatDarkAI, _http
-from langchain_darkai._http import Post
+from langchain_darkai import ChatDarkAI
+from langchain_darkai._http import aiohttp_transport
+from langchain_darkai._http.aiohttp_transport import Post
 from langchain_darkai.protocol import StreamEnd
 
 Event = str | StreamEnd | Exception
@@ -47,5 +48,5 @@ class FakeAPI:
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeAPI:
     fake = FakeAPI()
-    monkeypatch.setattr(_http, "post", fake.post)
+    monkeypatch.setattr(aiohttp_transport, "post", fake.post)
     return fake

@@ -22,7 +22,7 @@ from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr, ValidationError
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError, format_prompt
-from langchain_darkai._http import Post
+from langchain_darkai._http.aiohttp_transport import Post
 from langchain_darkai.protocol import StreamEnd, Usage
 from tests.conftest import Asker
 from tests.unit_tests.conftest import FakeAPI

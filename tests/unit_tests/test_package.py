@@ -18,19 +18,27 @@ SOURCES = {
     ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-PURE = {
-    f"{NAME}.{module}"
-    for module in ("errors", "protocol", "prompts", "tool_prompts", "tool_calls", "structured_output")
-}
+PURE = ("errors", "protocol", "prompts", "_json", "_tool_calls", "_structured_output")
 
-# The layers, from the bottom up: what each imports, itself or through others, stands no higher. Modules that begin with
-# `_` are helpers, anywhere in between.
+# The layers, from the bottom up. A name is a module, or a folder with all that is in it. A module imports from lower
+# layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
-    ("errors",),
-    ("protocol",),
-    ("prompts", "tool_prompts", "tool_calls", "structured_output", "client"),
+    ("_version", "errors"),
+    ("_validation", "protocol", "_json"),
+    ("prompts",),
+    ("transport",),
+    ("_http", "_limits", "_portal"),
+    ("_retry",),
+    ("client",),
+    ("_tool_calls",),
+    ("_structured_output",),
+    ("_generation",),
+    ("_settings",),
     ("chat_models",),
-    ("server", "cli"),
+    ("offline",),
+    ("server",),
+    ("_demo",),
+    ("cli",),
 )
 LAYER = {f"{NAME}.{name}": height for height, names in enumerate(LAYERS) for name in names}
 PUBLIC = {"ChatDarkAI", "DarkAI", "format_prompt", "__version__"} | {
@@ -139,22 +147,22 @@ def reach(module: str) -> set[str]:
     return found
 
 
-def height(module: str) -> int:
-    """Return the layer of a module, or of the folder it is in; -1 for a helper."""
-    return next((LAYER[name] for name in (module, module.rpartition(".")[0]) if name in LAYER), -1)
+def place(module: str) -> str:
+    """Return the module or the folder at the top of the package that a module is, or is in."""
+    return ".".join(module.split(".")[:2])
 
 
 @pytest.mark.parametrize("module", OWN_IMPORTS)
 def test_imports_run_downwards(module: str) -> None:
     assert module not in reach(module), "imports go in a circle"
-    if height(module) >= 0:
-        assert {name for name in reach(module) if height(name) > height(module)} == set()
+    others = {place(name) for name in OWN_IMPORTS[module]} - {place(module), NAME}
+    assert {name for name in others if LAYER[name] >= LAYER[place(module)]} == set()
 
 
-@pytest.mark.parametrize("module", sorted(PURE & SOURCES.keys()))
+@pytest.mark.parametrize("module", [name for name in OWN_IMPORTS if place(name).rpartition(".")[2] in PURE])
 def test_pure_modules_know_no_io(module: str) -> None:
     known = {module, *reach(module)}
-    assert known <= {name for name in SOURCES if name in PURE or name.startswith(f"{NAME}._")}
+    assert {place(name).rpartition(".")[2] for name in known} <= {*PURE, "_version", "_validation"}
     roots = {name.partition(".")[0] for part in known for name in imports(SOURCES[part])}
     assert roots & {"aiohttp", "asyncio", "socket", "ssl", "threading", "subprocess", "urllib", "http"} == set()
 

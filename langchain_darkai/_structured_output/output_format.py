@@ -1,0 +1,299 @@
+"""Structured answers: a schema to instructions, and a reply's text to a value that the schema allows."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pydantic
+from langchain_core.utils.function_calling import convert_to_json_schema
+from typing_extensions import is_typeddict
+
+from langchain_darkai._json.reader import JsonStream
+from langchain_darkai._json.schema import (
+    JsonSchema,
+    SchemaNode,
+    adapter_of_type,
+    dump,
+    schema_of_type,
+    with_inlined_root,
+    without_titles,
+)
+from langchain_darkai._tool_calls.markup import THOUGHT_END, THOUGHT_STARTS
+from langchain_darkai._tool_calls.tools import Tool
+from langchain_darkai.errors import DarkAIInvalidRequestError
+from langchain_darkai.prompts import one_line
+
+SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
+
+Method = Literal["json_schema", "function_calling", "json_mode"]
+
+MAX_CANDIDATES = 64
+"""Places in one reply at which a JSON value is looked for; more brackets than that are no answer."""
+
+MAX_ERRORS = 5
+"""Faults of one answer that the model is told; the first ones mostly cause the others."""
+
+_MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", re.IGNORECASE)
+_LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
+
+
+class InvalidAnswer(ValueError):
+    """A reply holds no value that the schema allows; the message says why, for the model and for people."""
+
+
+@dataclass(frozen=True, repr=False)
+class OutputFormat:
+    """What an answer has to be: the schema that the model is shown, and the check that makes the result.
+
+    Answers that are no objects are asked for as the member "value" of one, since models write objects best. `check`
+    raises ValueError or TypeError with the reasons.
+    """
+
+    name: str
+    schema: JsonSchema
+    check: Callable[[Any], Any]
+    method: Method
+    strict: bool
+    is_wrapped: bool
+    has_partials: bool
+    node: SchemaNode = field(compare=False)
+
+    def __repr__(self) -> str:
+        return f"OutputFormat({self.name}, {self.method}, strict={self.strict}, {dump(self.schema)})"
+
+    @property
+    def tool(self) -> Tool:
+        """The answer as the arguments of a tool, for `function_calling`."""
+        return Tool(self.name, str(self.schema.get("description", "Give the answer.")), self.schema)
+
+    def instructions(self) -> str:
+        """Return the text that asks for the answer."""
+        if self.method == "json_mode":
+            return "Give your answer as one JSON object only, with nothing before or after it."
+        return "\n".join(
+            [
+                "Give your answer as one JSON value that is valid against this JSON Schema, and only that:",
+                SCHEMA_START,
+                one_line(dump(self.schema)),
+                SCHEMA_END,
+            ]
+        )
+
+    def read(self, text: str) -> tuple[str, Any]:
+        """Return the answer in a reply: as JSON text, and as the result. Raises InvalidAnswer where there is none.
+
+        The answer is the first whole JSON value that is valid, wherever it stands but in thoughts. Near-JSON is taken;
+        a value that does not end is not, nor a part of one.
+        """
+        faults = []
+        position = 0
+        for _ in range(MAX_CANDIDATES):
+            mark = _MARK.search(text, position)
+            if mark is None:
+                break
+            if mark[0][0] == "<":
+                end = THOUGHT_END.search(text, mark.end())
+                position = end.end() if end else len(text)
+                continue
+            stream = JsonStream(None if self.strict else self.node)
+            written = stream.feed(text[mark.start() :])
+            position = len(text) - len(stream.rest)
+            if stream.done:
+                value = json.loads(written)
+                try:
+                    return self._bare(value, written), self.result(value)
+                except InvalidAnswer as error:
+                    faults.append(str(error))
+            elif stream.failure is None:
+                faults.append("the JSON ends too early")
+            else:
+                faults.append(stream.failure)
+                if len(written) == 1:  # a bracket in prose
+                    position = mark.end()
+                    continue
+                break
+        raise InvalidAnswer(faults[0] if faults else "there is no JSON value")
+
+    def _bare(self, value: Any, written: str) -> str:
+        return dump(value["value"]) if self.is_wrapped and _is_wrapper(value) else written
+
+    def result(self, value: Any) -> Any:
+        """Return the result for a JSON value. Raises InvalidAnswer with what is wrong with it, member by member."""
+        try:
+            return self.check(value["value"] if self.is_wrapped and _is_wrapper(value) else value)
+        except pydantic.ValidationError as error:
+            faults = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_url=False)]
+            raise InvalidAnswer(_listed(faults)) from error
+        except (ValueError, TypeError) as error:
+            raise InvalidAnswer(str(error)) from error
+
+
+class PartialAnswer:
+    """What can be said of an answer while its reply is still coming.
+
+    Example:
+        >>> answer = PartialAnswer(output_format({"title": "Person", "type": "object"}))
+        >>> answer.feed('Sure: {"name": "Al'), answer.feed('ice", "age": 3'), answer.feed("0}")
+        ({'name': 'Al'}, {'name': 'Alice'}, {'name': 'Alice', 'age': 30})
+    """
+
+    def __init__(self, output: OutputFormat) -> None:
+        self._output = output
+        self._stream: JsonStream | None = None
+        self._written: list[str] = []
+        self._thinks = False
+        self._carry = ""
+
+    def feed(self, text: str) -> Any:
+        """Return the answer so far; None for nothing yet."""
+        text, self._carry = self._carry + text, ""
+        while self._stream is None:
+            mark = (THOUGHT_END if self._thinks else _MARK).search(text)
+            if mark is None:
+                self._carry = text[-_LONGEST_MARK:]
+                return None
+            if mark[0] == "{":
+                self._stream, text = (
+                    JsonStream(None if self._output.strict else self._output.node),
+                    text[mark.start() :],
+                )
+            else:
+                self._thinks, text = not self._thinks and mark[0] != "[", text[mark.end() :]
+        self._written.append(self._stream.feed(text))
+        value = json.loads("".join(self._written) + self._stream.closing())
+        if not self._output.is_wrapped:
+            return value
+        return value.get("value") if isinstance(value, dict) else None
+
+
+def _is_wrapper(value: Any) -> bool:
+    return isinstance(value, dict) and value.keys() == {"value"}
+
+
+def _listed(faults: list[tuple[str, str]]) -> str:
+    shown = [f"{path}: {message}" if path else message for path, message in faults[:MAX_ERRORS]]
+    return "; ".join(shown) + (f"; and {len(faults) - MAX_ERRORS} more" if len(faults) > MAX_ERRORS else "")
+
+
+def output_format(schema: Any, *, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:
+    """Return the format of an answer.
+
+    `schema` is a Pydantic model (of v2 or v1), a dataclass, a TypedDict, any other type that Pydantic validates such as
+    `list[int]` or `A | B`, or a dict: a JSON Schema, or one in OpenAI's shapes. A type makes its values; a
+    dict's values are checked against it. `strict=True` takes no text for a number and, for types, converts nothing.
+
+    Raises DarkAIInvalidRequestError, a ValueError, for a schema or a method that is none.
+
+    Example:
+        >>> output_format(list[int]).read('Sure: {"value": [1, 2]}')
+        ('[1, 2]', [1, 2])
+    """
+    if method not in ("json_schema", "function_calling", "json_mode"):
+        raise DarkAIInvalidRequestError(f"method={method!r} is none of json_schema, function_calling, json_mode.")
+    strict = bool(strict)
+    try:
+        if isinstance(schema, Mapping):
+            name, bare = _named_schema(dict(schema))
+            check = _schema_checker(bare)
+            has_partials = True
+        else:
+            name, bare = getattr(schema, "__name__", "answer"), schema_of_type(schema)
+            check = _type_checker(schema, strict)
+            has_partials = is_typeddict(schema)
+    except (TypeError, ValueError, KeyError) as error:
+        raise DarkAIInvalidRequestError(f"{schema!r} is no schema for an answer: {error}") from error
+    is_wrapped = bare.get("type") != "object" and "properties" not in bare
+    shown = _wrapped(bare) if is_wrapped else bare
+    name = re.sub(r"[^\w-]", "_", name)
+    return OutputFormat(name, shown, check, method, strict, is_wrapped, has_partials, SchemaNode.of(shown))
+
+
+def format_of_response_format(response_format: Any) -> OutputFormat | None:
+    """Return the format that a `response_format` keyword means; None for plain text.
+
+    It is OpenAI's dict of type "json_schema", "json_object" or "text", or a schema as `output_format` takes it.
+
+    Example:
+        >>> format_of_response_format({"type": "text"}) is None
+        True
+    """
+    if response_format is None or response_format == {"type": "text"}:
+        return None
+    if isinstance(response_format, Mapping) and response_format.get("type") == "json_object":
+        return output_format({"type": "object"}, method="json_mode")
+    inner = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
+    return output_format(response_format, strict=isinstance(inner, Mapping) and inner.get("strict") is True)
+
+
+def traced_schema(schema: Any, output: OutputFormat) -> Any:
+    """Return the schema in the form that langchain_core's tracing can convert."""
+    try:
+        convert_to_json_schema(schema)
+    except Exception:  # noqa: BLE001 - whatever it stumbles over, our own schema is at hand
+        return {"title": output.name, **output.schema}
+    return schema
+
+
+def _named_schema(schema: JsonSchema) -> tuple[str, JsonSchema]:
+    if schema.get("type") == "json_schema" and isinstance(schema.get("json_schema"), Mapping):
+        inner = schema["json_schema"]
+        return str(inner.get("name", "answer")), with_inlined_root(dict(inner["schema"]))
+    if schema.get("type") == "function" and isinstance(schema.get("function"), Mapping):
+        schema = dict(schema["function"])
+    for key in ("parameters", "input_schema"):
+        if isinstance(schema.get("name"), str) and isinstance(schema.get(key), Mapping):
+            described = {"description": schema["description"]} if schema.get("description") else {}
+            return schema["name"], {**described, **schema[key]}
+    schema = with_inlined_root(schema)
+    return str(schema.get("title", "answer")), schema
+
+
+def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
+    import jsonschema
+    from jsonschema.validators import validator_for
+
+    kind = validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise ValueError(f"it is not valid JSON Schema: {error.message}") from error
+    validator = kind(schema)
+
+    def check(value: Any) -> Any:
+        errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
+        if errors:
+            raise ValueError(_listed([(".".join(map(str, e.absolute_path)), e.message) for e in errors]))
+        return value
+
+    return check
+
+
+def _type_checker(type_: Any, strict: bool) -> Callable[[Any], Any]:
+    if isinstance(type_, type) and not issubclass(type_, pydantic.BaseModel) and hasattr(type_, "parse_obj"):
+        of_v1: Callable[[Any], Any] = type_.parse_obj
+        return of_v1
+    adapter = adapter_of_type(type_)
+    # As JSON, in which a date is a string also where `strict` converts nothing.
+    return lambda value: adapter.validate_json(json.dumps(value), strict=strict or None)
+
+
+def _wrapped(schema: JsonSchema) -> JsonSchema:
+    schema = _moved_references(schema)
+    inner = {key: value for key, value in schema.items() if key not in ("$defs", "definitions", "$schema")}
+    outer: JsonSchema = {key: schema[key] for key in ("$defs", "definitions") if key in schema}
+    return {"type": "object", "properties": {"value": without_titles(inner)}, "required": ["value"], **outer}
+
+
+def _moved_references(schema: Any) -> Any:
+    """Return a schema for a place one level further down: a reference to its root has to follow it there."""
+    if isinstance(schema, list):
+        return [_moved_references(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    moved = {key: _moved_references(value) for key, value in schema.items()}
+    reference = moved.get("$ref")
+    if isinstance(reference, str) and re.match(r"#(?!/(?:\$defs|definitions)/)", reference):
+        moved["$ref"] = f"#/properties/value{reference[1:]}"
+    return moved

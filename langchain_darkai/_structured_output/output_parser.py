@@ -1,0 +1,109 @@
+"""The last step of `with_structured_output`: messages to results, growing ones where the schema is a dict's."""
+
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from langchain_core.exceptions import OutputParserException
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.output_parsers import BaseTransformOutputParser
+from langchain_core.outputs import ChatGeneration, Generation
+
+from langchain_darkai._structured_output.output_format import InvalidAnswer, OutputFormat, PartialAnswer
+
+
+class StructuredOutputParser(BaseTransformOutputParser[Any]):
+    """Makes the result of a reply; OutputParserException, with the reply's text, where it holds none."""
+
+    output: OutputFormat
+
+    def parse(self, text: str) -> Any:
+        """Return the result of a reply's text."""
+        try:
+            return self.output.read(text)[1]
+        except InvalidAnswer as error:
+            raise invalid_answer(error, text) from error
+
+    def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
+        """Return the result of a reply; `partial` has no meaning here."""
+        generation = result[0]
+        if self.output.method == "function_calling" and isinstance(generation, ChatGeneration):
+            return self._of_call(generation.message)
+        return self.parse(generation.text)
+
+    def _of_call(self, message: BaseMessage) -> Any:
+        calls = message.tool_calls if isinstance(message, AIMessage) else []
+        call = next((call for call in calls if call["name"] == self.output.name), None)
+        if call is None:
+            raise invalid_answer(InvalidAnswer(f"the reply does not call {self.output.name}"), message.text)
+        try:
+            return self.output.result(call["args"])
+        except InvalidAnswer as error:
+            raise invalid_answer(error, str(call["args"])) from error
+
+    def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:  # noqa: A002 - core's name
+        progress = _Progress(self)
+        for chunk in input:
+            yield from progress.add(chunk)
+        yield from progress.finish()
+
+    async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:  # noqa: A002
+        progress = _Progress(self)
+        async for chunk in input:
+            for partial in progress.add(chunk):
+                yield partial
+        for result in progress.finish():
+            yield result
+
+    @property
+    def _type(self) -> str:
+        return "darkai_structured_output"
+
+
+class _Progress:
+    """The chunks of one reply, and what was yielded of its result."""
+
+    def __init__(self, parser: StructuredOutputParser) -> None:
+        self._parser = parser
+        self._message: AIMessageChunk | None = None
+        self._chunks: list[AIMessageChunk] = []
+        self._text: list[str] = []
+        self._partial = PartialAnswer(parser.output)
+        self._last: Any = None
+
+    def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
+        output = self._parser.output
+        if isinstance(chunk, AIMessageChunk):
+            if chunk.response_metadata.get("reasks"):
+                self._chunks, self._text, self._last = [], [], None
+                self._partial = PartialAnswer(output)
+            self._chunks.append(chunk)
+            is_call = output.method == "function_calling"
+            text = "".join(call["args"] or "" for call in chunk.tool_call_chunks) if is_call else chunk.text
+        elif isinstance(chunk, BaseMessage):
+            self._chunks.append(AIMessageChunk(content=chunk.content, tool_calls=getattr(chunk, "tool_calls", [])))
+            text = chunk.text
+        else:
+            text = chunk
+        self._text.append(text)
+        if output.has_partials and text:
+            partial = self._partial.feed(text)
+            if partial is not None and partial != self._last:
+                self._last = partial
+                yield partial
+
+    def finish(self) -> Iterator[Any]:
+        if not self._chunks and not self._text:
+            return
+        if self._parser.output.method == "function_calling" and self._chunks:
+            first, *others = self._chunks
+            merged = first.__add__(others) if others else first
+            result = self._parser.parse_result([ChatGeneration(message=merged)])
+        else:
+            result = self._parser.parse("".join(self._text))
+        if result != self._last or not self._parser.output.has_partials:
+            yield result
+
+
+def invalid_answer(error: InvalidAnswer, text: str) -> OutputParserException:
+    """Return the error of a structured answer that is none; it holds the reply's text."""
+    return OutputParserException(f"The model's answer does not fit its schema: {error}", llm_output=text)

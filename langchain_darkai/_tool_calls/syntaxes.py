@@ -1,0 +1,235 @@
+"""The shapes in which models write tool calls, whole: text to names and arguments."""
+
+import ast
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from langchain_darkai._json.reader import fit, read_value
+from langchain_darkai._tool_calls.markup import without_fence
+from langchain_darkai._tool_calls.tools import Tool
+
+_NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
+_ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "action_input", "tool_input")
+_EXACT_KEYS = frozenset({"name", "arguments", "parameters", "args", "type", "id", "function"})
+
+_SEPARATOR = re.compile(r"[\s;,]*")
+_XML_CALL = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>\s*", re.DOTALL)
+_XML_PARAMETER = re.compile(r"\s*<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
+_NAMED = re.compile(r"\s*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{))\s*")
+
+_MAX_PYTHON = 20_000  # characters; Python's own parser is not made for more of somebody else's text
+
+
+class FoundCall(NamedTuple):
+    """A call as it was read; `arguments` is None, with a `reason`, where what stands there, `raw`, is no object."""
+
+    name: str
+    arguments: dict[str, Any] | None
+    reason: str | None = None
+    raw: Any = None
+
+
+def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[FoundCall] | None:
+    """Return the calls that a text consists of; None where it is anything else.
+
+    With `exact`, the text had no call's tag around it, so it must be a call beyond doubt: of a tool that is bound, with
+    arguments, and with nothing a call does not have.
+
+    Example:
+        >>> read_calls('{"name": "now", "arguments": {}}', {}, exact=False)
+        [FoundCall(name='now', arguments={}, reason=None, raw=None)]
+    """
+    text = without_fence(text)
+    for read in (_read_json, _read_xml, _read_named, _read_python):
+        calls = read(text, tools, exact)
+        if calls:
+            return calls
+    return None
+
+
+def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> list[FoundCall] | None:
+    """Return the calls that a JSON value means: one, a list of them, or an object that holds the list."""
+    if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
+        value = value["tool_calls"]
+    values = value if isinstance(value, list) else [value]
+    calls = [_call_of_object(item, tools, exact) for item in values]
+    return [call for call in calls if call] if calls and all(calls) else None
+
+
+def arguments_of_value(value: Any, tool: Tool) -> dict[str, Any] | None:
+    """Return a bare arguments object for the one tool that must be called; None where it cannot be meant so."""
+    if not isinstance(value, dict) or not value.keys() <= (tool.node.member_names() or value.keys()):
+        return None
+    if not tool.parameters.get("required", ()) and not value:
+        return {}
+    return _fitted(value, tool) if value else None
+
+
+def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> FoundCall | None:
+    if not isinstance(value, dict):
+        return None
+    inner = value.get("function")
+    if isinstance(inner, dict):
+        if exact and not value.keys() <= _EXACT_KEYS:
+            return None
+        value = inner
+    name_key = next((key for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
+    argument_key = next((key for key in _ARGUMENT_KEYS if key in value), None)
+    if name_key is None:
+        return _call_keyed_by_name(value, tools, exact)
+    name = value[name_key]
+    tool = tools.get(name)
+    if exact and (tool is None or argument_key is None or not value.keys() <= _EXACT_KEYS):
+        return None
+    if argument_key is None:
+        others = {key: item for key, item in value.items() if key not in (name_key, "id", "type")}
+        arguments: Any = others if tool and others.keys() <= tool.node.member_names() else {}
+    else:
+        arguments = value[argument_key]
+    return _checked(name, arguments, tool, exact)
+
+
+def _call_keyed_by_name(value: dict[str, Any], tools: Mapping[str, Tool], exact: bool) -> FoundCall | None:
+    if exact or len(value) != 1:
+        return None
+    ((name, arguments),) = value.items()
+    return _checked(name, arguments, tools[name], exact) if name in tools else None
+
+
+def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> FoundCall | None:
+    if isinstance(arguments, str) and arguments.strip():
+        read = read_value(arguments.strip())
+        arguments = read[0] if read and not read[1].strip() else arguments
+    if arguments is None or arguments == "":
+        arguments = {}
+    if not isinstance(arguments, dict):
+        reason = f"the arguments are {type(arguments).__name__}, not an object"
+        return None if exact else FoundCall(name, None, reason, arguments)
+    known = tool.node.member_names() if tool else frozenset()
+    if exact and arguments and known and not arguments.keys() & known:
+        return None  # an object that happens to look like a call
+    if exact and arguments.get("type") == "object" and "properties" in arguments and "properties" not in known:
+        return None  # the tool's definition, said again
+    return FoundCall(name, _fitted(arguments, tool))
+
+
+def _fitted(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:
+    fitted: dict[str, Any] = fit(arguments, tool.node) if tool else arguments
+    return fitted
+
+
+def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
+    calls: list[FoundCall] = []
+    rest = text.strip()
+    while rest:
+        read = read_value(rest) if rest[0] in "{[" else None
+        found = calls_of_value(read[0], tools, exact=exact) if read else None
+        if read is None or not found:
+            return None
+        calls += found
+        rest = read[1][_SEPARATOR.match(read[1]).end() :]  # type: ignore[union-attr]
+    return calls
+
+
+def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
+    calls: list[FoundCall] = []
+    position = 0
+    while position < len(text):
+        block = _XML_CALL.match(text, position)
+        if block is None or (exact and block[1] not in tools):
+            return None
+        tool = tools.get(block[1])
+        parameters = _XML_PARAMETER.findall(block[2])
+        if parameters and not _XML_PARAMETER.sub("", block[2]).strip():
+            found: FoundCall | None = FoundCall(block[1], _fitted(dict(parameters), tool))
+        else:
+            found = _checked(block[1], block[2].strip(), tool, exact=False)
+        calls += [found] if found else []
+        position = block.end()
+    return calls
+
+
+def _read_named(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
+    calls: list[FoundCall] = []
+    rest = text.strip()
+    while rest:
+        name = _NAMED.match(rest)
+        read = read_value(rest[name.end() :]) if name else None
+        if name is None or read is None or name[1] not in tools:
+            return None
+        found = _checked(name[1], read[0], tools[name[1]], exact)
+        calls += [found] if found else []
+        rest = read[1][_SEPARATOR.match(read[1]).end() :]  # type: ignore[union-attr]
+    return calls
+
+
+def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
+    """Read calls written as Python, as literals only; nothing is evaluated."""
+    if "(" not in text or len(text) > _MAX_PYTHON:
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # somebody else's back-slashes
+            statements = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    calls: list[FoundCall | None] = []
+    for statement in statements:
+        value = statement.value if isinstance(statement, ast.Expr) else None
+        nodes = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+        calls += [_call_of_node(node, tools) for node in nodes]
+    return [call for call in calls if call] if all(calls) else None
+
+
+def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> FoundCall | None:
+    if not isinstance(node, ast.Call):
+        return None
+    path = _dotted(node.func)
+    name = next((part for part in (".".join(path), *path) if part in tools), None)
+    if name is None:
+        return None
+    tool = tools[name]
+    names = list(tool.parameters.get("properties", {}))
+    if len(node.args) > len(names) or not all(item.arg for item in node.keywords):
+        return None
+    try:
+        arguments = {names[place]: ast.literal_eval(argument) for place, argument in enumerate(node.args)}
+        arguments.update({str(item.arg): ast.literal_eval(item.value) for item in node.keywords})
+        return FoundCall(name, _fitted(arguments, tool))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def _dotted(node: ast.expr) -> list[str]:
+    if isinstance(node, ast.Attribute):
+        return [*_dotted(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else []
+
+
+def looks_like_a_call(prefix: str, names: Sequence[str]) -> bool | None:
+    """Tell from the beginning of a JSON text, as a `JsonStream` writes it, whether it can be a call of a bound tool.
+
+    None where too little is there to tell.
+
+    Example:
+        >>> looks_like_a_call('{"name": "Alice"', ["get_weather"])
+        False
+    """
+    if re.match(r"\[[^{]|\[?\{\}", prefix):
+        return False
+    first = _FIRST_MEMBER.match(prefix)
+    if first is None:
+        return None
+    key, value = first["key"], first["value"]
+    if key not in _EXACT_KEYS and key != "tool_calls":
+        return False
+    if key != "name":
+        return None
+    if value is None or not first["ended"]:
+        return None if value is not None and any(name.startswith(value) for name in names) else False
+    return value in names
+
+
+_FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')

@@ -1,0 +1,204 @@
+"""Tools to the instructions that offer them to a model which reads nothing but text."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from langchain_core.tools import BaseTool
+from langchain_core.tools.base import create_schema_from_function
+from langchain_core.utils.function_calling import convert_to_openai_function
+
+from langchain_darkai._json.schema import SchemaNode, dump, schema_of_type, with_inlined_root, without_titles
+from langchain_darkai.errors import DarkAIInvalidRequestError
+from langchain_darkai.prompts import CALL_END, CALL_START, one_line
+
+TOOLS_START, TOOLS_END = "<tools>", "</tools>"
+
+MUST_CALL = "You must call a tool in this reply."
+"""The sentence that forces a call; the offline model looks for it."""
+
+ONE_CALL = "Call one tool at most."
+"""The sentence that allows no parallel calls; the offline model looks for it."""
+
+_HOW_TO_CALL = f"""To call a tool, write a block like this, one for each call:
+{CALL_START}
+{{"name": "the tool's name", "arguments": {{"the parameter's name": "its value"}}}}
+{CALL_END}
+End your reply after the last block. The results come in the next turn; never write them yourself."""
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool as it is offered: its name, what it does, and the JSON Schema of its arguments."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+
+    @property
+    def node(self) -> SchemaNode:
+        """The schema's root, to ask for the types of arguments."""
+        return SchemaNode.of(self.parameters)
+
+    def as_openai(self) -> dict[str, Any]:
+        """Return the tool in the shape that LangChain's tracers and tools know."""
+        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True)
+class ToolChoice:
+    """Whether a tool is called: "auto", "none" or "required"; `name` is the one that must be, None for any."""
+
+    mode: Literal["auto", "none", "required"] = "auto"
+    name: str | None = None
+
+    @property
+    def forced(self) -> bool:
+        """Whether the reply must be a call."""
+        return self.mode == "required"
+
+
+def tool_of(source: Any) -> Tool:
+    """Return the tool in whatever LangChain takes for one, its schema whole, `$defs` and recursion included.
+
+    `source` is a LangChain tool, a function, a Pydantic or TypedDict class, a dict in OpenAI's, Anthropic's or MCP's
+    shape, or a JSON Schema with a title. Raises DarkAIInvalidRequestError, a ValueError, for anything else.
+
+    Example:
+        >>> def add(a: int, b: int) -> int:
+        ...     "Add two numbers."
+        ...     return a + b
+        >>> tool_of(add).parameters["required"]
+        ['a', 'b']
+    """
+    try:
+        if isinstance(source, Tool):
+            return source
+        if isinstance(source, BaseTool):
+            return Tool(source.name, source.description, _schema_of_tool(source))
+        if isinstance(source, Mapping):
+            return _tool_of_dict(dict(source))
+        if isinstance(source, type):
+            return _tool_of_class(source)
+        if callable(source):
+            return _tool_of_function(source)
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise DarkAIInvalidRequestError(f"{_shown(source)} is no tool that can be offered: {reason}") from error
+    raise DarkAIInvalidRequestError(
+        f"{_shown(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
+        "description and parameters."
+    )
+
+
+def _schema_of_tool(tool: BaseTool) -> Mapping[str, Any]:
+    schema = tool.tool_call_schema
+    bare: Mapping[str, Any] = without_titles(schema) if isinstance(schema, dict) else schema_of_type(schema)
+    return _without_description(bare)
+
+
+def _tool_of_class(source: type) -> Tool:
+    parameters = _without_description(schema_of_type(source))
+    if parameters.get("type") != "object":
+        raise TypeError("its values are no objects, which arguments are")
+    return Tool(source.__name__, inspect.cleandoc(source.__doc__ or ""), parameters)
+
+
+def _tool_of_function(function: Callable[..., Any]) -> Tool:
+    described = convert_to_openai_function(function)
+    model = create_schema_from_function(
+        described["name"],
+        function,
+        filter_args=(),
+        parse_docstring=True,
+        error_on_invalid_docstring=False,
+        include_injected=False,
+    )
+    return Tool(described["name"], described.get("description", ""), _without_description(schema_of_type(model)))
+
+
+def _tool_of_dict(source: dict[str, Any]) -> Tool:
+    described = source.get("function", source) if source.get("type", "function") == "function" else source
+    if described.get("type", "function") not in ("function", "custom", "object"):
+        raise ValueError(f"tools of type {described['type']!r} run elsewhere, and there is no such place here")
+    for key in ("parameters", "input_schema", "inputSchema"):
+        if isinstance(described.get("name"), str) and isinstance(described.get(key), Mapping):
+            return Tool(described["name"], described.get("description") or "", without_titles(described[key]))
+    described = convert_to_openai_function(with_inlined_root(described))
+    parameters = without_titles(described.get("parameters", {"type": "object", "properties": {}}))
+    return Tool(described["name"], described.get("description", ""), parameters)
+
+
+def _without_description(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in schema.items() if key != "description"}
+
+
+def _shown(source: Any) -> str:
+    return repr(source) if len(repr(source)) < 120 else f"{repr(source)[:120]}..."
+
+
+def choice_of(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
+    """Return what a `tool_choice` means.
+
+    None and "auto" leave it to the model; "none" and False offer no tool; "any", "required" and True want a call; a
+    tool's name, or a dict that names one, wants a call of that tool.
+
+    Raises DarkAIInvalidRequestError for a name that no tool has, and for a forced call where there are no tools.
+
+    Example:
+        >>> choice_of("any", [Tool("add", "", {})])
+        ToolChoice(mode='required', name=None)
+    """
+    if isinstance(tool_choice, Mapping):
+        function = tool_choice.get("function")
+        named = function.get("name") if isinstance(function, Mapping) else tool_choice.get("name")
+        tool_choice = named if named is not None else tool_choice.get("type", tool_choice)
+    if tool_choice is None or tool_choice == "auto":
+        return ToolChoice()
+    if tool_choice is False or tool_choice == "none":
+        return ToolChoice("none")
+    names = [tool.name for tool in tools]
+    if tool_choice is True or tool_choice in ("any", "required"):
+        if not tools:
+            raise DarkAIInvalidRequestError(f"tool_choice={tool_choice!r} wants a call, but there are no tools.")
+        return ToolChoice("required")
+    if tool_choice in names:
+        return ToolChoice("required", tool_choice)
+    near = difflib.get_close_matches(tool_choice, names, n=1) if isinstance(tool_choice, str) else []
+    raise DarkAIInvalidRequestError(
+        f"tool_choice={tool_choice!r} is none of auto, none, any, required, and no tool's name"
+        + (f". Did you mean {near[0]!r}?" if near else f" ({', '.join(names) or 'there are no tools'}).")
+    )
+
+
+def offered_tools(tools: Sequence[Tool], choice: ToolChoice) -> list[Tool]:
+    """Return the tools that a model is told of: all, or the one that it must call, or none."""
+    if choice.mode == "none":
+        return []
+    return [tool for tool in tools if choice.name in (None, tool.name)]
+
+
+def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bool = True) -> str:
+    """Return the text that offers the tools; the same bytes for the same tools.
+
+    Example:
+        >>> print(tool_instructions([Tool("now", "Tells the time.", {"type": "object"})], ToolChoice()))
+        <tools>
+        {"name": "now", "description": "Tells the time.", "parameters": {"type": "object"}}
+        </tools>
+        To call a tool, write a block like this, one for each call:
+        <tool_call>
+        {"name": "the tool's name", "arguments": {"the parameter's name": "its value"}}
+        </tool_call>
+        End your reply after the last block. The results come in the next turn; never write them yourself.
+        Call a tool only where it helps; otherwise answer in plain text.
+    """
+    lines = [
+        one_line(dump({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
+        for tool in tools
+    ]
+    when = MUST_CALL if choice.forced else "Call a tool only where it helps; otherwise answer in plain text."
+    return "\n".join([TOOLS_START, *lines, TOOLS_END, _HOW_TO_CALL, when, *([] if parallel else [ONE_CALL])])

@@ -1,0 +1,75 @@
+"""What of the settings is a secret, and how a text is rid of it in every form."""
+
+import json
+import time
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from langchain_darkai._http.redaction import basic, masked, secrets_of
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in a URL": lambda secret: quote(secret, safe=""),
+    "in a part of a URL": quote,
+    "in a URL, in small letters": lambda secret: quote(secret, safe="").replace("%2F", "%2f").replace("%2B", "%2b"),
+    "in JSON": json.dumps,
+    "in JSON in JSON": lambda secret: json.dumps(json.dumps(secret)),
+    "in the JSON of other languages": lambda secret: secret.replace("/", "\\/").replace("&", "\\u0026"),
+    "in Python": repr,
+    "in Python's bytes": lambda secret: repr(secret.encode()),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("secret", ["sk-abc.DEF_123~", "ab/cd+ef&gh=", "pa\\ss'wo\"rd", "%41 b", ".*", "a\\\\b\\'"])
+def test_every_form_is_masked(secret: str, form: str) -> None:
+    assert masked(f"x{FORMS[form](secret)}y", [secret]).strip("xyb'\"\\") == "***"
+
+
+def test_other_words_stay() -> None:
+    assert masked("a.b, a-b, A.B, %41", ["a-b", "A"]) == "a.b, ***, ***.B, %41"
+    assert masked("as it was", []) == "as it was"
+
+
+def test_the_longest_goes_first() -> None:
+    assert masked("abc-abcdef", ["abc", "abcdef"]) == "***-***"
+
+
+def test_a_mask_takes_no_time() -> None:
+    """A server must not keep a process busy with words that look like a secret all along."""
+    for text in ("\\" * 20_000, "'\\" * 10_000, "\\'" * 10_000, "-" * 20_000, "%5C" * 7000):
+        secrets = ["'" + "x" * 100, "\\" * 100 + "y", "\\'" * 100 + "y", "-" * 100 + "y", "-\\-\\\\-y"]
+        started = time.monotonic()
+        assert masked(text, secrets) == text
+        assert time.monotonic() - started < 5
+
+
+def test_the_secrets_of_settings() -> None:
+    assert set(secrets_of(None, "https://model.test", None, [])) == set()
+    assert set(secrets_of("k", "https://model.test/?a=1", "http://proxy.test:3128", ["short"])) == {"k"}
+    assert set(secrets_of(None, "https://model.test/?a=b%2Fcdefgh&also-bare", None, ["Bearer abcdefgh"])) == {
+        "b%2Fcdefgh",
+        "b/cdefgh",
+        "also-bare",
+        "Bearer abcdefgh",
+        "abcdefgh",
+    }
+    assert set(secrets_of(None, "http://me:p%40w@model.test", "http://long-name:pw@proxy.test", [])) == {
+        "p%40w",
+        "p@w",
+        "bWU6cEB3",
+        "pw",
+        "long-name",
+        "bG9uZy1uYW1lOnB3",
+    }
+    assert set(secrets_of(None, " http://tok@model.test", None, [])) == {"tok", "dG9rOg=="}
+
+
+@pytest.mark.parametrize(
+    ("login", "sent"), [("user:pw", "dXNlcjpwdw=="), ("user", "dXNlcjo="), ("user:", "dXNlcjo="), (":", "Og==")]
+)
+def test_basic_always_has_its_colon(login: str, sent: str) -> None:
+    assert basic(login) == sent
+    assert basic(quote_plus(login, safe=":")) == sent
