@@ -30,7 +30,7 @@ ARGUMENT_START = '<tool_call>\n{"name": "write_file", "arguments": {"path": "riv
 ARGUMENT_END = '"}}\n</tool_call>'
 
 
-class Asked(NamedTuple):
+class ReplyRequirements(NamedTuple):
     """What a URL asks for."""
 
     kind: str
@@ -99,7 +99,7 @@ _STREAMS: dict[str, tuple[str, Callable[[list[str]], tuple[list[str], str]]]] = 
 
 
 @cache
-def _writes(asked: Asked) -> list[bytes]:
+def _writes(asked: ReplyRequirements) -> list[bytes]:
     """Return the answer as it is written to the socket, piece by piece."""
     pieces = texts(asked.kind, asked.events)
     if asked.api == "/chat/completions" and not asked.stream:
@@ -142,14 +142,14 @@ class _Connection(asyncio.Protocol):
         path = _PATH.match(head)
         assert path is not None, head
         kind, api = path[1].decode(), path[5].decode()
-        asked = Asked(kind, int(path[2]), int(path[3]), float(path[4]), api, bool(_STREAM.search(body)))
+        asked = ReplyRequirements(kind, int(path[2]), int(path[3]), float(path[4]), api, bool(_STREAM.search(body)))
         if asked.milliseconds:
             self._writing = asyncio.ensure_future(self._write_paced(asked))
             return
         for write in _writes(asked):
             self._transport.write(write)
 
-    async def _write_paced(self, asked: Asked) -> None:
+    async def _write_paced(self, asked: ReplyRequirements) -> None:
         loop = asyncio.get_running_loop()
         due = loop.time()
         for write in _writes(asked):

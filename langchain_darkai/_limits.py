@@ -7,7 +7,7 @@ from collections import deque
 from types import TracebackType
 
 
-class Slots:
+class ConcurrencyLimiter:
     """An asynchronous semaphore that serves any number of event loops, first come, first served.
 
     `asyncio.Semaphore` belongs to one loop; a model is called from many. `limit` is the number of holders at once; None
@@ -17,7 +17,7 @@ class Slots:
         >>> async def hold(slots):
         ...     async with slots:
         ...         return slots.free
-        >>> asyncio.run(hold(Slots(2)))
+        >>> asyncio.run(hold(ConcurrencyLimiter(2)))
         1
     """
 
@@ -28,7 +28,7 @@ class Slots:
         self._lock = threading.Lock()
         self._process = os.getpid()
 
-    def __reduce__(self) -> tuple[type["Slots"], tuple[int | None]]:
+    def __reduce__(self) -> tuple[type["ConcurrencyLimiter"], tuple[int | None]]:
         return type(self), (self.limit,)
 
     async def __aenter__(self) -> None:

@@ -31,10 +31,10 @@ from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_valid
 from typing_extensions import Self, TypedDict
 
 from langchain_darkai import _portal
-from langchain_darkai._generation.reply import Asked, Reply, Request, read_whole
+from langchain_darkai._generation.reply import Reply, ReplyRequirements, Request, read_whole
 from langchain_darkai._generation.tokens import estimate_tokens
 from langchain_darkai._version import __version__
-from langchain_darkai.client import DarkAI, TimeLimit, check_count, refuse_unknown
+from langchain_darkai.client import DarkAI, TimeBudget, check_count, refuse_unknown
 from langchain_darkai.errors import DarkAIInvalidRequestError, DarkAIToolChoiceError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import Usage
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_darkai._structured_output.output_format import Method
-    from langchain_darkai._tool_calls.parser import CallPiece
+    from langchain_darkai._tool_calls.parser import ToolCallDelta
 
 M = TypeVar("M")
 
@@ -187,12 +187,12 @@ class ChatDarkAI(BaseChatModel):
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, SecretStr(value) if name == "api_key" and isinstance(value, str) else value)
-        self._forget_derived()
+        self._drop_caches()
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy, with `update`'s values where it is given."""
         copied = super().model_copy(deep=deep)
-        copied._forget_derived()
+        copied._drop_caches()
         for name, value in (update or {}).items():
             setattr(copied, name, value)
         return copied
@@ -210,7 +210,7 @@ class ChatDarkAI(BaseChatModel):
             "__dict__": {k: v for k, v in state["__dict__"].items() if k not in ("_client", "_serialized")},
         }
 
-    def _forget_derived(self) -> None:
+    def _drop_caches(self) -> None:
         """Drop what is derived from the fields: the client, and core's serialization, which is the cache's key."""
         for name in ("_client", "_serialized"):
             vars(self).pop(name, None)
@@ -318,7 +318,9 @@ class ChatDarkAI(BaseChatModel):
         tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None" = None,
     ) -> int:
         """Return about how many tokens the prompt for these messages has, labels and tools included."""
-        return self.get_num_tokens(format_prompt(messages, instructions=_asked_for({"tools": tools}).instructions))
+        return self.get_num_tokens(
+            format_prompt(messages, instructions=_requirements_from({"tools": tools}).instructions)
+        )
 
     def bind_tools(
         self,
@@ -347,10 +349,10 @@ class ChatDarkAI(BaseChatModel):
             >>> reply.tool_calls[0]["args"]
             {'a': 2, 'b': 3}
         """
-        from langchain_darkai._tool_calls.tools import choice_of, tool_of
+        from langchain_darkai._tool_calls.tools import parse_tool_choice, tool_from
 
-        offered = [tool_of(tool) for tool in tools]
-        choice_of(tool_choice, offered)
+        offered = [tool_from(tool) for tool in tools]
+        parse_tool_choice(tool_choice, offered)
         refuse_unknown(kwargs, (*_CALL_ARGUMENTS, "stop", "ls_structured_output_format"), "bind_tools")
         given = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls}
         kwargs.update({name: value for name, value in given.items() if value is not None})
@@ -461,14 +463,14 @@ class ChatDarkAI(BaseChatModel):
         asked = 0
         while True:
             reply = await self._client.read(request.call, partial(read_whole, request), request.limit)
-            usage, estimated = self._counted(reply, usage, estimated)
+            usage, estimated = self._add_usage(reply, usage, estimated)
             problem = reply.problem()
-            if problem is None or not request.may_ask_again(asked):
+            if problem is None or not request.can_reask(asked):
                 break
             asked += 1
             request = request.again("".join(reply.text), problem)
-        self._check_last(reply, problem, asked)
-        content = reply.bare_json() if reply.is_bare_json else reply.content
+        self._raise_for_missing_call(reply, problem, asked)
+        content = reply.json_text() if reply.is_json_content else reply.content
         message = AIMessage(
             content=content,
             response_metadata={**self._closing(reply, estimated), **({"reasks": asked} if asked else {})},
@@ -502,7 +504,7 @@ class ChatDarkAI(BaseChatModel):
         while True:
             reply = Reply(request)
             # Text that may turn out not to be the answer waits for the calls, or for the end.
-            waits = request.asked.forces_call or request.asked.wants_bare_json or said
+            waits = request.asked.forces_call or request.asked.content_must_be_json or said
             waiting: list[str] = []
             events = self._client.stream(request.call, request.limit)
             try:
@@ -520,16 +522,16 @@ class ChatDarkAI(BaseChatModel):
                             yield _chunk(AIMessageChunk(content=part))
             finally:
                 await events.aclose()
-            usage, estimated = self._counted(reply, usage, estimated)
+            usage, estimated = self._add_usage(reply, usage, estimated)
             problem = reply.problem()
-            if problem is None or not request.may_ask_again(asked):
+            if problem is None or not request.can_reask(asked):
                 break
             asked += 1
             first_index += len(reply.calls)
             yield _chunk(AIMessageChunk(content="", response_metadata={"reasks": 1}))
             request = request.again("".join(reply.text), problem)
-        self._check_last(reply, problem, asked)
-        rest = reply.bare_json() if reply.is_bare_json else "".join(waiting)
+        self._raise_for_missing_call(reply, problem, asked)
+        rest = reply.json_text() if reply.is_json_content else "".join(waiting)
         if rest and not (said and reply.calls):
             yield _chunk(AIMessageChunk(content=f"\n\n{rest}" if said else rest))
         yield _chunk(
@@ -639,10 +641,10 @@ class ChatDarkAI(BaseChatModel):
 
     def _request(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]) -> Request:
         refuse_unknown(kwargs, _CALL_ARGUMENTS, "A call of ChatDarkAI")
-        own = {**self._own_parameters(vars(self)), **self.model_kwargs}
+        own = {**self._sampling_parameters(vars(self)), **self.model_kwargs}
         unset = {name for name, value in kwargs.items() if value is None}  # a call can do without the model's value
         parameters = {name: value for name, value in own.items() if name not in unset}
-        parameters.update(self._own_parameters(kwargs))
+        parameters.update(self._sampling_parameters(kwargs))
         new_call = partial(
             self._client.call,
             model=_checked_model(self.model if kwargs.get("model") is None else kwargs["model"]),
@@ -653,7 +655,7 @@ class ChatDarkAI(BaseChatModel):
             allow_empty=self.allow_empty,
             before_retry=partial(self.rate_limiter.aacquire, blocking=True) if self.rate_limiter else None,
         )
-        asked = _asked_for(kwargs)
+        asked = _requirements_from(kwargs)
         call = new_call(format_prompt(messages, instructions=asked.instructions))
         sequences = self.stop if stop is None else stop
         reasks = kwargs.get("max_reasks")
@@ -661,14 +663,14 @@ class ChatDarkAI(BaseChatModel):
             messages=messages,
             call=call,
             new_call=new_call,
-            limit=TimeLimit(call.timeout),
+            limit=TimeBudget(call.timeout),
             asked=asked,
             stop=_checked_stop(sequences or ()),
             reasks=self.max_reasks if reasks is None else check_count("max_reasks", reasks),
         )
 
     @staticmethod
-    def _own_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    def _sampling_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the request parameters that are arguments of their own, where they are set."""
         names = ("temperature", "max_tokens")
         parameters = {name: values[name] for name in names if values.get(name) is not None}
@@ -678,7 +680,7 @@ class ChatDarkAI(BaseChatModel):
             check_count("max_tokens", parameters["max_tokens"], least=1)
         return parameters
 
-    def _counted(self, reply: Reply, before: UsageMetadata | None, estimated: bool) -> tuple[UsageMetadata, bool]:
+    def _add_usage(self, reply: Reply, before: UsageMetadata | None, estimated: bool) -> tuple[UsageMetadata, bool]:
         """Return the usage of all replies so far, the server's or else an estimate, and whether any is one."""
         usage = reply.usage
         if usage is None:
@@ -702,7 +704,7 @@ class ChatDarkAI(BaseChatModel):
             **({"tool_call_errors": reasons} if (reasons := {c.id: c.reason for c in reply.calls if c.reason}) else {}),
         }
 
-    def _check_last(self, reply: Reply, problem: str | None, asked_again: int) -> None:
+    def _raise_for_missing_call(self, reply: Reply, problem: str | None, asked_again: int) -> None:
         """Raise where the last reply must not pass for an answer; a structured one is left to its parser."""
         request, asked = reply.request, reply.request.asked
         is_structured = asked.output is not None and asked.output.method == "function_calling"
@@ -720,15 +722,15 @@ def _chunk(message: AIMessageChunk) -> ChatGenerationChunk:
     return ChatGenerationChunk(message=message)
 
 
-def _asked_for(arguments: Mapping[str, Any]) -> Asked:
+def _requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
-        return Asked()
-    from langchain_darkai._generation.request import asked_for
+        return ReplyRequirements()
+    from langchain_darkai._generation.request import requirements_from
 
-    return asked_for(arguments)
+    return requirements_from(arguments)
 
 
-def _call_chunk(piece: "CallPiece", first_index: int) -> AIMessageChunk:
+def _call_chunk(piece: "ToolCallDelta", first_index: int) -> AIMessageChunk:
     chunk = tool_call_chunk(name=piece.name, args=piece.arguments, id=piece.id, index=first_index + piece.index)
     if piece.name is not None or piece.id is not None:
         return AIMessageChunk(content="", tool_call_chunks=[chunk])

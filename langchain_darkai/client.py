@@ -21,8 +21,8 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 from typing_extensions import Self
 
 from langchain_darkai import _portal
-from langchain_darkai._http.redaction import basic, secrets_of
-from langchain_darkai._limits import Slots
+from langchain_darkai._http.redaction import basic, collect_secrets
+from langchain_darkai._limits import ConcurrencyLimiter
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError, DarkAITimeoutError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import StreamEnd, encode_request
@@ -63,7 +63,7 @@ class Call:
     is_retry: bool = False
 
 
-class TimeLimit:
+class TimeBudget:
     """The seconds that are left for one call or more, which spend them while they hold a place; None for no limit.
 
     Example:
@@ -71,7 +71,7 @@ class TimeLimit:
         ...     async with limit:
         ...         await asyncio.sleep(0.01)
         ...     return limit.left < 5
-        >>> asyncio.run(spend(TimeLimit(5.0)))
+        >>> asyncio.run(spend(TimeBudget(5.0)))
         True
     """
 
@@ -158,11 +158,11 @@ class DarkAI:
         self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
         self.verify = verify if isinstance(verify, bool | ssl.SSLContext) else os.fspath(verify)
         self.headers = _headers(f"Bearer {key}" if key else login, default_headers)
-        self.secrets = secrets_of(key, base_url, self.proxy, (default_headers or {}).values())
+        self.secrets = collect_secrets(key, base_url, self.proxy, (default_headers or {}).values())
         _warn_of_plain_http(urlsplit(self.endpoint), self.headers)
         self._resume_at = 0.0
         self.session = session
-        self.slots = Slots(
+        self.slots = ConcurrencyLimiter(
             None if max_concurrency is None else check_count("max_concurrency", max_concurrency, least=1)
         )
 
@@ -239,13 +239,13 @@ class DarkAI:
             before_retry=before_retry,
         )
 
-    async def stream(self, call: Call, limit: TimeLimit | None = None) -> Events:
+    async def stream(self, call: Call, limit: TimeBudget | None = None) -> Events:
         """Yield the reply's text as it comes, then its `StreamEnd`.
 
         A request that fails before the first of these is tried again where that can help; later, what was handed over
         cannot be taken back. `limit` is shared with other calls; None for the call's own timeout. Raises a DarkAIError.
         """
-        async with self.slots, limit or TimeLimit(call.timeout) as deadline:
+        async with self.slots, limit or TimeBudget(call.timeout) as deadline:
 
             async def begin() -> tuple[Events, str | StreamEnd]:
                 events = await self._post(call, deadline)
@@ -263,13 +263,13 @@ class DarkAI:
             finally:
                 await events.aclose()
 
-    async def read(self, call: Call, reader: Callable[[Events], Awaitable[T]], limit: TimeLimit | None = None) -> T:
+    async def read(self, call: Call, reader: Callable[[Events], Awaitable[T]], limit: TimeBudget | None = None) -> T:
         """Return what `reader` makes of the whole reply, which it may leave early.
 
         Nothing is handed over before the end, so a reply that breaks in the middle is asked for again, too. `limit` is
         as in `stream`.
         """
-        async with self.slots, limit or TimeLimit(call.timeout) as deadline:
+        async with self.slots, limit or TimeBudget(call.timeout) as deadline:
 
             async def attempt() -> T:
                 events = await self._post(call, deadline)

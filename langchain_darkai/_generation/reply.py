@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from langchain_darkai._generation.stop import StopCutter
-from langchain_darkai.client import Call, Events, TimeLimit
+from langchain_darkai._generation.stop import StopSequenceFilter
+from langchain_darkai.client import Call, Events, TimeBudget
 from langchain_darkai.errors import DarkAIError
 from langchain_darkai.prompts import CALL_START, format_prompt
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
-    from langchain_darkai._tool_calls.parser import Call as ReadCall
+    from langchain_darkai._tool_calls.parser import Call as ParsedToolCall
     from langchain_darkai._tool_calls.parser import Part, ReplyParser
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReplyRequirements:
     """What is asked of the model beside an answer to its messages: by default, nothing."""
 
     instructions: str = ""
@@ -29,7 +29,7 @@ class Asked:
     choice: "ToolChoice | None" = None
     parallel: bool = True
     output: "OutputFormat | None" = None
-    wants_bare_json: bool = False
+    content_must_be_json: bool = False
 
     @property
     def forces_call(self) -> bool:
@@ -52,12 +52,12 @@ class Request:
     messages: list[BaseMessage]
     call: Call
     new_call: Callable[..., Call]
-    limit: TimeLimit
-    asked: Asked
+    limit: TimeBudget
+    asked: ReplyRequirements
     stop: tuple[str, ...]
     reasks: int
 
-    def may_ask_again(self, asked: int) -> bool:
+    def can_reask(self, asked: int) -> bool:
         """Return whether the model can be asked once more, after `asked` times, in the time that is left."""
         return asked < self.reasks and (self.limit.left is None or self.limit.left > 0)
 
@@ -104,12 +104,12 @@ class Reply:
             yield parts
 
     @property
-    def calls(self) -> "list[ReadCall]":
+    def calls(self) -> "list[ParsedToolCall]":
         """The reply's calls, the invalid ones too."""
         return self.parser.calls if self.parser else []
 
     @property
-    def made(self) -> "list[ReadCall]":
+    def made(self) -> "list[ParsedToolCall]":
         """The calls that can run. A stream has handed them over, so they must not be asked for again."""
         return [call for call in self.calls if call.reason is None]
 
@@ -145,11 +145,11 @@ class Reply:
         return None
 
     @property
-    def is_bare_json(self) -> bool:
+    def is_json_content(self) -> bool:
         """Whether the answer is JSON that the caller reads as it is."""
-        return self.request.asked.wants_bare_json and not self.calls
+        return self.request.asked.content_must_be_json and not self.calls
 
-    def bare_json(self) -> str:
+    def json_text(self) -> str:
         """Return the answer's JSON, and nothing else. Raises OutputParserException where there is none."""
         from langchain_darkai._structured_output.output_format import InvalidAnswer
         from langchain_darkai._structured_output.output_parser import invalid_answer
@@ -161,7 +161,7 @@ class Reply:
             raise invalid_answer(error, self.content) from error
 
 
-def _parser_for(asked: Asked) -> "ReplyParser":
+def _parser_for(asked: ReplyRequirements) -> "ReplyParser":
     from langchain_darkai._tool_calls.parser import ReplyParser
     from langchain_darkai._tool_calls.tools import ToolChoice
 
@@ -178,17 +178,17 @@ async def read_whole(request: Request, events: Events) -> Reply:
 
 async def _until_stop(events: Events, stop: tuple[str, ...]) -> Events:
     """Yield the events up to the first stop sequence, after which nothing more is read."""
-    cutter = StopCutter(stop)
+    stop_filter = StopSequenceFilter(stop)
     try:
         async for event in events:
-            text = cutter.finish() if isinstance(event, StreamEnd) else cutter.feed(event)
+            text = stop_filter.finish() if isinstance(event, StreamEnd) else stop_filter.feed(event)
             if text:
                 yield text
-            if cutter.stopped:
+            if stop_filter.stopped:
                 return
             if isinstance(event, StreamEnd):
                 yield event
     except DarkAIError:
-        if text := cutter.finish():
+        if text := stop_filter.finish():
             yield text
         raise

@@ -6,15 +6,15 @@ Loaded with the first call that asks for either, so that importing the package s
 from collections.abc import Mapping
 from typing import Any
 
-from langchain_darkai._generation.reply import Asked
+from langchain_darkai._generation.reply import ReplyRequirements
 from langchain_darkai._structured_output.output_format import OutputFormat, format_of_response_format
-from langchain_darkai._tool_calls.tools import choice_of, offered_tools, tool_instructions, tool_of
+from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
 
-def asked_for(arguments: Mapping[str, Any]) -> Asked:
+def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     """Return what a call's keyword arguments ask for, and the instructions that say it to the model."""
-    bound = [tool_of(tool) for tool in arguments.get("tools") or ()]
-    choice = choice_of(arguments.get("tool_choice"), bound)
+    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
+    choice = parse_tool_choice(arguments.get("tool_choice"), bound)
     tools = offered_tools(bound, choice)
     parallel = arguments.get("parallel_tool_calls") is not False
     answer = format_of_response_format(arguments.get("response_format"))
@@ -22,11 +22,11 @@ def asked_for(arguments: Mapping[str, Any]) -> Asked:
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())
-    return Asked(
+    return ReplyRequirements(
         instructions="\n\n".join(instructions),
         tools=tuple(tools),
         choice=choice,
         parallel=parallel,
         output=output,
-        wants_bare_json=answer is not None,
+        content_must_be_json=answer is not None,
     )

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 
-class StopCutter:
+class StopSequenceFilter:
     """Passes text on up to the first stop sequence, also where pieces cut the sequence in two.
 
     No more is held back than the longest end of the text that could begin a sequence. `stopped` tells that one was met.
 
     Example:
-        >>> cutter = StopCutter(["END"])
-        >>> cutter.feed("one E"), cutter.feed("ND two"), cutter.stopped
+        >>> stop_filter = StopSequenceFilter(["END"])
+        >>> stop_filter.feed("one E"), stop_filter.feed("ND two"), stop_filter.stopped
         ('one ', '', True)
     """
 

@@ -49,10 +49,10 @@ CONNECT_TIMEOUT = 30.0
 MAX_ERROR_BODY = 64 * 1024
 """Bytes that are read of an answer which is no reply; what is worth showing stands at its beginning."""
 
-ANSWER_SECONDS = 3.0
+ERROR_BODY_TIMEOUT = 3.0
 """How long the body of an answer which is no reply may take; what has come by then is quoted."""
 
-LINGER = 1.0
+BODY_END_TIMEOUT = 1.0
 """Seconds that a body may take to end after `stream-end`, for its connection to be used again."""
 
 
@@ -97,11 +97,11 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
             response = await _open(request, shared.session, loop)
             shared.replies.add(response)
             content = response.content
-            watch = _Watch(loop, request.gap, content)
+            watch = IdleTimer(loop, request.gap, content)
             ended = False
             try:
                 if response.status != 200:
-                    raise await _error_of_answer(request, response, loop)
+                    raise await error_from_response(request, response, loop)
                 if response.content_type == "text/html":
                     raise DarkAIStreamDecodeError(
                         f"{request.source} answered with an HTML page, a login or error page perhaps, and no event "
@@ -113,9 +113,9 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
                     try:
                         data = await content.readany()
                     except Exception as error:  # noqa: BLE001 - raised again, as ours
-                        data = _unread(content)  # all of it first; then the same error comes again
+                        data = take_buffered(content)  # all of it first; then the same error comes again
                         if not data:
-                            raise _our_error(error, request, decoder)  # noqa: B904 - it has its cause
+                            raise map_error(error, request, decoder)  # noqa: B904 - it has its cause
                     events = decoder.feed(data) if data else decoder.finish()
                     ending = events.pop() if events and not isinstance(events[-1], str) else None
                     if events:
@@ -139,7 +139,7 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
                         return
             finally:
                 watch.stop()
-                shared.end(response, loop, LINGER if ended else 0.0)
+                shared.end(response, loop, BODY_END_TIMEOUT if ended else 0.0)
                 del response  # its repr has the URL and headers, for the same tools
     except DarkAIError as error:
         error.__context__ = None  # aiohttp's error would show what the cause made of it hides
@@ -169,7 +169,7 @@ async def _open(
         except Exception as error:  # noqa: BLE001 - raised again, as ours
             broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
             if has_retried or not (broke and may_be_dead):
-                raise _our_error(error, request, None)  # noqa: B904 - it has its cause
+                raise map_error(error, request, None)  # noqa: B904 - it has its cause
             has_retried = True
 
 
@@ -185,7 +185,7 @@ def _way(request: Post) -> dict[str, Any]:
     return {"proxy": proxy, "ssl": _ssl(request.verify) if is_tls else True}
 
 
-class _Watch:
+class IdleTimer:
     """Ends a reply that brings no content for too long; comments and empty events do not count as life.
 
     One timer a reply, moved only when it fires: nothing is scheduled for each read.
@@ -216,16 +216,16 @@ class _Watch:
         assert self._gap is not None
         idle = self._loop.time() - self._last if self._waiting else 0.0
         if idle >= self._gap:
-            self._content.set_exception(_Silence(f"brought no content for {self._gap:g} s"))
+            self._content.set_exception(IdleTimeoutError(f"brought no content for {self._gap:g} s"))
         else:
             self._timer = self._loop.call_later(self._gap - idle, self._check)
 
 
-class _Silence(Exception):
+class IdleTimeoutError(Exception):
     """Set on a reply's body by its watch."""
 
 
-def _unread(content: aiohttp.StreamReader) -> bytes:
+def take_buffered(content: aiohttp.StreamReader) -> bytes:
     """Return what had come before a fault while nobody read it; aiohttp would pass it over."""
     with contextlib.suppress(Exception):
         return content._read_nowait(-1)
@@ -419,18 +419,18 @@ def _context(bundle: str) -> ssl.SSLContext:
         ) from error
 
 
-def _our_error(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
+def map_error(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
     """Return our error for one of aiohttp's, which becomes its cause; `decoder` is None before the reply began."""
     if isinstance(error, DarkAIError):
         return error
-    ours = _ours(error, request, decoder)
-    cause = _without_details(error)
+    ours = _mapped(error, request, decoder)
+    cause = stripped_of_details(error)
     told = f"{cause!r} {vars(cause)}"
     ours.__cause__ = cause if request.masked(told) == told else None
     return ours
 
 
-def _without_details(error: BaseException) -> BaseException:
+def stripped_of_details(error: BaseException) -> BaseException:
     """Return aiohttp's error, or the system's within it, without the headers, URLs and passwords that it carries.
 
     They stand in the locals of aiohttp's stack, too.
@@ -442,21 +442,21 @@ def _without_details(error: BaseException) -> BaseException:
     elif isinstance(error, aiohttp.ClientResponseError):
         nowhere = URL("http://hidden")
         bare = aiohttp.RequestInfo(nowhere, "POST", CIMultiDictProxy(CIMultiDict()), nowhere)
-        error = type(error)(bare, (), status=error.status, message=_reason(error))
+        error = type(error)(bare, (), status=error.status, message=describe(error))
     elif isinstance(error, aiohttp.InvalidURL):
         error = aiohttp.InvalidURL("hidden")
     elif isinstance(error, aiohttp.ClientOSError):
-        error = type(error)(error.errno, _reason(error))
+        error = type(error)(error.errno, describe(error))
     elif isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ConnectionTimeoutError):
         error = type(error)()
     error.__cause__ = error.__context__ = None
     return error.with_traceback(None)
 
 
-def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
+def _mapped(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
     where = request.source
     partial_text = decoder.text if decoder else ""
-    if isinstance(error, _Silence):
+    if isinstance(error, IdleTimeoutError):
         return _timeout(request, f"the reply {error}", partial_text, "raise stream_chunk_timeout")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         if request.proxy_used():
@@ -470,9 +470,9 @@ def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> Dark
         return DarkAIInvalidRequestError(f"The address of {where} is no http(s) URL. Check base_url and proxy.")
     is_alert = decoder is None and isinstance(error.__cause__, ssl.SSLError)  # TLS 1.3 refuses after the hand-shake
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError) or is_alert:
-        return _final(
+        return not_retryable(
             DarkAIConnectionError(
-                f"The TLS connection to {where} failed: {_reason(error)}. For a private certificate authority pass "
+                f"The TLS connection to {where} failed: {describe(error)}. For a private certificate authority pass "
                 "verify='/path/to/ca.pem' or set SSL_CERT_FILE; for a certificate of your own pass an ssl.SSLContext."
             )
         )
@@ -483,27 +483,27 @@ def _ours(error: Exception, request: Post, decoder: EventDecoder | None) -> Dark
         )
     is_proxys = isinstance(error, aiohttp.ClientConnectorError) and error.host != URL(request.url).raw_host
     if isinstance(error, aiohttp.ClientProxyConnectionError) or is_proxys:
-        return _proxy_error(request, _reason(error))
+        return _proxy_error(request, describe(error))
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _proxy_error(request, f"HTTP {error.status}", error.status)
     if isinstance(error, aiohttp.ClientConnectorError):
         return DarkAIConnectionError(
-            f"{where} cannot be reached: {_reason(error)}. Check base_url and the network, or start a local server: "
+            f"{where} cannot be reached: {describe(error)}. Check base_url and the network, or start a local server: "
             "langchain-darkai serve."
         )
     if decoder is not None:
         return DarkAIStreamTruncatedError(
-            f"The connection to {where} broke amid the reply: {_reason(error)}. Ask again.", partial_text=partial_text
+            f"The connection to {where} broke amid the reply: {describe(error)}. Ask again.", partial_text=partial_text
         )
     if isinstance(error, aiohttp.ClientResponseError):
-        reason = request.masked(_reason(error))
-        return _final(DarkAIConnectionError(f"{where} does not speak HTTP: {reason}. Check base_url."))
+        reason = request.masked(describe(error))
+        return not_retryable(DarkAIConnectionError(f"{where} does not speak HTTP: {reason}. Check base_url."))
     if request.session is not None and isinstance(error, RuntimeError | ValueError):
         return DarkAIInvalidRequestError(
             f"The session= for {where} cannot be used: {request.masked(str(error))}. It must be open, belong to the "
             "event loop of the call, and have no auth= beside a key."
         )
-    return DarkAIConnectionError(f"The connection to {where} broke before the reply: {_reason(error)}. Ask again.")
+    return DarkAIConnectionError(f"The connection to {where} broke before the reply: {describe(error)}. Ask again.")
 
 
 _PROXY_SETTINGS = "proxy=, HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
@@ -524,12 +524,12 @@ def _timeout(
     return DarkAITimeoutError(f"{request.source}: {what}; {hint}.", partial_text=partial_text)
 
 
-def _final(error: DarkAIError) -> DarkAIError:
+def not_retryable(error: DarkAIError) -> DarkAIError:
     error.is_retryable = False
     return error
 
 
-def _reason(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return what the system says of a failure, without the addresses and URLs that aiohttp adds."""
     inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error.__cause__
     if isinstance(inner, ssl.SSLError):
@@ -556,13 +556,13 @@ _CONTEXT_OVERFLOW = re.compile(
 )
 
 
-async def _error_of_answer(
+async def error_from_response(
     request: Post, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop
 ) -> DarkAIError:
     """Return the error of an answer that is no reply; its body is quoted where it says something readable."""
     status = response.status
     if 300 <= status < 400:
-        return _final(
+        return not_retryable(
             DarkAIAPIError(
                 f"{request.source} answered with a redirect ({status}), which is not followed. Set base_url "
                 "to the final address.",
@@ -572,7 +572,7 @@ async def _error_of_answer(
     if status == 407 and request.proxy_used():
         return _proxy_error(request, "HTTP 407", status)
     body = b""
-    limit = loop.call_later(ANSWER_SECONDS, response.content.set_exception, _Silence("took too long"))
+    limit = loop.call_later(ERROR_BODY_TIMEOUT, response.content.set_exception, IdleTimeoutError("took too long"))
     with contextlib.suppress(Exception):
         while len(body) < MAX_ERROR_BODY and (data := await response.content.readany()):
             body += data
@@ -603,7 +603,7 @@ async def _error_of_answer(
         retry_after=report.retry_after if retry_after is None else retry_after,
         request_id=request.masked(response.headers.get("x-request-id", "")) or None,
     )
-    return _final(error) if is_final else error
+    return not_retryable(error) if is_final else error
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -5,18 +5,22 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
-LEAST = 8
+MIN_SECRET_LENGTH = 8
 """Characters from which on the value of a header, a part of the query, or the user beside a password is a secret: a
 shorter one is more likely a word, which messages need."""
 
 
-def secrets_of(key: str | None, base_url: str, proxy: str | None, headers: Iterable[str]) -> tuple[str, ...]:
+def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: Iterable[str]) -> tuple[str, ...]:
     """Return the secrets in a client's settings; `headers` are the values of those that the user added."""
     query = [part.partition("=") for part in urlsplit(base_url.strip()).query.split("&")]
     words = [form for name, _, value in query for form in (value or name, unquote_plus(value or name))]
     for value in headers:
         words += [value, *value.split()]
-    known = {*login_secrets(base_url), *login_secrets(proxy or ""), *(word for word in words if len(word) >= LEAST)}
+    known = {
+        *login_secrets(base_url),
+        *login_secrets(proxy or ""),
+        *(word for word in words if len(word) >= MIN_SECRET_LENGTH),
+    }
     return tuple(known | {key} if key else known)
 
 
@@ -24,7 +28,7 @@ def login_secrets(url: str) -> set[str]:
     """Return the secrets before the @ of a URL: a password, or a user without one, and the header that they become."""
     login = urlsplit(url.strip()).netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
-    parts = {password, "" if password and len(user) < LEAST else user}
+    parts = {password, "" if password and len(user) < MIN_SECRET_LENGTH else user}
     return {*parts, *map(unquote, parts), basic(login) if login else ""} - {""}
 
 

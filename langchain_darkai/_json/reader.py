@@ -41,14 +41,14 @@ _QUOTES = {
 }
 
 
-class JsonStream:
+class LenientJsonReader:
     """Reads one near-JSON value that comes in pieces, and writes it as JSON, as far as it is certain.
 
     `feed` and `finish` return JSON text; all that they returned, joined, is the value. `done` tells that the value is
     complete, `failure` is the reason why the text is no value, or None; `rest` is what was fed after either.
 
     Example:
-        >>> stream = JsonStream()
+        >>> stream = LenientJsonReader()
         >>> stream.feed("{'city': 'Par"), stream.feed("is',} and"), stream.done, stream.rest
         ('{"city": "Par', 'is"}', True, ' and')
     """
@@ -352,7 +352,7 @@ def fit_text(text: str, node: SchemaNode) -> str:
         elif "null" in types and stripped.lower() in ("null", "none"):
             return "null"
         elif types & {"array", "object"} and stripped[:1] in ("[", "{"):
-            inner = JsonStream(node)
+            inner = LenientJsonReader(node)
             written = inner.feed(stripped)
             if inner.done and not inner.rest.strip() and ("array" if stripped[0] == "[" else "object") in types:
                 return written
@@ -360,8 +360,8 @@ def fit_text(text: str, node: SchemaNode) -> str:
 
 
 def fit(value: Any, node: SchemaNode) -> Any:
-    """Return a value with its types as the schema wants them, like a `JsonStream` with that schema."""
-    stream = JsonStream(node)
+    """Return a value with its types as the schema wants them, like a `LenientJsonReader` with that schema."""
+    stream = LenientJsonReader(node)
     written = stream.feed(dump(value)) + stream.finish()
     return json.loads(written) if stream.done else value
 
@@ -373,7 +373,7 @@ def read_value(text: str, node: SchemaNode | None = None) -> tuple[Any, str] | N
         >>> read_value("{'a': 1} x")
         ({'a': 1}, ' x')
     """
-    stream = JsonStream(node)
+    stream = LenientJsonReader(node)
     written = stream.feed(text) + stream.finish()
     if not stream.done:
         return None

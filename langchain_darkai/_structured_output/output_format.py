@@ -10,7 +10,7 @@ import pydantic
 from langchain_core.utils.function_calling import convert_to_json_schema
 from typing_extensions import is_typeddict
 
-from langchain_darkai._json.reader import JsonStream
+from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import (
     JsonSchema,
     SchemaNode,
@@ -97,7 +97,7 @@ class OutputFormat:
                 end = THOUGHT_END.search(text, mark.end())
                 position = end.end() if end else len(text)
                 continue
-            stream = JsonStream(None if self.strict else self.node)
+            stream = LenientJsonReader(None if self.strict else self.node)
             written = stream.feed(text[mark.start() :])
             position = len(text) - len(stream.rest)
             if stream.done:
@@ -141,7 +141,7 @@ class PartialAnswer:
 
     def __init__(self, output: OutputFormat) -> None:
         self._output = output
-        self._stream: JsonStream | None = None
+        self._stream: LenientJsonReader | None = None
         self._written: list[str] = []
         self._thinks = False
         self._carry = ""
@@ -156,7 +156,7 @@ class PartialAnswer:
                 return None
             if mark[0] == "{":
                 self._stream, text = (
-                    JsonStream(None if self._output.strict else self._output.node),
+                    LenientJsonReader(None if self._output.strict else self._output.node),
                     text[mark.start() :],
                 )
             else:

@@ -3,13 +3,13 @@
 import uuid
 from dataclasses import dataclass, field
 
-from langchain_darkai._json.reader import JsonStream
+from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import dump
-from langchain_darkai._tool_calls.syntaxes import FoundCall
+from langchain_darkai._tool_calls.syntaxes import RawToolCall
 
 
 @dataclass(frozen=True)
-class CallPiece:
+class ToolCallDelta:
     """A piece of a call: its first has the name, the others more of the arguments' JSON."""
 
     index: int
@@ -33,13 +33,13 @@ class Call:
         return "".join(self.pieces)
 
 
-Part = str | CallPiece
+Part = str | ToolCallDelta
 """What a reply consists of, in order: pieces of text and pieces of calls."""
 
-CUT = "the reply ended in the middle of the call"
+TRUNCATED = "the reply ended in the middle of the call"
 
 
-class ReplyWriter:
+class PartBuffer:
     """Collects the parts of one reply.
 
     Blank space beside a call is layout and goes; between two texts it stays. With `parallel` False the reply ends with
@@ -110,26 +110,26 @@ class ReplyWriter:
         self._space_before_calls, self._space = "".join(self._space) or self._space_before_calls, []
         self._after_call = self.at_line_start = True
         self.calls.append(call)
-        self._parts.append(CallPiece(len(self.calls) - 1, call.id, name, ""))
+        self._parts.append(ToolCallDelta(len(self.calls) - 1, call.id, name, ""))
         return call
 
     def add_arguments(self, text: str) -> None:
         """Add to the JSON of the last call's arguments."""
         if text:
             self.calls[-1].pieces.append(text)
-            self._parts.append(CallPiece(len(self.calls) - 1, None, None, text))
+            self._parts.append(ToolCallDelta(len(self.calls) - 1, None, None, text))
 
     def end_call(self) -> None:
         """End the last call; the reply ends with it, where only one is wanted."""
         self.done = not self._parallel
 
-    def break_call(self, stream: JsonStream, reason: str, rest: str) -> None:
+    def fail_call(self, stream: LenientJsonReader, reason: str, rest: str) -> None:
         """End the last call, whose arguments `stream` wrote, as one that nobody can complete; it keeps its text."""
         self.calls[-1].reason = reason
         self.add_arguments(f"{stream.cut()}{stream.unwritten}{rest}".rstrip())
         self.end_call()
 
-    def add_call(self, found: FoundCall) -> None:
+    def add_call(self, found: RawToolCall) -> None:
         """Add a whole call."""
         if self.done:
             return

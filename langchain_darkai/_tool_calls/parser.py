@@ -32,7 +32,7 @@ handed over of its arguments is closed so that no reader can complete it.
 import re
 from collections.abc import Callable, Sequence
 
-from langchain_darkai._json.reader import JsonStream, read_value
+from langchain_darkai._json.reader import LenientJsonReader, read_value
 from langchain_darkai._json.schema import SchemaNode
 from langchain_darkai._tool_calls.markup import (
     THOUGHT_END,
@@ -43,12 +43,12 @@ from langchain_darkai._tool_calls.markup import (
     opening_fence,
     without_fence,
 )
-from langchain_darkai._tool_calls.output import CUT, Call, CallPiece, Part, ReplyWriter
-from langchain_darkai._tool_calls.syntaxes import FoundCall, arguments_of_value, looks_like_a_call, read_calls
+from langchain_darkai._tool_calls.output import TRUNCATED, Call, Part, PartBuffer, ToolCallDelta
+from langchain_darkai._tool_calls.syntaxes import RawToolCall, arguments_of_value, looks_like_a_call, read_calls
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 from langchain_darkai.prompts import CALL_END, CALL_START
 
-__all__ = ["Call", "CallPiece", "Part", "ReplyParser"]
+__all__ = ["Call", "Part", "ReplyParser", "ToolCallDelta"]
 
 MAX_HEAD = 512
 """Characters in which a block's name must come before its arguments for them to be passed on as they arrive."""
@@ -121,7 +121,7 @@ class ReplyParser:
     """
 
     def __init__(self, tools: Sequence[Tool], choice: ToolChoice = _AUTO, *, parallel: bool = True) -> None:
-        self._reading = _Reading(tools, choice, ReplyWriter(parallel=parallel, only=choice.name))
+        self._reading = ParserContext(tools, choice, PartBuffer(parallel=parallel, only=choice.name))
 
     @property
     def calls(self) -> list[Call]:
@@ -157,23 +157,23 @@ class ReplyParser:
 
     def abort(self) -> list[Part]:
         """Return what keeps a half-written call from being completed, where the reply broke off within one."""
-        if isinstance(self._reading.reader, _Arguments):
+        if isinstance(self._reading.reader, CallArgumentsState):
             self._reading.reader.cut()
         self._reading.out.done = True
         return self._reading.out.take()
 
 
-class _Reading:
+class ParserContext:
     """The state that readers share: who reads on, what is carried over to the next piece, and where parts go."""
 
-    def __init__(self, tools: Sequence[Tool], choice: ToolChoice, out: ReplyWriter) -> None:
+    def __init__(self, tools: Sequence[Tool], choice: ToolChoice, out: PartBuffer) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.choice = choice
         self.out = out
         self.opening = True  # nothing but blank space and thoughts so far, so that the reply may be calls without a tag
         self.ends_in_made_up = False
         self.carry = ""
-        self.reader: _Reader = _Prose(self)
+        self.reader: State = TextState(self)
 
     def read(self, text: str) -> None:
         text = self.take_carry() + text
@@ -189,7 +189,7 @@ class _Reading:
         self.carry = text
         return ""
 
-    def pass_on(self, reader: "_Reader", text: str) -> str:
+    def pass_on(self, reader: "State", text: str) -> str:
         """Let another reader go on with this text."""
         self.reader = reader
         return text
@@ -197,18 +197,18 @@ class _Reading:
     def as_prose(self, text: str, *, is_code: bool = False) -> str:
         """Read on as prose, which this reply now has."""
         self.opening = False
-        return self.pass_on(_Prose(self, after_release=is_code), text)
+        return self.pass_on(TextState(self, after_release=is_code), text)
 
     def may_be_tool(self, text: str) -> bool:
         """Return whether a text begins with a bound tool's name, or could once more of it is there."""
         return any(name.startswith(text) or re.match(rf"{re.escape(name)}(?![\w-])", text) for name in self.tools)
 
 
-class _Reader:
+class State:
     """Reads one kind of text. `read` returns what is left for the next reader, `end` what is to be read again."""
 
-    def __init__(self, reading: _Reading) -> None:
-        self.all = reading
+    def __init__(self, reading: ParserContext) -> None:
+        self.context = reading
         self.out = reading.out
 
     def read(self, text: str) -> str:
@@ -220,48 +220,50 @@ class _Reader:
         return ""
 
 
-class _Prose(_Reader):
+class TextState(State):
     """Ordinary text, up to a mark after which text is read in another way."""
 
-    def __init__(self, reading: _Reading, *, after_release: bool = False) -> None:
+    def __init__(self, reading: ParserContext, *, after_release: bool = False) -> None:
         super().__init__(reading)
         self._skip_fence = after_release  # it was held as a candidate, and is none
 
     def read(self, text: str) -> str:
-        if self.all.opening:
+        if self.context.opening:
             bare = text.lstrip()
             if not bare or bare in ("`", "``", "~", "~~") or (bare != "[" and "[TOOL_CALLS]".startswith(bare)):
                 self.out.say(text[: len(text) - len(bare)])
-                return self.all.wait(bare)
+                return self.context.wait(bare)
             if bare.startswith(("{", "[", "```", "~~~")) and not bare.startswith("[TOOL_CALLS]"):
                 self.out.say(text[: len(text) - len(bare)])
-                return self.all.pass_on(_Candidate(self.all), bare)
+                return self.context.pass_on(BareCallState(self.context), bare)
         mark = _MARK.search(text)
         made_up = self._made_up(text) if self.out.calls else None
         if made_up is not None and (mark is None or made_up < mark.start()):
             self.out.say(text[:made_up])
-            self.out.done = self.all.ends_in_made_up = True
+            self.out.done = self.context.ends_in_made_up = True
             return ""
         if mark is None:
             certain = len(text) - self._uncertain(text)
             self._say(text[:certain])
-            return self.all.wait(text[certain:])
+            return self.context.wait(text[certain:])
         self._say(text[: mark.start()])
         kind, rest = mark[0].lower(), text[mark.end() :]
         if mark["ticks"]:
             return self._code(mark["ticks"], rest)
         if kind in THOUGHT_STARTS:
             self.out.say(mark[0])
-            return self.all.pass_on(_Quoted(self.all, THOUGHT_END, _THOUGHT_END_BEGINS), rest)
+            return self.context.pass_on(QuotedState(self.context, THOUGHT_END, _THOUGHT_END_BEGINS), rest)
         if kind == CALL_START:
-            return self.all.pass_on(_Head(self.all), rest)
+            return self.context.pass_on(CallHeadState(self.context), rest)
         if kind == _FUNCTION:
-            return self.all.pass_on(_Function(self.all), text[mark.start() :])
-        return self.all.pass_on(_Tagged(self.all, next(tag for tag in _TAGS if tag.lower() == kind), mark[0]), rest)
+            return self.context.pass_on(FunctionTagState(self.context), text[mark.start() :])
+        return self.context.pass_on(
+            VendorTagState(self.context, next(tag for tag in _TAGS if tag.lower() == kind), mark[0]), rest
+        )
 
     def _say(self, text: str) -> None:
         if text and not text.isspace():
-            self.all.opening = False
+            self.context.opening = False
         self.out.say(text)
 
     def _made_up(self, text: str) -> int | None:
@@ -286,28 +288,28 @@ class _Prose(_Reader):
 
     def _code(self, ticks: str, rest: str) -> str:
         if not rest and len(ticks) < MAX_TICKS:
-            return self.all.wait(ticks)
-        may_be_call = self.all.choice.forced and not self.out.calls and not self._skip_fence
+            return self.context.wait(ticks)
+        may_be_call = self.context.choice.forced and not self.out.calls and not self._skip_fence
         if may_be_call and len(ticks) >= 3 and self.out.at_line_start:
-            return self.all.pass_on(_Candidate(self.all), ticks + rest)
+            return self.context.pass_on(BareCallState(self.context), ticks + rest)
         starts_line = self.out.at_line_start
-        self.all.opening = self._skip_fence = False
+        self.context.opening = self._skip_fence = False
         self.out.say(ticks)
         if ticks[0] == "~" and not starts_line:
             return rest
-        return self.all.pass_on(_Code(self.all, ticks), rest)
+        return self.context.pass_on(InlineCodeState(self.context, ticks), rest)
 
     def end(self, carry: str) -> str:
         if carry and not carry.strip("`~"):
-            self.all.opening = False
+            self.context.opening = False
         self.out.say(carry)
         return ""
 
 
-class _Quoted(_Reader):
+class QuotedState(State):
     """Text in which call syntax is only shown, up to its end."""
 
-    def __init__(self, reading: _Reading, end: re.Pattern[str], end_begins: re.Pattern[str]) -> None:
+    def __init__(self, reading: ParserContext, end: re.Pattern[str], end_begins: re.Pattern[str]) -> None:
         super().__init__(reading)
         self._end = end
         self._end_begins = end_begins
@@ -317,16 +319,16 @@ class _Quoted(_Reader):
         end = self._end.search(text, 0, begins.start() if begins else len(text)) or self._end.search(text)
         if end and not (begins and begins.start() <= end.start()):
             self.out.say(text[: end.end()])
-            return self.all.pass_on(_Prose(self.all), text[end.end() :])
+            return self.context.pass_on(TextState(self.context), text[end.end() :])
         held = begins.start() if begins else len(text)
         self.out.say(text[:held])
-        return self.all.wait(text[held:])
+        return self.context.wait(text[held:])
 
 
-class _Code(_Reader):
+class InlineCodeState(State):
     """Code after back-ticks: a span to as many of them or a blank line, or, from three on, a fence after the line."""
 
-    def __init__(self, reading: _Reading, ticks: str) -> None:
+    def __init__(self, reading: ParserContext, ticks: str) -> None:
         super().__init__(reading)
         self._ticks = ticks
         self._has_line_end = False
@@ -337,35 +339,35 @@ class _Code(_Reader):
                 if not self._has_line_end:
                     continue
                 self.out.say(text[: found.start()])
-                return self.all.pass_on(_PerhapsQuoted(self.all, self._ticks), text[found.start() :])
+                return self.context.pass_on(MaybeQuotedState(self.context, self._ticks), text[found.start() :])
             self._has_line_end = self._has_line_end or found[0] == "\n"
             if found[0] == "\n" and len(self._ticks) >= 3:
                 self.out.say(text[: found.start()])
-                fence = _Quoted(self.all, fence_end(self._ticks), fence_end_begins(self._ticks))
-                return self.all.pass_on(fence, text[found.start() :])
+                fence = QuotedState(self.context, fence_end(self._ticks), fence_end_begins(self._ticks))
+                return self.context.pass_on(fence, text[found.start() :])
             if found[0] == "\n":
                 following = text[found.end() :].lstrip(" \t")
                 if not following and len(text) - found.start() < MAX_TICKS:
                     self.out.say(text[: found.start()])
-                    return self.all.wait(text[found.start() :])
+                    return self.context.wait(text[found.start() :])
                 ends = following.startswith("\n")
             elif found.end() == len(text) and len(found[0]) < MAX_TICKS:
                 self.out.say(text[: found.start()])
-                return self.all.wait(found[0])
+                return self.context.wait(found[0])
             else:
                 ends = found[0] == self._ticks
             if ends:
                 self.out.say(text[: found.end()])
-                return self.all.pass_on(_Prose(self.all), text[found.end() :])
+                return self.context.pass_on(TextState(self.context), text[found.end() :])
         held = next((n for n in range(len(CALL_START) - 1, 0, -1) if text.endswith(CALL_START[:n])), 0)
         self.out.say(text[: len(text) - held])
-        return self.all.wait(text[len(text) - held :]) if held else ""
+        return self.context.wait(text[len(text) - held :]) if held else ""
 
 
-class _PerhapsQuoted(_Reader):
+class MaybeQuotedState(State):
     """A block after a lone back-tick on a line before: shown, if another one closes the span; else a call."""
 
-    def __init__(self, reading: _Reading, ticks: str) -> None:
+    def __init__(self, reading: ParserContext, ticks: str) -> None:
         super().__init__(reading)
         self._closing = re.compile(rf"(?<!`){ticks}(?!`)")
         self._raw = ""
@@ -376,21 +378,21 @@ class _PerhapsQuoted(_Reader):
         blank = _BLANK_LINE.search(self._raw)
         if closing and closing.end() < len(self._raw) and (blank is None or closing.start() < blank.start()):
             self.out.say(self._raw[: closing.end()])
-            return self.all.pass_on(_Prose(self.all), self._raw[closing.end() :])
-        return self.all.pass_on(_Prose(self.all), self._raw) if blank else ""
+            return self.context.pass_on(TextState(self.context), self._raw[closing.end() :])
+        return self.context.pass_on(TextState(self.context), self._raw) if blank else ""
 
     def end(self, carry: str) -> str:
         if self._closing.search(self._raw):
             self.out.say(self._raw)
             return ""
-        return self.all.pass_on(_Prose(self.all), self._raw)
+        return self.context.pass_on(TextState(self.context), self._raw)
 
 
-class _Held(_Reader):
+class HoldUntilState(State):
     """Text that is held until what ends it; `then` gets it, and what ended it: "" for the reply's end."""
 
     def __init__(
-        self, reading: _Reading, end: re.Pattern[str], then: Callable[[str, str], None], raw: str = ""
+        self, reading: ParserContext, end: re.Pattern[str], then: Callable[[str, str], None], raw: str = ""
     ) -> None:
         super().__init__(reading)
         self._end = end
@@ -407,12 +409,12 @@ class _Held(_Reader):
             return ""
         raw = "".join(self._raw)
         rest = len(window) - found.end()
-        self.all.reader = _Prose(self.all)
+        self.context.reader = TextState(self.context)
         self._then(raw[: len(raw) - rest - len(found[0])], found[0])
         return raw[len(raw) - rest :]
 
     def end(self, carry: str) -> str:
-        self.all.reader = _Prose(self.all)
+        self.context.reader = TextState(self.context)
         self._then("".join(self._raw) + carry, "")
         return ""
 
@@ -421,52 +423,52 @@ _CALL_END = re.compile(re.escape(CALL_END))
 _FUNCTION_END = re.compile("</function>")
 
 
-class _Head(_Reader):
+class CallHeadState(State):
     """The beginning of a block in the call's tag, up to its arguments where they can be passed on as they come."""
 
     def read(self, text: str) -> str:
         inner = text.lstrip()
-        if inner and inner[0] not in "{[<`\"'“~" and not self.all.may_be_tool(inner):
+        if inner and inner[0] not in "{[<`\"'“~" and not self.context.may_be_tool(inner):
             self.out.say(CALL_START)
-            return self.all.as_prose(text)
+            return self.context.as_prose(text)
         end = text.find(CALL_END)
         head = _CANONICAL.match(text)
         name = read_value(f'"{head["name"]}"') if head else None
         if head and name and (end < 0 or head.end() <= end) and self.out.allows(str(name[0])):
-            return self.all.pass_on(_Arguments(self.all, str(name[0])), text[head.end() :])
+            return self.context.pass_on(CallArgumentsState(self.context, str(name[0])), text[head.end() :])
         if end >= 0:
             self._take(text[:end], CALL_END)
-            return self.all.pass_on(_Prose(self.all), text[end + len(CALL_END) :])
+            return self.context.pass_on(TextState(self.context), text[end + len(CALL_END) :])
         if len(text) > MAX_HEAD:
-            return self.all.pass_on(_Held(self.all, _CALL_END, self._take), text)
-        return self.all.wait(text)
+            return self.context.pass_on(HoldUntilState(self.context, _CALL_END, self._take), text)
+        return self.context.wait(text)
 
     def end(self, carry: str) -> str:
-        self.all.reader = _Prose(self.all)
+        self.context.reader = TextState(self.context)
         self._take(carry, "")
         return ""
 
     def _take(self, raw: str, end: str) -> None:
-        calls = read_calls(raw, self.all.tools, exact=False)
+        calls = read_calls(raw, self.context.tools, exact=False)
         if calls:
             for call in calls:
                 self.out.add_call(call)
         else:
-            self.out.add_invalid(raw, _reason_of(raw) if end else CUT, _name_in(raw))
+            self.out.add_invalid(raw, _reason_of(raw) if end else TRUNCATED, _name_in(raw))
 
 
-class _Arguments(_Reader):
+class CallArgumentsState(State):
     """The arguments of a call, passed on as they come, but for the bracket that makes them whole.
 
     That one waits for the bracket, or the tag, that closes the object around them: only then is the call whole.
     """
 
-    def __init__(self, reading: _Reading, name: str) -> None:
+    def __init__(self, reading: ParserContext, name: str) -> None:
         super().__init__(reading)
         self.out.begin_call(name)
-        self.all.opening = False
+        self.context.opening = False
         tool = reading.tools.get(name)
-        self._stream = JsonStream(tool.node if tool else SchemaNode.of({}))
+        self._stream = LenientJsonReader(tool.node if tool else SchemaNode.of({}))
 
     def read(self, text: str) -> str:
         if self._stream.done:
@@ -477,23 +479,23 @@ class _Arguments(_Reader):
             return self._stream.rest
         self.out.add_arguments(written)
         if self._stream.failure is not None:
-            return self.all.pass_on(_Held(self.all, _CALL_END, self._break), self._stream.rest)
+            return self.context.pass_on(HoldUntilState(self.context, _CALL_END, self._break), self._stream.rest)
         return ""
 
     def _close(self, text: str) -> str:
         inner = text.lstrip()
         if inner.startswith("}"):
             self._complete()
-            return self.all.pass_on(_Tail(self.all), inner[1:])
+            return self.context.pass_on(CallTailState(self.context), inner[1:])
         if inner.startswith(CALL_END):
             self._complete()
-            return self.all.pass_on(_Prose(self.all), inner[len(CALL_END) :])
+            return self.context.pass_on(TextState(self.context), inner[len(CALL_END) :])
         if CALL_END.startswith(inner):
-            return self.all.wait(inner)
+            return self.context.wait(inner)
         if inner.startswith(","):
-            return self.all.pass_on(_Held(self.all, _CALL_END, self._take_others), inner)
+            return self.context.pass_on(HoldUntilState(self.context, _CALL_END, self._take_others), inner)
         self._stream.failure = f"{inner[:20]!r} follows the arguments"
-        return self.all.pass_on(_Held(self.all, _CALL_END, self._break), text)
+        return self.context.pass_on(HoldUntilState(self.context, _CALL_END, self._break), text)
 
     def _complete(self) -> None:
         self.out.add_arguments("}")
@@ -507,21 +509,21 @@ class _Arguments(_Reader):
             self._break(raw, end)
 
     def _break(self, raw: str, end: str) -> None:
-        self.out.break_call(self._stream, (self._stream.failure if end else None) or CUT, raw)
+        self.out.fail_call(self._stream, (self._stream.failure if end else None) or TRUNCATED, raw)
 
     def cut(self) -> None:
         self._break("", "")
 
     def end(self, carry: str) -> str:
-        self.all.reader = _Prose(self.all)
+        self.context.reader = TextState(self.context)
         self.cut()
         return ""
 
 
-class _Tail(_Reader):
+class CallTailState(State):
     """What follows a whole call in its block: the closing tag, more calls, or, where the tag is missing, text."""
 
-    def __init__(self, reading: _Reading) -> None:
+    def __init__(self, reading: ParserContext) -> None:
         super().__init__(reading)
         self._blank: list[str] = []
 
@@ -529,53 +531,55 @@ class _Tail(_Reader):
         inner = text.lstrip()
         self._blank.append(text[: len(text) - len(inner)])
         if end := _BLOCK_END.match(inner):
-            return self.all.pass_on(_Prose(self.all), inner[end.end() :])
+            return self.context.pass_on(TextState(self.context), inner[end.end() :])
         if _BLOCK_END_BEGINS.match(inner):
-            return self.all.wait(inner)
+            return self.context.wait(inner)
         following = inner.lstrip(",; \t\r\n")
         if following.startswith("{"):
-            return self.all.pass_on(_Head(self.all), following)
+            return self.context.pass_on(CallHeadState(self.context), following)
         if not following:
-            return self.all.wait(inner)
-        return self.all.pass_on(_Prose(self.all), "".join(self._blank) + inner)
+            return self.context.wait(inner)
+        return self.context.pass_on(TextState(self.context), "".join(self._blank) + inner)
 
     def end(self, carry: str) -> str:
         return ""
 
 
-class _Function(_Reader):
+class FunctionTagState(State):
     """A call that has its name in the tag; it counts for a tool that is bound."""
 
     def read(self, text: str) -> str:
         head = _FUNCTION_HEAD.match(text)
         name, is_whole = (head[1], bool(head[2])) if head else ("", False)
-        is_known = name in self.all.tools if is_whole else any(tool.startswith(name) for tool in self.all.tools)
+        is_known = name in self.context.tools if is_whole else any(tool.startswith(name) for tool in self.context.tools)
         if head is None or not is_known or (not is_whole and head.end() < len(text)):
             self.out.say(_FUNCTION)
-            return self.all.as_prose(text[len(_FUNCTION) :])
+            return self.context.as_prose(text[len(_FUNCTION) :])
         if not is_whole:
-            return self.all.wait(text)
+            return self.context.wait(text)
         self._name = name
-        return self.all.pass_on(_Held(self.all, _FUNCTION_END, self._take, head[0]), text[head.end() :])
+        return self.context.pass_on(
+            HoldUntilState(self.context, _FUNCTION_END, self._take, head[0]), text[head.end() :]
+        )
 
     def _take(self, raw: str, end: str) -> None:
         body = raw.partition(">")[2]
         if end or read_value(body.strip() or "{"):
-            calls = read_calls(f"{raw}</function>", self.all.tools, exact=True)
+            calls = read_calls(f"{raw}</function>", self.context.tools, exact=True)
             if calls:
                 for call in calls:
                     self.out.add_call(call)
             else:
-                self.all.opening = False
+                self.context.opening = False
                 self.out.say(raw + end)
         else:
-            self.out.add_invalid(body, CUT, self._name)
+            self.out.add_invalid(body, TRUNCATED, self._name)
 
 
-class _Tagged(_Reader):
+class VendorTagState(State):
     """Calls after a mark of other makers' models; they count for tools that are bound."""
 
-    def __init__(self, reading: _Reading, tag: str, written: str) -> None:
+    def __init__(self, reading: ParserContext, tag: str, written: str) -> None:
         super().__init__(reading)
         self._tag = written
         self._end = _TAGS[tag]
@@ -583,40 +587,40 @@ class _Tagged(_Reader):
     def read(self, text: str) -> str:
         inner = text.lstrip()
         if not inner:
-            return self.all.wait(text)
-        known = any(re.match(rf"{re.escape(name)}(?![\w-])", inner) for name in self.all.tools)
-        if inner[0] in "{[" or (known and len(inner) > max(map(len, self.all.tools))):
-            return self.all.pass_on(_Held(self.all, self._end, self._take), text)
-        if self.all.may_be_tool(inner):
-            return self.all.wait(text)
+            return self.context.wait(text)
+        known = any(re.match(rf"{re.escape(name)}(?![\w-])", inner) for name in self.context.tools)
+        if inner[0] in "{[" or (known and len(inner) > max(map(len, self.context.tools))):
+            return self.context.pass_on(HoldUntilState(self.context, self._end, self._take), text)
+        if self.context.may_be_tool(inner):
+            return self.context.wait(text)
         self.out.say(self._tag)
-        return self.all.as_prose(text)
+        return self.context.as_prose(text)
 
     def _take(self, raw: str, end: str) -> None:
-        calls = read_calls(raw, self.all.tools, exact=True)
+        calls = read_calls(raw, self.context.tools, exact=True)
         name = _name_in(raw)
         if calls:
             for call in calls:
                 self.out.add_call(call)
-        elif not end and raw.strip() and _is_cut(raw) and (name is None or name in self.all.tools):
-            self.out.add_invalid(raw, CUT, name)
+        elif not end and raw.strip() and _is_cut(raw) and (name is None or name in self.context.tools):
+            self.out.add_invalid(raw, TRUNCATED, name)
         else:
-            self.all.opening = False
+            self.context.opening = False
             self.out.say(self._tag + raw + end)
 
     def end(self, carry: str) -> str:
-        self.all.reader = _Prose(self.all)
+        self.context.reader = TextState(self.context)
         self._take(carry, "")
         return ""
 
 
-class _Candidate(_Reader):
+class BareCallState(State):
     """What may be calls without a tag, and nothing else; it is held until it is known to be, or not to be."""
 
-    def __init__(self, reading: _Reading) -> None:
+    def __init__(self, reading: ParserContext) -> None:
         super().__init__(reading)
         self._raw: list[str] = []
-        self._stream: JsonStream | None = None  # reads JSON; None before it begins, and in calls of another kind
+        self._stream: LenientJsonReader | None = None  # reads JSON; None before it begins, and in calls of another kind
         self._written = ""
         self._is_call: bool | None = None
         self._waits_for_end = False
@@ -635,7 +639,7 @@ class _Candidate(_Reader):
             if begins is True:
                 self._waits_for_end = True
                 return ""
-            self._stream, text = JsonStream(), raw[begins:]
+            self._stream, text = LenientJsonReader(), raw[begins:]
         return self._probe(self._stream, text)
 
     def _json_begins(self, raw: str) -> int | bool | None:
@@ -655,15 +659,15 @@ class _Candidate(_Reader):
             if fence and tag.startswith(inner[: len(tag)]):
                 return True if inner.startswith(tag) else None
         if language == "tool_code":
-            return self.all.may_be_tool(inner.lstrip("[ "))
+            return self.context.may_be_tool(inner.lstrip("[ "))
         listed = _PYTHON_LIST.match(inner)
         if listed and (listed["name"] or not inner[1:].strip()):
             if listed["open"]:
-                return listed["name"] in self.all.tools
-            return None if listed.end() == len(inner) and self.all.may_be_tool(listed["name"] or "") else False
+                return listed["name"] in self.context.tools
+            return None if listed.end() == len(inner) and self.context.may_be_tool(listed["name"] or "") else False
         return start if inner[0] in "{[" else False
 
-    def _probe(self, stream: JsonStream, text: str) -> str:
+    def _probe(self, stream: LenientJsonReader, text: str) -> str:
         """Feed a candidate's JSON; give it up as soon as it, or what follows it, is no call."""
         while True:
             written = stream.feed(text)
@@ -671,8 +675,8 @@ class _Candidate(_Reader):
                 return self._release()
             if self._is_call is None:
                 self._written += written
-                self._is_call = looks_like_a_call(self._written, tuple(self.all.tools))
-            if self._is_call is False and self.all.choice.name is None:
+                self._is_call = looks_like_a_call(self._written, tuple(self.context.tools))
+            if self._is_call is False and self.context.choice.name is None:
                 return self._release()
             if not stream.done:
                 return ""
@@ -682,11 +686,11 @@ class _Candidate(_Reader):
                 return ""
             if rest[0] in "{[":
                 text = rest
-                self._stream = stream = JsonStream()
+                self._stream = stream = LenientJsonReader()
                 self._written, self._is_call = "", None
                 continue
             begins_line = "\n" in stream.rest[: len(stream.rest) - len(rest)]
-            if self.all.choice.forced or (begins_line and _MADE_UP_LINE.match(rest)):
+            if self.context.choice.forced or (begins_line and _MADE_UP_LINE.match(rest)):
                 self._raw = ["".join(self._raw)[: -len(rest)]]
                 return self.end("") + rest
             if begins_line and any(mark.startswith(rest.lower()) for mark in _MADE_UP_LOWER):
@@ -696,7 +700,7 @@ class _Candidate(_Reader):
     def _release(self) -> str:
         """Return what was held, to be read again as text."""
         raw = "".join(self._raw)
-        return self.all.as_prose(raw, is_code=raw[0] in "`~")
+        return self.context.as_prose(raw, is_code=raw[0] in "`~")
 
     def end(self, carry: str) -> str:
         raw = "".join(self._raw) + carry
@@ -704,38 +708,38 @@ class _Candidate(_Reader):
         calls = self._calls(raw)
         stream = self._stream
         if calls:
-            self.all.reader = _Prose(self.all)
-            self.all.opening = False
+            self.context.reader = TextState(self.context)
+            self.context.opening = False
             for call in calls:
                 self.out.add_call(call)
             return ""
         if stream is not None and self._is_call and not stream.done:
-            self.all.reader = _Prose(self.all)
-            self.out.add_invalid(raw, CUT, _name_in(raw))
+            self.context.reader = TextState(self.context)
+            self.out.add_invalid(raw, TRUNCATED, _name_in(raw))
             return ""
         return self._release()
 
-    def _calls(self, raw: str) -> list[FoundCall]:
+    def _calls(self, raw: str) -> list[RawToolCall]:
         """Return the calls that the text is, and nothing else; [] for any other text."""
         bare = raw.strip().removesuffix(CALL_END)
-        calls: list[FoundCall] = []
+        calls: list[RawToolCall] = []
         for content in fenced_contents(bare) or [bare]:
-            found = _blocks_in(content, self.all.tools) or read_calls(content, self.all.tools, exact=True)
+            found = _blocks_in(content, self.context.tools) or read_calls(content, self.context.tools, exact=True)
             if not found:
                 return self._bare_arguments(bare)
             calls += found
         return calls
 
-    def _bare_arguments(self, raw: str) -> list[FoundCall]:
-        tool = self.all.tools.get(self.all.choice.name or "")
+    def _bare_arguments(self, raw: str) -> list[RawToolCall]:
+        tool = self.context.tools.get(self.context.choice.name or "")
         read = read_value(without_fence(raw).strip()) if tool else None
         arguments = arguments_of_value(read[0], tool) if tool and read and not read[1].strip() else None
-        return [FoundCall(tool.name, arguments)] if tool and arguments is not None else []
+        return [RawToolCall(tool.name, arguments)] if tool and arguments is not None else []
 
 
-def _blocks_in(text: str, tools: dict[str, Tool]) -> list[FoundCall]:
+def _blocks_in(text: str, tools: dict[str, Tool]) -> list[RawToolCall]:
     """Return the calls in a text of nothing but blocks with the call's tag; [] for any other text."""
-    calls: list[FoundCall] = []
+    calls: list[RawToolCall] = []
     position = 0
     while block := _BLOCK.match(text, position):
         found = read_calls(block[1], tools, exact=False)
@@ -753,12 +757,12 @@ def _name_in(raw: str) -> str | None:
 
 def _is_cut(raw: str) -> bool:
     """Return whether a text is JSON that does not end."""
-    stream = JsonStream()
+    stream = LenientJsonReader()
     stream.feed(raw.strip())
     return not stream.done and stream.failure is None
 
 
 def _reason_of(raw: str) -> str:
-    stream = JsonStream()
+    stream = LenientJsonReader()
     stream.feed(raw.strip())
     return stream.failure or ("the JSON ends too early" if raw.strip() else "the call is empty")

@@ -22,7 +22,7 @@ _NAMED = re.compile(r"\s*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{)
 _MAX_PYTHON = 20_000  # characters; Python's own parser is not made for more of somebody else's text
 
 
-class FoundCall(NamedTuple):
+class RawToolCall(NamedTuple):
     """A call as it was read; `arguments` is None, with a `reason`, where what stands there, `raw`, is no object."""
 
     name: str
@@ -31,7 +31,7 @@ class FoundCall(NamedTuple):
     raw: Any = None
 
 
-def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[FoundCall] | None:
+def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[RawToolCall] | None:
     """Return the calls that a text consists of; None where it is anything else.
 
     With `exact`, the text had no call's tag around it, so it must be a call beyond doubt: of a tool that is bound, with
@@ -39,7 +39,7 @@ def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[Fou
 
     Example:
         >>> read_calls('{"name": "now", "arguments": {}}', {}, exact=False)
-        [FoundCall(name='now', arguments={}, reason=None, raw=None)]
+        [RawToolCall(name='now', arguments={}, reason=None, raw=None)]
     """
     text = without_fence(text)
     for read in (_read_json, _read_xml, _read_named, _read_python):
@@ -49,7 +49,7 @@ def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[Fou
     return None
 
 
-def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> list[FoundCall] | None:
+def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> list[RawToolCall] | None:
     """Return the calls that a JSON value means: one, a list of them, or an object that holds the list."""
     if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
         value = value["tool_calls"]
@@ -67,7 +67,7 @@ def arguments_of_value(value: Any, tool: Tool) -> dict[str, Any] | None:
     return _fitted(value, tool) if value else None
 
 
-def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> FoundCall | None:
+def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> RawToolCall | None:
     if not isinstance(value, dict):
         return None
     inner = value.get("function")
@@ -91,14 +91,14 @@ def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> Found
     return _checked(name, arguments, tool, exact)
 
 
-def _call_keyed_by_name(value: dict[str, Any], tools: Mapping[str, Tool], exact: bool) -> FoundCall | None:
+def _call_keyed_by_name(value: dict[str, Any], tools: Mapping[str, Tool], exact: bool) -> RawToolCall | None:
     if exact or len(value) != 1:
         return None
     ((name, arguments),) = value.items()
     return _checked(name, arguments, tools[name], exact) if name in tools else None
 
 
-def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> FoundCall | None:
+def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> RawToolCall | None:
     if isinstance(arguments, str) and arguments.strip():
         read = read_value(arguments.strip())
         arguments = read[0] if read and not read[1].strip() else arguments
@@ -106,13 +106,13 @@ def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> Found
         arguments = {}
     if not isinstance(arguments, dict):
         reason = f"the arguments are {type(arguments).__name__}, not an object"
-        return None if exact else FoundCall(name, None, reason, arguments)
+        return None if exact else RawToolCall(name, None, reason, arguments)
     known = tool.node.member_names() if tool else frozenset()
     if exact and arguments and known and not arguments.keys() & known:
         return None  # an object that happens to look like a call
     if exact and arguments.get("type") == "object" and "properties" in arguments and "properties" not in known:
         return None  # the tool's definition, said again
-    return FoundCall(name, _fitted(arguments, tool))
+    return RawToolCall(name, _fitted(arguments, tool))
 
 
 def _fitted(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:
@@ -120,8 +120,8 @@ def _fitted(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:
     return fitted
 
 
-def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
-    calls: list[FoundCall] = []
+def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+    calls: list[RawToolCall] = []
     rest = text.strip()
     while rest:
         read = read_value(rest) if rest[0] in "{[" else None
@@ -133,8 +133,8 @@ def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundC
     return calls
 
 
-def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
-    calls: list[FoundCall] = []
+def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+    calls: list[RawToolCall] = []
     position = 0
     while position < len(text):
         block = _XML_CALL.match(text, position)
@@ -143,7 +143,7 @@ def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCa
         tool = tools.get(block[1])
         parameters = _XML_PARAMETER.findall(block[2])
         if parameters and not _XML_PARAMETER.sub("", block[2]).strip():
-            found: FoundCall | None = FoundCall(block[1], _fitted(dict(parameters), tool))
+            found: RawToolCall | None = RawToolCall(block[1], _fitted(dict(parameters), tool))
         else:
             found = _checked(block[1], block[2].strip(), tool, exact=False)
         calls += [found] if found else []
@@ -151,8 +151,8 @@ def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCa
     return calls
 
 
-def _read_named(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
-    calls: list[FoundCall] = []
+def _read_named(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+    calls: list[RawToolCall] = []
     rest = text.strip()
     while rest:
         name = _NAMED.match(rest)
@@ -165,7 +165,7 @@ def _read_named(text: str, tools: Mapping[str, Tool], exact: bool) -> list[Found
     return calls
 
 
-def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[FoundCall] | None:
+def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
     """Read calls written as Python, as literals only; nothing is evaluated."""
     if "(" not in text or len(text) > _MAX_PYTHON:
         return None
@@ -175,7 +175,7 @@ def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[Foun
             statements = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    calls: list[FoundCall | None] = []
+    calls: list[RawToolCall | None] = []
     for statement in statements:
         value = statement.value if isinstance(statement, ast.Expr) else None
         nodes = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
@@ -183,7 +183,7 @@ def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[Foun
     return [call for call in calls if call] if all(calls) else None
 
 
-def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> FoundCall | None:
+def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> RawToolCall | None:
     if not isinstance(node, ast.Call):
         return None
     path = _dotted(node.func)
@@ -197,7 +197,7 @@ def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> FoundCall
     try:
         arguments = {names[place]: ast.literal_eval(argument) for place, argument in enumerate(node.args)}
         arguments.update({str(item.arg): ast.literal_eval(item.value) for item in node.keywords})
-        return FoundCall(name, _fitted(arguments, tool))
+        return RawToolCall(name, _fitted(arguments, tool))
     except (ValueError, TypeError, RecursionError):
         return None
 
@@ -209,7 +209,7 @@ def _dotted(node: ast.expr) -> list[str]:
 
 
 def looks_like_a_call(prefix: str, names: Sequence[str]) -> bool | None:
-    """Tell from the beginning of a JSON text, as a `JsonStream` writes it, whether it can be a call of a bound tool.
+    """Tell from the beginning of a JSON text, as a `LenientJsonReader` writes it, whether it can call a bound tool.
 
     None where too little is there to tell.
 

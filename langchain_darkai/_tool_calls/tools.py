@@ -61,7 +61,7 @@ class ToolChoice:
         return self.mode == "required"
 
 
-def tool_of(source: Any) -> Tool:
+def tool_from(source: Any) -> Tool:
     """Return the tool in whatever LangChain takes for one, its schema whole, `$defs` and recursion included.
 
     `source` is a LangChain tool, a function, a Pydantic or TypedDict class, a dict in OpenAI's, Anthropic's or MCP's
@@ -71,7 +71,7 @@ def tool_of(source: Any) -> Tool:
         >>> def add(a: int, b: int) -> int:
         ...     "Add two numbers."
         ...     return a + b
-        >>> tool_of(add).parameters["required"]
+        >>> tool_from(add).parameters["required"]
         ['a', 'b']
     """
     try:
@@ -80,11 +80,11 @@ def tool_of(source: Any) -> Tool:
         if isinstance(source, BaseTool):
             return Tool(source.name, source.description, _schema_of_tool(source))
         if isinstance(source, Mapping):
-            return _tool_of_dict(dict(source))
+            return _tool_from_dict(dict(source))
         if isinstance(source, type):
-            return _tool_of_class(source)
+            return _tool_from_class(source)
         if callable(source):
-            return _tool_of_function(source)
+            return _tool_from_function(source)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         raise DarkAIInvalidRequestError(f"{_shown(source)} is no tool that can be offered: {reason}") from error
@@ -100,14 +100,14 @@ def _schema_of_tool(tool: BaseTool) -> Mapping[str, Any]:
     return _without_description(bare)
 
 
-def _tool_of_class(source: type) -> Tool:
+def _tool_from_class(source: type) -> Tool:
     parameters = _without_description(schema_of_type(source))
     if parameters.get("type") != "object":
         raise TypeError("its values are no objects, which arguments are")
     return Tool(source.__name__, inspect.cleandoc(source.__doc__ or ""), parameters)
 
 
-def _tool_of_function(function: Callable[..., Any]) -> Tool:
+def _tool_from_function(function: Callable[..., Any]) -> Tool:
     described = convert_to_openai_function(function)
     model = create_schema_from_function(
         described["name"],
@@ -120,7 +120,7 @@ def _tool_of_function(function: Callable[..., Any]) -> Tool:
     return Tool(described["name"], described.get("description", ""), _without_description(schema_of_type(model)))
 
 
-def _tool_of_dict(source: dict[str, Any]) -> Tool:
+def _tool_from_dict(source: dict[str, Any]) -> Tool:
     described = source.get("function", source) if source.get("type", "function") == "function" else source
     if described.get("type", "function") not in ("function", "custom", "object"):
         raise ValueError(f"tools of type {described['type']!r} run elsewhere, and there is no such place here")
@@ -140,7 +140,7 @@ def _shown(source: Any) -> str:
     return repr(source) if len(repr(source)) < 120 else f"{repr(source)[:120]}..."
 
 
-def choice_of(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
+def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     """Return what a `tool_choice` means.
 
     None and "auto" leave it to the model; "none" and False offer no tool; "any", "required" and True want a call; a
@@ -149,7 +149,7 @@ def choice_of(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     Raises DarkAIInvalidRequestError for a name that no tool has, and for a forced call where there are no tools.
 
     Example:
-        >>> choice_of("any", [Tool("add", "", {})])
+        >>> parse_tool_choice("any", [Tool("add", "", {})])
         ToolChoice(mode='required', name=None)
     """
     if isinstance(tool_choice, Mapping):

@@ -15,7 +15,7 @@ from jsonschema.validators import validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from langchain_darkai.offline.text_values import TEXTS, Findings, words_of
+from langchain_darkai.offline.text_values import TEXTS, TextValues, words_of
 
 Schema = dict[str, Any]
 
@@ -57,10 +57,10 @@ _LARGER = frozenset(("minimum", "exclusiveMinimum", "minLength", "minItems", "mi
 _SMALLER = frozenset(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains"))
 
 
-def fill(schema: Any, findings: Findings, *, reach: int = 1, topic: str = "") -> Any:
+def fill(schema: Any, findings: TextValues, *, reach: int = 1, topic: str = "") -> Any:
     """A JSON value that `schema` accepts, with what `findings` holds in it.
 
-    `reach` is how freely required strings take words of the text (see `Findings.text`). `topic` ends made-up texts
+    `reach` is how freely required strings take words of the text (see `TextValues.text`). `topic` ends made-up texts
     of an answer; where it is empty, a made-up text is the parameter's own name. A schema that no value can meet, or
     that is no schema, gets the nearest value the rules can make.
 
@@ -69,7 +69,7 @@ def fill(schema: Any, findings: Findings, *, reach: int = 1, topic: str = "") ->
         ...     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
         ...     "required": ["name", "age"],
         ... }
-        >>> fill(schema, Findings("Alice is 30 years old"))
+        >>> fill(schema, TextValues("Alice is 30 years old"))
         {'name': 'Alice', 'age': 30}
     """
     filler = _Filler(schema, findings, topic)
@@ -94,7 +94,7 @@ class _At(NamedTuple):
 
 
 class _Filler:
-    def __init__(self, root: Any, findings: Findings, topic: str) -> None:
+    def __init__(self, root: Any, findings: TextValues, topic: str) -> None:
         self._root = root
         self._findings = findings
         self._topic = topic

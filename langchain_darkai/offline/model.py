@@ -23,7 +23,7 @@ from pydantic import ConfigDict, Field
 from langchain_darkai._tool_calls.tools import MUST_CALL, ONE_CALL
 from langchain_darkai.offline.json_values import fill
 from langchain_darkai.offline.small_talk import continued, reply, styled
-from langchain_darkai.offline.text_values import LONGEST, Findings, topic_of, words_of
+from langchain_darkai.offline.text_values import LONGEST, TextValues, topic_of, words_of
 from langchain_darkai.offline.tool_planner import Tool, plan_calls
 
 _NUMERIC = frozenset("age price cost count quantity number year total amount temperature score".split())
@@ -197,7 +197,7 @@ def _calls_text(request: _Request) -> str:
     """The calls that are still to be made, as blocks of text."""
     must = MUST_CALL in request.system
     made = Counter(call["name"] for message in request.made for call in message.tool_calls)
-    known, told = dict(_named(request)), _told(request)
+    known, told = dict(_result_fields(request)), _result_texts(request)
     calls = plan_calls(request.tools, request.question, must=must and not made)
     if made:
         # What was called before is planned as it was then, to be told from what is still to do.
@@ -231,9 +231,9 @@ def _json_text(request: _Request, topic: str) -> str:
         kinds = {key: {"type": "number" if _NUMERIC & set(words_of(key)) else "string"} for key in keys}
         schema = {"type": "object", "properties": kinds, "required": keys}
         question = re.sub(r"[^.:\n]*\bJSON\b[^.:\n]*[.:]?", "", question[:LONGEST])
-    told = _told(request)
+    told = _result_texts(request)
     arguments = {_letters(k): v for m in request.made for call in m.tool_calls for k, v in call["args"].items()}
-    findings = Findings("\n".join([question, *told]), arguments | dict(_named(request)), spare=told)
+    findings = TextValues("\n".join([question, *told]), arguments | dict(_result_fields(request)), spare=told)
     return json.dumps(fill(schema, findings, topic=topic), ensure_ascii=False)
 
 
@@ -258,13 +258,13 @@ def _json_keys(request: _Request) -> list[str] | None:
     return ["answer"]
 
 
-def _told(request: _Request) -> list[str]:
+def _result_texts(request: _Request) -> list[str]:
     """What the tools said in words."""
     texts = [str(result.text) for result in request.results if result.status != "error"]
     return [text for text in texts if not isinstance(_parsed(text), dict)]
 
 
-def _named(request: _Request) -> Iterator[tuple[str, Any]]:
+def _result_fields(request: _Request) -> Iterator[tuple[str, Any]]:
     """What the tools said in JSON objects, each value under the letters of its name."""
     objects = [_parsed(str(result.text)) for result in request.results]
     while objects:

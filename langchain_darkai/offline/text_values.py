@@ -1,6 +1,6 @@
 """What a piece of text says: the numbers, names, dates and phrases that a rule can take for a value.
 
-`Findings` hands out each place of the text once, so two parameters never get the same number. It prefers what is
+`TextValues` hands out each place of the text once, so two parameters never get the same number. It prefers what is
 labelled ("the city is Paris", "30 years old"), then what looks like the thing asked for.
 """
 
@@ -170,10 +170,10 @@ def topic_of(question: str) -> str:
         'cats'
     """
     about = re.search(r"\babout\s+([^.,;!?\n]+)", question[:LONGEST])
-    return about[1].strip() if about else Findings(question).remainder()[1] or "your question"
+    return about[1].strip() if about else TextValues(question).remainder()[1] or "your question"
 
 
-class Findings:
+class TextValues:
     """Hands out the values that a text holds, each place once.
 
     `known` maps names to values that are known already (fields of a tool's JSON result, say); they come first. `spare`
@@ -181,7 +181,7 @@ class Findings:
     set it back to undo.
 
     Example:
-        >>> findings = Findings("Alice is 30 years old")
+        >>> findings = TextValues("Alice is 30 years old")
         >>> findings.text("name", "", reach=1), findings.number("age")
         ('Alice', 30)
     """

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from langchain_darkai.offline.json_values import fill
-from langchain_darkai.offline.text_values import LONGEST, NUMBER, Findings, proper_phrases, series, words_of
+from langchain_darkai.offline.text_values import LONGEST, NUMBER, TextValues, proper_phrases, series, words_of
 
 Tool = Mapping[str, Any]
 Call = dict[str, Any]
@@ -90,7 +90,7 @@ def _is_another_call(tool: Tool, clause: str, before: list[Tool]) -> bool:
     if numbers and len(numbers) == len(properties):
         return bool(re.search(NUMBER, clause))
     named = bool(re.search(NUMBER, clause) or proper_phrases(clause) or re.search(_QUOTE, clause))
-    rest = set(words_of(Findings(clause).remainder()[1])) - set(words_of(str(tool["name"])))
+    rest = set(words_of(TextValues(clause).remainder()[1])) - set(words_of(str(tool["name"])))
     return named or bool(rest and not re.match(r"\W*(?:please )?(?:use|using|call|with)\b", clause, re.IGNORECASE))
 
 
@@ -99,7 +99,7 @@ def _calls(tool: Tool, text: str, known: Mapping[str, Any] | None, results: Sequ
     schema = tool.get("parameters") or {"type": "object"}
     spoken = re.sub(rf"\b{re.escape(str(tool['name']))}\b", lambda match: " " * len(match.group()), text)
     source = "\n".join([spoken, *results])
-    findings = Findings(source, known, spare=results)
+    findings = TextValues(source, known, spare=results)
     calls = [{"name": tool["name"], "arguments": fill(schema, findings, reach=2)}]
     for run in series(spoken):
         taken = [i for i, (start, end) in enumerate(run) if any(s < end and start < e for s, e in findings.used)]
@@ -107,7 +107,7 @@ def _calls(tool: Tool, text: str, known: Mapping[str, Any] | None, results: Sequ
             for index in range(len(run)):
                 if index != taken[0]:
                     others = [span for i, span in enumerate(run) if i != index]
-                    arguments = fill(schema, Findings(source, known, others, spare=results), reach=2)
+                    arguments = fill(schema, TextValues(source, known, others, spare=results), reach=2)
                     calls.insert(index, {"name": tool["name"], "arguments": arguments})
             break
     return calls

@@ -44,13 +44,13 @@ MAX_QUERY_BYTES = 16 * 1024 * 1024
 """The longest request that is read, in bytes: room for the longest context windows of today, a few million tokens,
 while no client can fill the memory."""
 
-BODY_SECONDS = 60.0
+REQUEST_BODY_TIMEOUT = 60.0
 """How long a client may take to send its request, which is on its way already; one that stops midway must not stay."""
 
-LAST_WORD_SECONDS = 10.0
+ERROR_WRITE_TIMEOUT = 10.0
 """How long a client may take to read the end of a reply that failed, before its connection is cut."""
 
-CLEANUP_SECONDS = 1.0
+CLEANUP_TIMEOUT = 1.0
 """How long a model may take to clean up when its reply is ended by a shutdown."""
 
 # Parameters of a request that set a model's field of the same name. A list, and not every field that a model has: where
@@ -289,7 +289,7 @@ class ChatServer:
             return _error_response(error)
         response.force_close()
         if request.transport is not None:
-            asyncio.get_running_loop().call_later(LAST_WORD_SECONDS, request.transport.abort)
+            asyncio.get_running_loop().call_later(ERROR_WRITE_TIMEOUT, request.transport.abort)
         with suppress(ConnectionError):  # it has left, so there is nobody to tell
             await response.write_eof(encode_event("error", encode_error(error)))
         return response
@@ -300,7 +300,7 @@ class ChatServer:
             await asyncio.wait(self._awaited, timeout=self._grace_period)
         self.end_replies()
         if self._running:
-            await asyncio.wait(self._running, timeout=CLEANUP_SECONDS)
+            await asyncio.wait(self._running, timeout=CLEANUP_TIMEOUT)
 
     def end_replies(self) -> None:
         """End all running replies now, each with an error."""
@@ -325,7 +325,7 @@ class ChatServer:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return _error_response(_as_sentence(error, request), allow=error.headers.get("allow"))
+            return _error_response(_to_darkai_error(error, request), allow=error.headers.get("allow"))
         except DarkAIError as error:
             return _error_response(error)
 
@@ -382,13 +382,13 @@ def _checked_key(api_key: str | SecretStr | None) -> bytes | None:
 
 async def _read_body(request: web.Request) -> bytes:
     try:
-        return await asyncio.wait_for(request.read(), BODY_SECONDS)
+        return await asyncio.wait_for(request.read(), REQUEST_BODY_TIMEOUT)
     except asyncio.TimeoutError as error:
         raise DarkAITimeoutError(
-            f"The request's body did not arrive within {BODY_SECONDS:g} seconds.", status=408
+            f"The request's body did not arrive within {REQUEST_BODY_TIMEOUT:g} seconds.", status=408
         ) from error
     except web.HTTPRequestEntityTooLarge as error:
-        raise _as_sentence(error, request) from error
+        raise _to_darkai_error(error, request) from error
     except web.RequestPayloadError as error:
         raise DarkAIInvalidRequestError(f"The request's body cannot be read: {_in_one_line(error)}.") from error
 
@@ -463,7 +463,7 @@ def _has_left(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def _as_sentence(error: web.HTTPException, request: web.Request) -> DarkAIError:
+def _to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIError:
     if error.status == 413:
         message = f"The request is longer than the {request.client_max_size:,} bytes that this server reads."
     elif error.status == 404:

@@ -19,7 +19,7 @@ from aiohttp import web
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from langchain_darkai.server.app import CLEANUP_SECONDS, SERVER, create_app
+from langchain_darkai.server.app import CLEANUP_TIMEOUT, SERVER, create_app
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_BLOCKING_CALLS = 128
 """How many calls of models without async code run at once, each on a thread of its own, made when it is needed."""
 
-IDLE_SECONDS = 75.0
+IDLE_CONNECTION_TIMEOUT = 75.0
 """How long a connection may take until its first request is there, and until the next one: proxies give up at 60."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -204,7 +204,7 @@ async def _serve(
 ) -> None:
     """Serve until `stopping` is done."""
     # What the application's own drain leaves over are connections without a reply, which need no time.
-    runner = web.AppRunner(app, shutdown_timeout=0.1, keepalive_timeout=IDLE_SECONDS)
+    runner = web.AppRunner(app, shutdown_timeout=0.1, keepalive_timeout=IDLE_CONNECTION_TIMEOUT)
     await runner.setup()
     server, loop = runner.server, asyncio.get_running_loop()
     assert server is not None
@@ -212,7 +212,7 @@ async def _serve(
     def connect() -> web.RequestHandler:
         connection = server()
         # aiohttp's keepalive_timeout begins with the first request before 3.14.4.
-        app[SERVER].expect_request(connection, IDLE_SECONDS)
+        app[SERVER].expect_request(connection, IDLE_CONNECTION_TIMEOUT)
         return connection
 
     try:
@@ -266,12 +266,12 @@ def _run(main: Coroutine[Any, Any, None], app: web.Application) -> None:
                 loop.run_until_complete(serving)
             except (SystemExit, KeyboardInterrupt) as error:  # noqa: PERF203 - it seldom is
                 # Where one ends a task, asyncio stops the loop as well. It goes on: the task's request gets the error.
-                if serving.done() or not _is_of_model(error, app):
+                if serving.done() or not _raised_by_model(error, app):
                     raise
     finally:
         has_ended = False
         try:
-            has_ended = loop.run_until_complete(_end_the_rest(CLEANUP_SECONDS))
+            has_ended = loop.run_until_complete(_cancel_all(CLEANUP_TIMEOUT))
         finally:
             if has_ended:
                 _close(loop)
@@ -290,12 +290,12 @@ def _run(main: Coroutine[Any, Any, None], app: web.Application) -> None:
 def _close(loop: asyncio.AbstractEventLoop) -> None:
     """Close a loop once all has ended that runs on it."""
     try:
-        loop.run_until_complete(_end_the_rest())
+        loop.run_until_complete(_cancel_all())
     finally:
         loop.close()
 
 
-async def _end_the_rest(seconds: float | None = None) -> bool:
+async def _cancel_all(seconds: float | None = None) -> bool:
     """Cancel all other tasks, close all async generators, and tell whether they ended in time."""
     loop = asyncio.get_running_loop()
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
@@ -310,7 +310,7 @@ async def _end_the_rest(seconds: float | None = None) -> bool:
     return not going
 
 
-def _is_of_model(error: BaseException, app: web.Application) -> bool:
+def _raised_by_model(error: BaseException, app: web.Application) -> bool:
     """Whether it was a model that raised SystemExit or KeyboardInterrupt, and no handler of a signal."""
     if threading.current_thread() is not threading.main_thread():
         return True  # Python handles signals in the main one

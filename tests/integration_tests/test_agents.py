@@ -165,7 +165,7 @@ def block(name: str, **arguments: Any) -> str:
 
 PARIS = block("get_weather", city="Paris")
 BROKEN = '<tool_call>\n{"name": "get_weather", "arguments": {"city": }}\n</tool_call>'
-CUT = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Pa'
+TRUNCATED = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Pa'
 
 
 def kinds(state: Any) -> list[str]:
@@ -629,7 +629,7 @@ class TestModelsThatMisbehave:
         assert len(server.requests) == 2
         assert tools.ran == []
 
-    @pytest.mark.parametrize("wrong", [BROKEN, CUT, "Let me see.\n" + BROKEN])
+    @pytest.mark.parametrize("wrong", [BROKEN, TRUNCATED, "Let me see.\n" + BROKEN])
     async def test_breaks_its_first_call(
         self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner, wrong: str
     ) -> None:
@@ -658,7 +658,7 @@ class TestModelsThatMisbehave:
         assert sorted(tools.ran) == ["Paris", "Rome"]
         assert state["messages"][-1].content == "It is sunny."
 
-    @pytest.mark.parametrize("wrong", [BROKEN, CUT])
+    @pytest.mark.parametrize("wrong", [BROKEN, TRUNCATED])
     async def test_breaks_its_call_for_ever(
         self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner, wrong: str
     ) -> None:

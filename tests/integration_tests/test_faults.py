@@ -266,7 +266,7 @@ class TestErrorBodies:
     async def test_one_without_end_does_not_hold_the_error_back(
         self, serve: Serve, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(aiohttp_transport, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(aiohttp_transport, "ERROR_BODY_TIMEOUT", 0.2)
         drip: list[Step] = [b"it ", 0.05, b"broke"]
         drip += [b" ", 0.05] * 100
         silence: list[Step] = [b"it broke", HOLD]

@@ -367,7 +367,7 @@ def test_what_is_logged(secretive: Secretive, caplog: pytest.LogCaptureFixture) 
                 model, _ = secretive(script, by=by, stream_chunk_timeout=0.1)
                 await asyncio.gather(model.ainvoke("Hi"), return_exceptions=True)
                 await asyncio.to_thread(model.batch, ["Hi"], return_exceptions=True)
-        await asyncio.sleep(aiohttp_transport.LINGER)
+        await asyncio.sleep(aiohttp_transport.BODY_END_TIMEOUT)
 
     asyncio.run(main(), debug=True)
     assert len(caplog.messages) > 100

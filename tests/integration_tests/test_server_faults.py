@@ -242,7 +242,7 @@ class Stubborn(Behind):
 def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Stubborn]]:
     """Make stubborn models, which say some words first; they are let go after the test."""
     for module in ("app", "local"):
-        monkeypatch.setattr(f"langchain_darkai.server.{module}.CLEANUP_SECONDS", 0.1)
+        monkeypatch.setattr(f"langchain_darkai.server.{module}.CLEANUP_TIMEOUT", 0.1)
     let_go = threading.Event()
     models: list[Stubborn] = []
 

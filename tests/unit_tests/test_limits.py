@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from langchain_darkai._limits import Slots
+from langchain_darkai._limits import ConcurrencyLimiter
 
 
 class Meter:
@@ -18,7 +18,7 @@ class Meter:
         self.now = self.peak = self.served = 0
         self._lock = threading.Lock()
 
-    async def hold(self, slots: Slots, seconds: float = 0.001) -> None:
+    async def hold(self, slots: ConcurrencyLimiter, seconds: float = 0.001) -> None:
         async with slots:
             with self._lock:
                 self.now += 1
@@ -35,19 +35,19 @@ async def turns(times: int = 5) -> None:
 
 
 async def test_no_more_than_the_limit_hold_at_once() -> None:
-    slots, meter = Slots(3), Meter()
+    slots, meter = ConcurrencyLimiter(3), Meter()
     await asyncio.gather(*(meter.hold(slots) for _ in range(30)))
     assert (meter.peak, meter.served, slots.free) == (3, 30, 3)
 
 
 async def test_without_a_limit_all_hold_at_once() -> None:
-    slots, meter = Slots(None), Meter()
+    slots, meter = ConcurrencyLimiter(None), Meter()
     await asyncio.gather(*(meter.hold(slots) for _ in range(30)))
     assert meter.peak == 30
 
 
 def test_one_limit_for_many_loops() -> None:
-    slots, meter = Slots(4), Meter()
+    slots, meter = ConcurrencyLimiter(4), Meter()
 
     async def crowd() -> None:
         await asyncio.gather(*(meter.hold(slots) for _ in range(20)))
@@ -63,7 +63,7 @@ def test_one_limit_for_many_loops() -> None:
 
 async def test_who_waits_longest_is_next() -> None:
     order: list[int] = []
-    slots = Slots(1)
+    slots = ConcurrencyLimiter(1)
 
     async def take(name: int) -> None:
         async with slots:
@@ -75,7 +75,7 @@ async def test_who_waits_longest_is_next() -> None:
 
 
 async def test_a_slot_is_given_back_after_an_error() -> None:
-    slots = Slots(1)
+    slots = ConcurrencyLimiter(1)
     with pytest.raises(KeyError):
         async with slots:
             raise KeyError
@@ -83,7 +83,7 @@ async def test_a_slot_is_given_back_after_an_error() -> None:
 
 
 async def test_a_waiting_call_that_is_cancelled_leaves_the_queue() -> None:
-    slots = Slots(1)
+    slots = ConcurrencyLimiter(1)
     async with slots:
         waiting = asyncio.create_task(Meter().hold(slots))
         await turns()
@@ -93,7 +93,7 @@ async def test_a_waiting_call_that_is_cancelled_leaves_the_queue() -> None:
 
 
 async def test_a_call_that_is_cancelled_as_its_turn_comes_hands_it_on() -> None:
-    slots, meter = Slots(1), Meter()
+    slots, meter = ConcurrencyLimiter(1), Meter()
     async with slots:
         first, second = asyncio.create_task(meter.hold(slots)), asyncio.create_task(meter.hold(slots))
         await turns()
@@ -103,7 +103,7 @@ async def test_a_call_that_is_cancelled_as_its_turn_comes_hands_it_on() -> None:
 
 
 async def test_a_waiting_call_whose_loop_has_closed_is_passed_over() -> None:
-    slots, loop = Slots(1), asyncio.new_event_loop()
+    slots, loop = ConcurrencyLimiter(1), asyncio.new_event_loop()
     entering = slots.__aenter__()
 
     async def begin() -> None:
@@ -117,7 +117,7 @@ async def test_a_waiting_call_whose_loop_has_closed_is_passed_over() -> None:
 
 
 async def test_a_waiting_call_that_is_destroyed_does_not_keep_its_turn() -> None:
-    slots = Slots(1)
+    slots = ConcurrencyLimiter(1)
     async with slots:
         entering = slots.__aenter__()
         entering.send(None)
@@ -127,8 +127,10 @@ async def test_a_waiting_call_that_is_destroyed_does_not_keep_its_turn() -> None
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda slots: pickle.loads(pickle.dumps(slots))])
-async def test_a_copy_has_the_limit_and_none_of_the_holders(again: Callable[[Slots], Slots]) -> None:
-    slots = Slots(2)
+async def test_a_copy_has_the_limit_and_none_of_the_holders(
+    again: Callable[[ConcurrencyLimiter], ConcurrencyLimiter],
+) -> None:
+    slots = ConcurrencyLimiter(2)
     async with slots:
         copied = again(slots)
     assert (copied.limit, copied.free) == (2, 2)

@@ -320,7 +320,7 @@ async def test_a_body_that_does_not_unpack_is_400() -> None:
 
 
 async def test_a_body_that_stops_midway_is_408(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_darkai.server.app.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("langchain_darkai.server.app.REQUEST_BODY_TIMEOUT", 0.05)
     async with serving() as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(b'POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"query"')
@@ -333,7 +333,7 @@ async def test_a_body_that_stops_midway_is_408(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(("options", "status"), [({}, 408), ({"max_query_bytes": 100}, 413)], ids=["time", "size"])
 async def test_a_body_that_never_ends_is_ended(options: Any, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if status == 408:
-        monkeypatch.setattr("langchain_darkai.server.app.BODY_SECONDS", 0.1)
+        monkeypatch.setattr("langchain_darkai.server.app.REQUEST_BODY_TIMEOUT", 0.1)
     async with serving(lingering_time=0.1, **options) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
 
@@ -680,7 +680,7 @@ async def test_a_client_that_leaves_amid_a_torrent_closes_the_model() -> None:
 
 
 async def test_a_client_that_reads_nothing_does_not_stay_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_darkai.server.app.LAST_WORD_SECONDS", 0.05)
+    monkeypatch.setattr("langchain_darkai.server.app.ERROR_WRITE_TIMEOUT", 0.05)
     closed = asyncio.Event()
 
     async def script(*_: Any) -> AsyncIterator[str]:

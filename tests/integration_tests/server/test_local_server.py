@@ -263,7 +263,7 @@ def test_hundreds_of_calls_leave_nothing() -> None:
     ],
 )
 def test_a_connection_waits_for_a_request_only_so_long(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_darkai.server.local.IDLE_SECONDS", 0.2)
+    monkeypatch.setattr("langchain_darkai.server.local.IDLE_CONNECTION_TIMEOUT", 0.2)
     with LocalServer(fake()) as server, closing(socket.socket()) as client:
         client.settimeout(20)
         client.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
@@ -273,7 +273,7 @@ def test_a_connection_waits_for_a_request_only_so_long(sent: bytes, monkeypatch:
 
 
 def test_a_reply_may_take_longer_than_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_darkai.server.local.IDLE_SECONDS", 0.05)
+    monkeypatch.setattr("langchain_darkai.server.local.IDLE_CONNECTION_TIMEOUT", 0.05)
     model = waiting()
     threading.Timer(0.3, model.go_on.set).start()
     with LocalServer(model) as server:

@@ -6,16 +6,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from langchain_darkai._generation.stop import StopCutter
+from langchain_darkai._generation.stop import StopSequenceFilter
 
 LETTERS = st.text("abc", max_size=12)
 SEQUENCES = st.lists(st.text("abc", min_size=1, max_size=4), min_size=1, max_size=4)
 
 
 def cut(sequences: list[str], pieces: list[str]) -> tuple[str, bool]:
-    cutter = StopCutter(sequences)
-    passed = "".join([cutter.feed(piece) for piece in pieces])
-    return passed + cutter.finish(), cutter.stopped
+    stop_filter = StopSequenceFilter(sequences)
+    passed = "".join([stop_filter.feed(piece) for piece in pieces])
+    return passed + stop_filter.finish(), stop_filter.stopped
 
 
 def split(text: str, cuts: list[int]) -> list[str]:
@@ -44,9 +44,9 @@ def test_the_text_ends_before_the_sequence_that_is_complete_first(sequences: lis
 
 @given(SEQUENCES, LETTERS)
 def test_only_what_could_begin_a_sequence_is_held_back(sequences: list[str], text: str) -> None:
-    cutter = StopCutter(sequences)
-    passed = cutter.feed(text)
-    if not cutter.stopped:
+    stop_filter = StopSequenceFilter(sequences)
+    passed = stop_filter.feed(text)
+    if not stop_filter.stopped:
         beginnings = {sequence[:n] for sequence in sequences for n in range(len(sequence))}
         longest = max(len(beginning) for beginning in beginnings if text.endswith(beginning))
         assert passed == text[: len(text) - longest]
@@ -69,8 +69,8 @@ def test_examples(sequences: list[str], text: str, expected: str) -> None:
 
 
 def test_after_a_stop_nothing_more_comes() -> None:
-    cutter = StopCutter(["x"])
-    assert [cutter.feed("ax"), cutter.feed("b"), cutter.finish()] == ["a", "", ""]
+    stop_filter = StopSequenceFilter(["x"])
+    assert [stop_filter.feed("ax"), stop_filter.feed("b"), stop_filter.finish()] == ["a", "", ""]
 
 
 def test_text_without_a_sequence_is_passed_on_to_the_letter() -> None:

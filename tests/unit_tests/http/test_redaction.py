@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from langchain_darkai._http.redaction import basic, masked, secrets_of
+from langchain_darkai._http.redaction import basic, collect_secrets, masked
 
 FORMS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -47,16 +47,16 @@ def test_a_mask_takes_no_time() -> None:
 
 
 def test_the_secrets_of_settings() -> None:
-    assert set(secrets_of(None, "https://model.test", None, [])) == set()
-    assert set(secrets_of("k", "https://model.test/?a=1", "http://proxy.test:3128", ["short"])) == {"k"}
-    assert set(secrets_of(None, "https://model.test/?a=b%2Fcdefgh&also-bare", None, ["Bearer abcdefgh"])) == {
+    assert set(collect_secrets(None, "https://model.test", None, [])) == set()
+    assert set(collect_secrets("k", "https://model.test/?a=1", "http://proxy.test:3128", ["short"])) == {"k"}
+    assert set(collect_secrets(None, "https://model.test/?a=b%2Fcdefgh&also-bare", None, ["Bearer abcdefgh"])) == {
         "b%2Fcdefgh",
         "b/cdefgh",
         "also-bare",
         "Bearer abcdefgh",
         "abcdefgh",
     }
-    assert set(secrets_of(None, "http://me:p%40w@model.test", "http://long-name:pw@proxy.test", [])) == {
+    assert set(collect_secrets(None, "http://me:p%40w@model.test", "http://long-name:pw@proxy.test", [])) == {
         "p%40w",
         "p@w",
         "bWU6cEB3",
@@ -64,7 +64,7 @@ def test_the_secrets_of_settings() -> None:
         "long-name",
         "bG9uZy1uYW1lOnB3",
     }
-    assert set(secrets_of(None, " http://tok@model.test", None, [])) == {"tok", "dG9rOg=="}
+    assert set(collect_secrets(None, " http://tok@model.test", None, [])) == {"tok", "dG9rOg=="}
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, JsonStream, fit, fit_text, read_value
+from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, LenientJsonReader, fit, fit_text, read_value
 from langchain_darkai._json.schema import SchemaNode
 
 Outcome = tuple[str, bool, str | None]
 
 
 def read(text: str, size: int = 10_000, schema: Any = None) -> Outcome:
-    stream = JsonStream(None if schema is None else SchemaNode.of(schema))
+    stream = LenientJsonReader(None if schema is None else SchemaNode.of(schema))
     written = "".join(stream.feed(text[place : place + size]) for place in range(0, len(text), size))
     return written + stream.finish(), stream.done, stream.failure
 
@@ -35,7 +35,7 @@ def test_any_json_in_any_split_is_the_same_value(
     value: Any, cuts: list[int], ascii_only: bool, indent: int | None
 ) -> None:
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
-    stream = JsonStream()
+    stream = LenientJsonReader()
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
     written = "".join(stream.feed(text[a:b]) for a, b in itertools.pairwise(places)) + stream.finish()
 
@@ -76,7 +76,7 @@ def test_garbage_never_raises_and_what_is_accepted_is_json(text: str) -> None:
 def test_half_a_value_is_not_done_and_its_cut_end_cannot_be_completed(value: Any, data: st.DataObject) -> None:
     text = json.dumps({"a": value})
     cut = data.draw(st.integers(1, len(text) - 1))
-    stream = JsonStream()
+    stream = LenientJsonReader()
     written = stream.feed(text[:cut])
 
     assert not stream.done
@@ -185,7 +185,7 @@ def test_a_scalar_ends_with_the_text(text: str, value: Any) -> None:
 
 
 def test_strings_flow_and_names_come_with_their_values() -> None:
-    stream = JsonStream()
+    stream = LenientJsonReader()
 
     assert [stream.feed(letter) for letter in '{"a": "xy"}'] == ["{", "", "", "", "", "", '"a": "', "x", "y", "", '"}']
 

@@ -35,6 +35,7 @@ from langchain_darkai.protocol import (
     StreamEnd,
     StreamFailure,
     decode_request,
+    decoder,
     encode_error,
     encode_event,
     encode_request,
@@ -622,7 +623,7 @@ LIMIT = 100
 
 @pytest.fixture
 def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "MAX_EVENT_BYTES", LIMIT)
+    monkeypatch.setattr(decoder, "MAX_EVENT_BYTES", LIMIT)
 
 
 @pytest.mark.usefixtures("small_limit")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_darkai._tool_calls.parser import CallPiece, Part, ReplyParser
+from langchain_darkai._tool_calls.parser import Part, ReplyParser, ToolCallDelta
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 from tests.support.replies import ADD, ADD_BLOCK, ANY, CASES, NOW_BLOCK, TOOLS, Case, bare, block, forced
 
@@ -55,7 +55,7 @@ def merge(parts: list[Part]) -> AIMessageChunk:
 def chunk_of(part: Part) -> AIMessageChunk:
     if isinstance(part, str):
         return AIMessageChunk(content=part)
-    assert isinstance(part, CallPiece)
+    assert isinstance(part, ToolCallDelta)
     chunk = tool_call_chunk(name=part.name, args=part.arguments, id=part.id, index=1000 + part.index)
     return AIMessageChunk(content="", tool_call_chunks=[chunk])
 
@@ -383,7 +383,7 @@ def test_prose_after_a_tag_waits_only_until_it_is_no_call(tag: str) -> None:
 def test_arguments_come_out_as_they_arrive() -> None:
     parser = ReplyParser(EVERY)
     parser.feed('<tool_call>\n{"name": "say", "arguments": {"text": "')
-    out = [part.arguments for letter in "Once upon" for part in parser.feed(letter) if isinstance(part, CallPiece)]
+    out = [part.arguments for letter in "Once upon" for part in parser.feed(letter) if isinstance(part, ToolCallDelta)]
 
     assert out == list("Once upon")
 
@@ -391,7 +391,7 @@ def test_arguments_come_out_as_they_arrive() -> None:
 def test_every_call_has_an_id_of_its_own_and_one_name() -> None:
     parser = ReplyParser(EVERY)
     parts = [part for letter in f"{ADD_BLOCK}{ADD_BLOCK}" for part in parser.feed(letter)]
-    named = [part for part in parts if isinstance(part, CallPiece) and part.name]
+    named = [part for part in parts if isinstance(part, ToolCallDelta) and part.name]
 
     assert len({call.id for call in parser.calls}) == 2
     assert [(piece.index, piece.id) for piece in named] == [(0, parser.calls[0].id), (1, parser.calls[1].id)]

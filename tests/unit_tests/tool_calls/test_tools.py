@@ -18,7 +18,14 @@ from pydantic.v1 import BaseModel as BaseModelV1
 from pydantic.v1 import Field as FieldV1
 from syrupy.assertion import SnapshotAssertion
 
-from langchain_darkai._tool_calls.tools import Tool, ToolChoice, choice_of, offered_tools, tool_instructions, tool_of
+from langchain_darkai._tool_calls.tools import (
+    Tool,
+    ToolChoice,
+    offered_tools,
+    parse_tool_choice,
+    tool_from,
+    tool_instructions,
+)
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
 from tests.unit_tests.conftest import FakeAPI
@@ -126,7 +133,7 @@ KINDS: dict[str, tuple[Any, str]] = {
 @pytest.mark.parametrize(("source", "name"), KINDS.values(), ids=KINDS)
 def test_every_kind_of_tool(source: Any, name: str) -> None:
     before = copy.deepcopy(source) if isinstance(source, dict) else None
-    offered = tool_of(source)
+    offered = tool_from(source)
 
     assert (offered.name, offered.description.splitlines()[0]) == (name, "Tell the weather.")
     properties = offered.parameters["properties"]
@@ -140,26 +147,26 @@ def test_every_kind_of_tool(source: Any, name: str) -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("decorated", "runnable")])
 def test_descriptions_of_parameters_are_kept(kind: str) -> None:
-    assert tool_of(KINDS[kind][0]).parameters["properties"]["city"]["description"] == "Where."
+    assert tool_from(KINDS[kind][0]).parameters["properties"]["city"]["description"] == "Where."
 
 
 @pytest.mark.parametrize(("source", "name"), KINDS.values(), ids=KINDS)
 def test_a_tool_read_again_from_its_binding_is_the_same(source: Any, name: str) -> None:
-    offered = tool_of(source)
+    offered = tool_from(source)
 
-    assert tool_of(offered.as_openai()) == offered
-    assert tool_of(offered) is offered
+    assert tool_from(offered.as_openai()) == offered
+    assert tool_from(offered) is offered
     assert offered.name == name
 
 
 def test_the_instructions_of_every_kind(snapshot: SnapshotAssertion) -> None:
-    offered = [tool_of(source) for source, _ in KINDS.values()]
+    offered = [tool_from(source) for source, _ in KINDS.values()]
 
     assert tool_instructions(offered, ToolChoice()) == snapshot
 
 
 def test_the_instructions_of_every_choice(snapshot: SnapshotAssertion) -> None:
-    offered = [tool_of(weather), tool_of(Node)]
+    offered = [tool_from(weather), tool_from(Node)]
     texts = {
         f"{choice} parallel={parallel}": tool_instructions(offered_tools(offered, choice), choice, parallel=parallel)
         for choice in (ToolChoice(), ToolChoice("required"), ToolChoice("required", "weather"))
@@ -170,7 +177,7 @@ def test_the_instructions_of_every_choice(snapshot: SnapshotAssertion) -> None:
 
 
 def test_the_same_tools_give_the_same_bytes() -> None:
-    texts = {tool_instructions([tool_of(source) for source, _ in KINDS.values()], ToolChoice()) for _ in range(3)}
+    texts = {tool_instructions([tool_from(source) for source, _ in KINDS.values()], ToolChoice()) for _ in range(3)}
 
     assert len(texts) == 1
 
@@ -179,7 +186,7 @@ def test_each_tool_is_one_line_of_json_whatever_it_holds() -> None:
     odd = Tool(
         "odd", "Lines\nand </tools>\u2028<tools>\x85 é 🎉", {"type": "object", "properties": {"\n": {"type": "null"}}}
     )
-    lines = tool_instructions([odd, tool_of(weather)], ToolChoice()).split("\n")
+    lines = tool_instructions([odd, tool_from(weather)], ToolChoice()).split("\n")
 
     assert (lines[0], lines[3]) == ("<tools>", "</tools>")
     assert json.loads(lines[1]) == {"name": odd.name, "description": odd.description, "parameters": odd.parameters}
@@ -187,7 +194,7 @@ def test_each_tool_is_one_line_of_json_whatever_it_holds() -> None:
 
 
 def test_recursive_types_stay_whole() -> None:
-    offered = tool_of(Node)
+    offered = tool_from(Node)
 
     jsonschema.validate({"value": 1, "children": [{"value": 2, "children": []}]}, offered.parameters)
     with pytest.raises(jsonschema.ValidationError):
@@ -198,7 +205,7 @@ def test_recursive_types_as_a_parameter_and_as_a_dict() -> None:
     def plant(tree: Node) -> None:
         """Plant a tree."""
 
-    for offered in (tool_of(plant), tool_of({"title": "plant", "description": "", **tool_of(plant).parameters})):
+    for offered in (tool_from(plant), tool_from({"title": "plant", "description": "", **tool_from(plant).parameters})):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"tree": {"value": 1, "children": [{"value": "x"}]}}, offered.parameters)
 
@@ -214,7 +221,7 @@ def test_injected_arguments_are_not_shown() -> None:
         """Tell the weather."""
         return city + secret + call + str(config)
 
-    assert list(tool_of(injected).parameters["properties"]) == ["city"]
+    assert list(tool_from(injected).parameters["properties"]) == ["city"]
 
 
 def test_injected_arguments_of_a_function_are_not_shown() -> None:
@@ -222,8 +229,8 @@ def test_injected_arguments_of_a_function_are_not_shown() -> None:
         """Tell the weather."""
         return city + secret
 
-    assert list(tool_of(injected).parameters["properties"]) == ["city"]
-    assert tool_of(injected).parameters["required"] == ["city"]
+    assert list(tool_from(injected).parameters["properties"]) == ["city"]
+    assert tool_from(injected).parameters["required"] == ["city"]
 
 
 def test_a_tool_without_parameters() -> None:
@@ -236,7 +243,7 @@ def test_a_tool_without_parameters() -> None:
         tool(now),
         {"name": "now", "description": "Tell the time.", "parameters": {"type": "object", "properties": {}}},
     ):
-        assert tool_of(source).parameters == {"type": "object", "properties": {}}
+        assert tool_from(source).parameters == {"type": "object", "properties": {}}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +261,7 @@ def test_a_tool_without_parameters() -> None:
 )
 def test_what_is_no_tool_is_refused(source: Any) -> None:
     with pytest.raises(DarkAIInvalidRequestError, match="is no tool") as caught:
-        tool_of(source)
+        tool_from(source)
     assert isinstance(caught.value, ValueError)
 
 
@@ -282,7 +289,7 @@ A, B = Tool("get_weather", "", {}), Tool("add", "", {})
     ],
 )
 def test_every_form_of_tool_choice(given: Any, mode: Any, name: str | None) -> None:
-    choice = choice_of(given, [A, B])
+    choice = parse_tool_choice(given, [A, B])
 
     assert choice == ToolChoice(mode, name)
     assert choice.forced == (mode == "required")
@@ -308,18 +315,18 @@ def test_every_form_of_tool_choice(given: Any, mode: Any, name: str | None) -> N
 )
 def test_what_is_no_tool_choice_is_refused(given: Any) -> None:
     with pytest.raises(DarkAIInvalidRequestError, match="tool_choice"):
-        choice_of(given, [A, B])
+        parse_tool_choice(given, [A, B])
 
 
 def test_a_name_that_is_nearly_right_is_hinted_at() -> None:
     with pytest.raises(DarkAIInvalidRequestError, match="Did you mean 'get_weather'"):
-        choice_of("get_wether", [A, B])
+        parse_tool_choice("get_wether", [A, B])
 
 
 @pytest.mark.parametrize("given", ["any", "required", True, "add"])
 def test_nothing_can_be_forced_where_there_are_no_tools(given: Any) -> None:
     with pytest.raises(DarkAIInvalidRequestError, match=r"there are no tools"):
-        choice_of(given, [])
+        parse_tool_choice(given, [])
 
 
 class TestBinding:
@@ -331,7 +338,7 @@ class TestBinding:
         api.model().bind_tools([weather]).invoke([("system", "Be brief."), ("human", "Hi")])
 
         (post,) = api.posts
-        expected = tool_instructions([tool_of(weather)], ToolChoice())
+        expected = tool_instructions([tool_from(weather)], ToolChoice())
         query = json.loads(post.body)["query"]
         assert query == format_prompt([("system", "Be brief."), HumanMessage("Hi")], instructions=expected)
 

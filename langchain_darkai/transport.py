@@ -1,0 +1,50 @@
+"""The seam below the client: what carries one call to a model and brings its reply back.
+
+`DarkAI` decides when a call is sent, how often, and how long it may take. A transport sends it once. The package's own
+is HTTP; anything with these two methods can take its place: a scripted one in tests, or a model in the same process.
+"""
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from langchain_darkai.protocol import StreamEnd
+
+__all__ = ["ApiCall", "ReplyEvents", "Transport"]
+
+ReplyEvents = AsyncGenerator[str | StreamEnd, None]
+"""A reply as it comes: pieces of text, then its end. To stop reading early, close the generator."""
+
+
+@dataclass(frozen=True)
+class ApiCall:
+    """One call of the API, as a transport sends it.
+
+    - `query`: the whole prompt.
+    - `model`: the model's name, aliases resolved.
+    - `parameters`: further members of the request's JSON body.
+    - `per_event`: whether each text event is yielded by itself; otherwise what one network read brings is one piece.
+    - `allow_empty`: whether a complete reply without any text is an answer; otherwise it is an error.
+    """
+
+    query: str
+    model: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    per_event: bool = False
+    allow_empty: bool = False
+
+
+class Transport(Protocol):
+    """Sends a call and yields its reply."""
+
+    def stream(self, call: ApiCall, deadline: float | None) -> ReplyEvents:
+        """Yield the reply's text as it comes, then its `StreamEnd`.
+
+        `deadline` is a time of the running loop's clock, by which the reply must be whole; None for no limit. Raises a
+        DarkAIError for everything that goes wrong; its `is_retryable` tells whether sending the call again can help.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections; a later call opens new ones."""
+        ...
