@@ -90,7 +90,7 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
     Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
     """
     loop = asyncio.get_running_loop()
-    decoder = EventDecoder(request.source, request.masked)
+    decoder = EventDecoder(request.source, request.masked, per_event=request.per_event)
     shared = _Shared(request.session) if request.session else await _shared_session(loop)
     try:
         async with shared:
@@ -116,15 +116,11 @@ async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
                         data = take_buffered(content)  # all of it first; then the same error comes again
                         if not data:
                             raise map_error(error, request, decoder)  # noqa: B904 - it has its cause
-                    events = decoder.feed(data) if data else decoder.finish()
-                    ending = events.pop() if events and not isinstance(events[-1], str) else None
-                    if events:
+                    texts, ending = decoder.feed(data) if data else decoder.finish()
+                    if texts:
                         watch.content()
-                        if request.per_event:
-                            for text in events:
-                                yield text  # type: ignore[misc]
-                        else:
-                            yield "".join(events)  # type: ignore[arg-type]
+                        for text in texts:
+                            yield text
                     if isinstance(ending, StreamFailure):
                         data = b""  # tools show the locals of a stack, and the server may have repeated a key
                         raise ending.error
