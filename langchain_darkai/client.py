@@ -1,31 +1,27 @@
 """The client of a DarkAI chat API: settings, retries, and the provider interface by which the API is known."""
 
 import asyncio
-import contextlib
 import difflib
 import functools
 import importlib
-import ipaddress
 import os
-import re
 import ssl
 import threading
 import time
-import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from typing_extensions import Self
 
 from langchain_darkai import _portal
-from langchain_darkai._http.redaction import basic, collect_secrets
+from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._limits import ConcurrencyLimiter
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError, DarkAITimeoutError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import StreamEnd, encode_request
+from langchain_darkai.transport import ApiCall
 
 if TYPE_CHECKING:
     from types import EllipsisType
@@ -54,7 +50,7 @@ class Call:
 
     query: str
     model: str
-    body: bytes
+    parameters: Mapping[str, Any]
     timeout: float | None = None
     max_retries: int = 0
     per_event: bool = False
@@ -146,20 +142,21 @@ class DarkAI:
         max_concurrency: int | None = None,
         session: "aiohttp.ClientSession | None" = None,
     ) -> None:
-        base_url = _or_environment(base_url, "DARKAI_BASE_URL") or self.api_endpoint
-        self.endpoint, login = _endpoint(base_url)
-        self.host = urlsplit(self.endpoint).netloc
-        key = _or_environment(api_key, "DARKAI_API_KEY")
-        if key and login:
-            raise DarkAIInvalidRequestError("base_url holds a user and a password, and there is an api_key: use one.")
-        self.proxy = _checked_proxy(_or_environment(proxy, "DARKAI_PROXY"))
+        self._target = Endpoint.from_settings(
+            base_url=_or_environment(base_url, "DARKAI_BASE_URL") or self.api_endpoint,
+            api_key=_or_environment(api_key, "DARKAI_API_KEY"),
+            proxy=_or_environment(proxy, "DARKAI_PROXY"),
+            default_headers=default_headers,
+            verify=verify,
+        )
+        self.endpoint = self._target.url
+        self.host = self._target.host
+        self.proxy = self._target.proxy
+        self.headers = self._target.headers
+        self.verify = self._target.verify
         self.timeout = check_seconds("timeout", timeout)
         self.max_retries = check_count("max_retries", max_retries)
         self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
-        self.verify = verify if isinstance(verify, bool | ssl.SSLContext) else os.fspath(verify)
-        self.headers = _headers(f"Bearer {key}" if key else login, default_headers)
-        self.secrets = collect_secrets(key, base_url, self.proxy, (default_headers or {}).values())
-        _warn_of_plain_http(urlsplit(self.endpoint), self.headers)
         self._resume_at = 0.0
         self.session = session
         self.slots = ConcurrencyLimiter(
@@ -228,10 +225,11 @@ class DarkAI:
     ) -> Call:
         """Return a call, checked before anything is sent; what is not given is as in this client's settings."""
         name = self.get_model(model)
+        encode_request(query, name, parameters)
         return Call(
             query=query,
             model=name,
-            body=encode_request(query, name, parameters),
+            parameters=dict(parameters or {}),
             timeout=self.timeout if timeout is ... else check_seconds("timeout", timeout),
             max_retries=self.max_retries if max_retries is None else check_count("max_retries", max_retries),
             per_event=per_event,
@@ -285,21 +283,9 @@ class DarkAI:
         http = await _http()
         if call.max_retries:
             await self._wait_out_pause(call, deadline)
-        events: Events = http.post(
-            http.Post(
-                url=self.endpoint,
-                source=self.host,
-                body=call.body,
-                headers=self.headers,
-                proxy=self.proxy,
-                verify=self.verify,
-                secrets=self.secrets,
-                deadline=deadline,
-                gap=self.stream_chunk_timeout,
-                per_event=call.per_event,
-                allow_empty=call.allow_empty,
-                session=self.session,
-            )
+        transport = http.AiohttpTransport(self._target, idle_timeout=self.stream_chunk_timeout, session=self.session)
+        events: Events = transport.stream(
+            ApiCall(call.query, call.model, call.parameters, call.per_event, call.allow_empty), deadline
         )
         return events
 
@@ -450,67 +436,6 @@ def refuse_unknown(names: Mapping[str, Any], known: Sequence[str], what: str) ->
             )
 
 
-def _endpoint(base_url: str) -> tuple[str, str | None]:
-    """Return the address of the API, and the authorization that a user and a password in the URL stand for."""
-    parts = _split_url("base_url", base_url)
-    path = parts.path.rstrip("/")
-    user, _, netloc = parts.netloc.rpartition("@")
-    login = f"Basic {basic(user)}" if user else None
-    parts = parts._replace(netloc=netloc, path=path if path.endswith("/chat") else f"{path}/chat", fragment="")
-    return urlunsplit(parts), login
-
-
-_warned_hosts: set[str] = set()
-_NAMES_OF_KEYS = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
-
-
-def _warn_of_plain_http(endpoint: SplitResult, headers: Mapping[str, str]) -> None:
-    """Warn, once a host, of a key in a header or the query that goes over the network for everybody to read."""
-    host = endpoint.hostname or ""
-    if endpoint.scheme != "http" or host in _warned_hosts:
-        return
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost" or host.endswith(".localhost")
-    names = (*headers, *(name for name, _ in parse_qsl(endpoint.query)))
-    if not is_local and any(map(_NAMES_OF_KEYS.search, names)):
-        _warned_hosts.add(host)
-        warnings.warn(f"The key for {host} is sent over plain http; use https.", UserWarning, stacklevel=4)
-
-
 def _or_environment(value: str | None, variable: str) -> str | None:
     """Return a setting, None for an empty one; the environment counts only where nothing was given."""
     return (os.environ.get(variable) if value is None else value) or None
-
-
-def _checked_proxy(proxy: str | None) -> str | None:
-    if proxy is not None:
-        _split_url("proxy", proxy)
-    return proxy
-
-
-def _split_url(name: str, url: str) -> SplitResult:
-    """Return the parts of an http(s) URL; the error does not repeat it, since it may hold a password."""
-    with contextlib.suppress(ValueError, AttributeError):
-        parts = urlsplit(url.strip())
-        if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
-            return parts
-    raise DarkAIInvalidRequestError(f"{name} is not a URL like http://127.0.0.1:8000 or https://example.org.")
-
-
-def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
-    headers = {"accept": "text/event-stream", "content-type": "application/json", "user-agent": USER_AGENT}
-    if authorization:
-        headers["authorization"] = authorization
-    for name, value in (default_headers or {}).items():
-        if not (isinstance(name, str) and isinstance(value, str)):
-            raise DarkAIInvalidRequestError(f"default_headers: {name!r} and its value must both be strings.")
-        headers[name.lower()] = value
-    for name, value in headers.items():
-        if not name.isascii() or not value.isprintable() or any(c in name for c in ' \t\r\n:"(),/;<=>?@[\\]{}'):
-            what = "api_key" if name == "authorization" and authorization else f"the header {name!r}"
-            raise DarkAIInvalidRequestError(
-                f"{what} has a character that HTTP headers cannot carry, a line end perhaps."
-            )
-    return headers

@@ -1,15 +1,16 @@
 """No unit test opens a socket; what the network would bring is scripted one layer above it."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import pytest
 import pytest_socket
 
 from langchain_darkai import ChatDarkAI
 from langchain_darkai._http import aiohttp_transport
-from langchain_darkai._http.aiohttp_transport import Post
-from langchain_darkai.protocol import StreamEnd
+from langchain_darkai._http.endpoint import Endpoint
+from langchain_darkai.protocol import StreamEnd, encode_request
+from langchain_darkai.transport import ApiCall
 
 Event = str | StreamEnd | Exception
 
@@ -20,6 +21,16 @@ def _no_sockets() -> Iterator[None]:
     pytest_socket.disable_socket(allow_unix_socket=True)
     yield
     pytest_socket.enable_socket()
+
+
+class Post(NamedTuple):
+    url: str
+    proxy: str | None
+    headers: Mapping[str, str]
+    body: bytes
+    gap: float | None
+    allow_empty: bool
+    deadline: float | None
 
 
 class FakeAPI:
@@ -48,5 +59,17 @@ class FakeAPI:
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch) -> FakeAPI:
     fake = FakeAPI()
-    monkeypatch.setattr(aiohttp_transport, "post", fake.post)
+
+    class FakeTransport:
+        def __init__(self, endpoint: Endpoint, *, idle_timeout: float | None, session: None) -> None:
+            self.endpoint = endpoint
+            self.idle_timeout = idle_timeout
+
+        def stream(self, call: ApiCall, deadline: float | None) -> AsyncGenerator[str | StreamEnd, None]:
+            body = encode_request(call.query, call.model, call.parameters)
+            to = self.endpoint
+            post = Post(to.url, to.proxy, to.headers, body, self.idle_timeout, call.allow_empty, deadline)
+            return fake.post(post)
+
+    monkeypatch.setattr(aiohttp_transport, "AiohttpTransport", FakeTransport)
     return fake

@@ -22,10 +22,9 @@ from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr, ValidationError
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError, format_prompt
-from langchain_darkai._http.aiohttp_transport import Post
 from langchain_darkai.protocol import StreamEnd, Usage
 from tests.conftest import Asker
-from tests.unit_tests.conftest import FakeAPI
+from tests.unit_tests.conftest import FakeAPI, Post
 
 TRUSTED: dict[str, Any] = {"valid_namespaces": ["langchain_darkai"], "allowed_objects": [ChatDarkAI]}
 USAGE = Usage(input_tokens=3, output_tokens=1, total_tokens=4)
