@@ -14,148 +14,22 @@ and a line without `data:` continues an event whose JSON is not complete.
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypedDict
+from typing import Any
 
-from langchain_core.exceptions import ModelError
+from langchain_darkai.errors import DarkAIError, DarkAIStreamDecodeError, DarkAIStreamTruncatedError
+from langchain_darkai.protocol._excerpt import excerpt
+from langchain_darkai.protocol.events import Decoded, StreamEnd, StreamFailure, Usage
+from langchain_darkai.protocol.wire_errors import hint_for, reported_error
 
-from langchain_darkai.errors import (
-    DarkAIAPIError,
-    DarkAIError,
-    DarkAIInvalidRequestError,
-    DarkAIStreamDecodeError,
-    DarkAIStreamTruncatedError,
-    error_class_for_status,
-    error_class_for_wire_type,
-    hint_for,
-    status_for_error,
-    wire_error_type,
-)
+__all__ = ["MAX_EVENT_BYTES", "EventDecoder"]
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """The longest event that is read, in bytes. A `final-response` holds a whole reply, so a limit must leave room for the
 longest book-sized one; a server that sends no line end at all must still not fill the memory."""
 
-MAX_SECRET = 16 * 1024
-"""Characters after the end of a quote that are looked through for a secret that begins in it."""
 
-
-class Usage(TypedDict):
-    """Token counts of one call, as `stream-end` carries them."""
-
-    input_tokens: int
-    output_tokens: int
-    total_tokens: int
-
-
-@dataclass(frozen=True)
-class StreamEnd:
-    """The reply is complete; `usage` is None where the server counted nothing."""
-
-    usage: Usage | None = None
-
-
-@dataclass(frozen=True)
-class StreamFailure:
-    """The reply failed: the server reported an error, sent what is no event, or ended too early.
-
-    `error` is to be raised.
-    """
-
-    error: DarkAIError
-
-
-class Decoded(NamedTuple):
-    """What one read brought: its text, none of it empty, and the end of the reply where that came with it."""
-
-    texts: list[str]
-    end: StreamEnd | StreamFailure | None
-
-
-class ChatRequest(NamedTuple):
-    """A decoded request: the prompt, the model's name (None for the server's default), and all other parameters."""
-
-    query: str
-    model: str | None
-    parameters: dict[str, Any]
-
-
-def encode_request(query: str, model: str, parameters: Mapping[str, Any] | None = None) -> bytes:
-    """Return the request body for a prompt.
-
-    `parameters` are further members of the JSON object; None for none.
-
-    Raises DarkAIInvalidRequestError where a parameter has no JSON form.
-
-    Example:
-        >>> encode_request("Hello", "llama-3-70b", {"temperature": 0})
-        b'{"query": "Hello", "model": "llama-3-70b", "temperature": 0}'
-    """
-    if reserved := {"query", "model"} & (parameters or {}).keys():
-        raise DarkAIInvalidRequestError(f"No parameter can be called {min(reserved)}.")
-    try:
-        return _ENCODER.encode({"query": query, "model": model, **(parameters or {})}).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        names = ", ".join(sorted(parameters or {}))
-        raise DarkAIInvalidRequestError(
-            f"A request parameter ({names}) has no JSON form: {error}. Pass plain JSON values in model_kwargs."
-        ) from error
-
-
-def decode_request(body: bytes) -> ChatRequest:
-    """Return the request in a body; the inverse of `encode_request`.
-
-    Raises DarkAIInvalidRequestError, with what is wrong with the body.
-
-    Example:
-        >>> decode_request(b'{"query": "Hello"}')
-        ChatRequest(query='Hello', model=None, parameters={})
-    """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise DarkAIInvalidRequestError(f"The body is not JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise DarkAIInvalidRequestError('The body is not a JSON object like {"query": "...", "model": "..."}.')
-    query, model = value.pop("query", None), value.pop("model", None)
-    if not isinstance(query, str) or not query.strip():
-        raise DarkAIInvalidRequestError('"query" is missing or empty: it holds the whole prompt, as a string.')
-    if model is not None and not isinstance(model, str):
-        raise DarkAIInvalidRequestError('"model" is not a string: it names the model, or is left out for the default.')
-    return ChatRequest(query, model, value)
-
-
-def encode_event(name: str, data: Mapping[str, Any]) -> bytes:
-    """Return one event as it goes over the wire.
-
-    Example:
-        >>> encode_event("text-chunk", {"text": "Hi"})
-        b'data: {"event": "text-chunk", "data": {"text": "Hi"}}\\n\\n'
-    """
-    return f"data: {json.dumps({'event': name, 'data': data})}\n\n".encode()
-
-
-def encode_error(error: BaseException) -> dict[str, Any]:
-    """Return the members by which a failure is reported, in an error event or under "error" in an HTTP answer.
-
-    Only errors of a chat model are told in their own words; what else went wrong inside a server stays there.
-
-    Example:
-        >>> encode_error(KeyError("secret"))
-        {'type': 'ModelAPIError', 'message': 'The server failed.', 'status': 500}
-    """
-    known = isinstance(error, ModelError)
-    members = {
-        "type": wire_error_type(error),
-        "message": str(error) if known else "The server failed.",
-        "status": status_for_error(error),
-    }
-    retry_after = _seconds(getattr(error, "retry_after", None))
-    return members if retry_after is None else {**members, "retry_after": retry_after}
-
-
-_ENCODER = json.JSONEncoder(allow_nan=False)  # its ASCII escapes carry lone surrogates, too, which UTF-8 cannot
 _JSON = json.JSONDecoder(strict=False)  # raw control characters in strings are seen in the wild
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATES = tuple(map(chr, range(0xD800, 0xDC00)))
@@ -450,7 +324,7 @@ class EventDecoder:
         self._fail(DarkAIStreamDecodeError, message, cause=cause)
 
     def _shown(self, text: str) -> str:
-        return _shown(text, 80, self._redact)
+        return excerpt(text, 80, self._redact)
 
     def _fail_oversized(self) -> None:
         self._fail_undecodable(f"is longer than {MAX_EVENT_BYTES:,} bytes")
@@ -465,35 +339,6 @@ def _without_text(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-class ReportedError(NamedTuple):
-    """A failure in a server's own words: the class it is raised as, its message, and the status it names."""
-
-    kind: type[DarkAIError]
-    message: str
-    status: int | None
-    retry_after: float | None
-
-
-def reported_error(
-    data: Any, source: str, status: int | None = None, redact: Callable[[str], str] = str
-) -> ReportedError:
-    """Return what a server reported, from the data of an error event or the JSON of an HTTP answer.
-
-    The members are those of `encode_error`; other servers' plain strings and `{"message": ...}` are read too.
-    `status` is the answer's own status, which counts before one in the data. `redact` is as for `EventDecoder`.
-    """
-    members = data if isinstance(data, dict) else {"message": data}
-    message = next((m for m in map(members.get, ("message", "detail", "error")) if isinstance(m, str) and m), None)
-    number = status if status is not None else members.get("status")
-    number = number if isinstance(number, int) and 400 <= number <= 599 else status
-    kind = error_class_for_wire_type(members.get("type")) or (
-        error_class_for_status(number) if number is not None else DarkAIAPIError
-    )
-    seconds = _seconds(members.get("retry_after"))
-    said = f": {_shown(message, 500, redact)}" if message else ", without saying why"
-    return ReportedError(kind, f"{source} reported an error{said}", number, seconds)
-
-
 def _usage(value: Any) -> Usage | None:
     """Return a server's usage where it is one; a server that counts wrongly must not cost the reply."""
     if not isinstance(value, dict):
@@ -503,13 +348,3 @@ def _usage(value: Any) -> Usage | None:
     if sent is None or received is None:
         return None
     return Usage(input_tokens=sent, output_tokens=received, total_tokens=counts.get("total_tokens", sent + received))
-
-
-def _shown(text: str, length: int, redact: Callable[[str], str]) -> str:
-    # Redacted before it is cut and escaped: half a secret would not be known for one.
-    redacted = redact(text[: length + MAX_SECRET])
-    return repr(redacted) if len(text) <= length else f"{redacted[:length]!r}..."
-
-
-def _seconds(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and 0 <= value <= 1e9 else None

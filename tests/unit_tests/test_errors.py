@@ -24,6 +24,8 @@ from langchain_darkai.errors import (
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
     DarkAIToolChoiceError,
+)
+from langchain_darkai.protocol import (
     error_class_for_status,
     error_class_for_wire_type,
     status_for_error,
