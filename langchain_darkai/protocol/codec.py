@@ -1,4 +1,4 @@
-"""Requests and events as bytes, and requests read back."""
+"""Requests and events as bytes, and requests read back. `EventDecoder` reads events, `wire_errors` has the errors."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,8 @@ from langchain_darkai.errors import DarkAIInvalidRequestError
 
 __all__ = ["ChatRequest", "decode_request", "encode_event", "encode_request"]
 
-_ENCODER = json.JSONEncoder(allow_nan=False)  # its ASCII escapes carry lone surrogates, too, which UTF-8 cannot
+# ASCII escapes also carry lone surrogates, which UTF-8 cannot. NaN and infinities are not JSON.
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
 
 
 class ChatRequest(NamedTuple):
@@ -24,14 +25,14 @@ def encode_request(query: str, model: str, parameters: Mapping[str, Any] | None 
 
     `parameters` are further members of the JSON object; None for none.
 
-    Raises DarkAIInvalidRequestError where a parameter has no JSON form.
+    Raises DarkAIInvalidRequestError if a parameter has no JSON form, or is named like a member of the request itself.
 
     Example:
         >>> encode_request("Hello", "llama-3-70b", {"temperature": 0})
         b'{"query": "Hello", "model": "llama-3-70b", "temperature": 0}'
     """
     if reserved := {"query", "model"} & (parameters or {}).keys():
-        raise DarkAIInvalidRequestError(f"No parameter can be called {min(reserved)}.")
+        raise DarkAIInvalidRequestError(f"A request parameter cannot be named {min(reserved)}.")
     try:
         return _ENCODER.encode({"query": query, "model": model, **(parameters or {})}).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -44,7 +45,7 @@ def encode_request(query: str, model: str, parameters: Mapping[str, Any] | None 
 def decode_request(body: bytes) -> ChatRequest:
     """Return the request in a body; the inverse of `encode_request`.
 
-    Raises DarkAIInvalidRequestError, with what is wrong with the body.
+    Raises DarkAIInvalidRequestError, which says what is wrong with the body.
 
     Example:
         >>> decode_request(b'{"query": "Hello"}')
@@ -58,9 +59,9 @@ def decode_request(body: bytes) -> ChatRequest:
         raise DarkAIInvalidRequestError('The body is not a JSON object like {"query": "...", "model": "..."}.')
     query, model = value.pop("query", None), value.pop("model", None)
     if not isinstance(query, str) or not query.strip():
-        raise DarkAIInvalidRequestError('"query" is missing or empty: it holds the whole prompt, as a string.')
+        raise DarkAIInvalidRequestError('"query" is missing or empty. It holds the whole prompt, as a string.')
     if model is not None and not isinstance(model, str):
-        raise DarkAIInvalidRequestError('"model" is not a string: it names the model, or is left out for the default.')
+        raise DarkAIInvalidRequestError('"model" is not a string. It names the model; leave it out for the default.')
     return ChatRequest(query, model, value)
 
 

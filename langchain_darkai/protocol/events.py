@@ -18,23 +18,27 @@ class Usage(TypedDict):
 
 @dataclass(frozen=True)
 class StreamEnd:
-    """The reply is complete; `usage` is None where the server counted nothing."""
+    """The reply is complete. `usage` is None if the server sent no token counts."""
 
     usage: Usage | None = None
 
 
 @dataclass(frozen=True)
 class StreamFailure:
-    """The reply failed: the server reported an error, sent what is no event, or ended too early.
+    """The reply failed: the server reported an error, sent something that is not an event, or ended too early.
 
-    `error` is to be raised.
+    `error` is for the reader to raise; its `partial_text` is all the text that came before.
     """
 
     error: DarkAIError
 
 
 class Decoded(NamedTuple):
-    """What one read brought: its text, none of it empty, and the end of the reply where that came with it."""
+    """What one read brought.
+
+    - `texts`: new text of the reply, in order; never an empty string.
+    - `end`: the end of the reply, or None if the reply goes on. Text comes before the end.
+    """
 
     texts: list[str]
     end: StreamEnd | StreamFailure | None

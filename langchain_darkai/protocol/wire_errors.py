@@ -1,4 +1,8 @@
-"""How errors travel over the wire: HTTP statuses and wire names to error classes and back."""
+"""How errors travel over the wire: HTTP statuses and wire names to error classes and back, and what servers report.
+
+The name of an error on the wire is the `langchain_core` class that it is, so that the class survives the way through a
+server: a rate limit behind the server is a rate limit for its client.
+"""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -41,7 +45,7 @@ __all__ = [
     "wire_error_type",
 ]
 
-_BY_STATUS: dict[int, type[DarkAIError]] = {
+_CLASS_BY_STATUS: dict[int, type[DarkAIError]] = {
     401: DarkAIAuthenticationError,
     403: DarkAIPermissionDeniedError,
     404: DarkAINotFoundError,
@@ -49,44 +53,8 @@ _BY_STATUS: dict[int, type[DarkAIError]] = {
     429: DarkAIRateLimitError,
 }
 
-
-def error_class_for_status(status: int) -> type[DarkAIError]:
-    """Return the error class of an HTTP status that is not a success.
-
-    408 is a timeout; 4xx without a class of its own is an invalid request; all else, 3xx and 5xx, is the server's
-    failure.
-
-    Example:
-        >>> error_class_for_status(429).__name__
-        'DarkAIRateLimitError'
-    """
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return DarkAIInvalidRequestError if 400 <= status < 500 else DarkAIAPIError
-
-
-_HINTS: dict[type[DarkAIError], str] = {
-    DarkAIContextOverflowError: "The prompt is too long for this model; send less.",
-    DarkAIAuthenticationError: "Set api_key, or DARKAI_API_KEY, to a key that this server knows.",
-    DarkAIPermissionDeniedError: "The key may not use this; ask the server's owner.",
-    DarkAINotFoundError: "Check base_url and the model's name.",
-    DarkAIRateLimitError: "Wait, or ask more slowly.",
-    DarkAITimeoutError: "Ask again.",
-}
-
-
-def hint_for(kind: type[DarkAIError]) -> str:
-    """Return what to do about an error that a server reported.
-
-    Example:
-        >>> hint_for(DarkAIRateLimitError)
-        'Wait, or ask more slowly.'
-    """
-    return _HINTS.get(kind) or ("Ask again later." if kind.is_retryable else "Check the request.")
-
-
-# How a core error travels through the local server: the HTTP status that names it, most specific class first.
-_STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
+# The status by which a server reports an error; the most specific class first.
+_STATUS_BY_CLASS: tuple[tuple[type[BaseException], int], ...] = (
     (ContextOverflowError, 400),
     (ModelAuthenticationError, 401),
     (ModelPermissionDeniedError, 403),
@@ -97,27 +65,7 @@ _STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
     (ModelInvalidRequestError, 400),
 )
 
-
-def status_for_error(error: BaseException) -> int:
-    """Return the HTTP status by which an error is reported: its own, else that of its class, else 500.
-
-    Example:
-        >>> status_for_error(DarkAIRateLimitError("slow down"))
-        429
-    """
-    own = error.status if isinstance(error, DarkAIError) else None
-    if own is not None and 400 <= own <= 599:
-        return own
-    return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
-
-
-def wire_error_type(error: BaseException) -> str:
-    """Return the name of an error on the wire: the langchain_core class it is, e.g. `ModelRateLimitError`."""
-    kinds = (*(kind for kind, _ in _STATUS_OF), ModelAPIError, ModelError)
-    return next((kind.__name__ for kind in kinds if isinstance(error, kind)), "ModelAPIError")
-
-
-_BY_WIRE_TYPE: dict[str, type[DarkAIError]] = {
+_CLASS_BY_WIRE_TYPE: dict[str, type[DarkAIError]] = {
     "ContextOverflowError": DarkAIContextOverflowError,
     "ModelAuthenticationError": DarkAIAuthenticationError,
     "ModelPermissionDeniedError": DarkAIPermissionDeniedError,
@@ -130,25 +78,88 @@ _BY_WIRE_TYPE: dict[str, type[DarkAIError]] = {
     "ModelError": DarkAIError,
 }
 
+_HINTS: dict[type[DarkAIError], str] = {
+    DarkAIContextOverflowError: "The prompt is too long for this model; send less.",
+    DarkAIAuthenticationError: "Set api_key, or DARKAI_API_KEY, to a key that this server knows.",
+    DarkAIPermissionDeniedError: "The key may not use this; ask the server's owner.",
+    DarkAINotFoundError: "Check base_url and the model's name.",
+    DarkAIRateLimitError: "Wait, or ask more slowly.",
+    DarkAITimeoutError: "Ask again.",
+}
+
+
+def error_class_for_status(status: int) -> type[DarkAIError]:
+    """Return the error class of an HTTP status that is not a success.
+
+    408 is a timeout. Any other 4xx without a class of its own is an invalid request; everything else, 3xx and 5xx, is a
+    failure of the server.
+
+    Example:
+        >>> error_class_for_status(429).__name__
+        'DarkAIRateLimitError'
+    """
+    if status in _CLASS_BY_STATUS:
+        return _CLASS_BY_STATUS[status]
+    return DarkAIInvalidRequestError if 400 <= status < 500 else DarkAIAPIError
+
+
+def status_for_error(error: BaseException) -> int:
+    """Return the HTTP status by which a server reports an error: its own, else that of its class, else 500.
+
+    Example:
+        >>> status_for_error(DarkAIRateLimitError("slow down"))
+        429
+    """
+    own = error.status if isinstance(error, DarkAIError) else None
+    if own is not None and 400 <= own <= 599:
+        return own
+    return next((status for kind, status in _STATUS_BY_CLASS if isinstance(error, kind)), 500)
+
 
 def error_class_for_wire_type(name: Any) -> type[DarkAIError] | None:
-    """Return the error class that a server names in an error body or event, or None for a name of its own."""
-    return _BY_WIRE_TYPE.get(name) if isinstance(name, str) else None
+    """Return the error class of a wire name, or None for a name that is not one of ours.
+
+    Example:
+        >>> error_class_for_wire_type("ModelRateLimitError").__name__
+        'DarkAIRateLimitError'
+    """
+    return _CLASS_BY_WIRE_TYPE.get(name) if isinstance(name, str) else None
+
+
+def wire_error_type(error: BaseException) -> str:
+    """Return the name of an error on the wire: that of the `langchain_core` class it is.
+
+    Example:
+        >>> wire_error_type(DarkAIRateLimitError("slow down"))
+        'ModelRateLimitError'
+    """
+    kinds = (*(kind for kind, _ in _STATUS_BY_CLASS), ModelAPIError, ModelError)
+    return next((kind.__name__ for kind in kinds if isinstance(error, kind)), "ModelAPIError")
+
+
+def hint_for(kind: type[DarkAIError]) -> str:
+    """Return what to do about an error that a server reported.
+
+    Example:
+        >>> hint_for(DarkAIRateLimitError)
+        'Wait, or ask more slowly.'
+    """
+    return _HINTS.get(kind) or ("Ask again later." if kind.is_retryable else "Check the request.")
 
 
 def encode_error(error: BaseException) -> dict[str, Any]:
-    """Return the members by which a failure is reported, in an error event or under "error" in an HTTP answer.
+    """Return the members by which a server reports a failure, in an error event or under "error" in a JSON body.
 
-    Only errors of a chat model are told in their own words; what else went wrong inside a server stays there.
+    Only a chat model's own error keeps its message. The message of any other exception could hold what no client may
+    see, so it is replaced.
 
     Example:
         >>> encode_error(KeyError("secret"))
         {'type': 'ModelAPIError', 'message': 'The server failed.', 'status': 500}
     """
-    known = isinstance(error, ModelError)
     members = {
         "type": wire_error_type(error),
-        "message": str(error) if known else "The server failed.",
+        "message": str(error) if isinstance(error, ModelError) else "The server failed.",
         "status": status_for_error(error),
     }
     retry_after = _seconds(getattr(error, "retry_after", None))
@@ -156,7 +167,7 @@ def encode_error(error: BaseException) -> dict[str, Any]:
 
 
 class ReportedError(NamedTuple):
-    """A failure in a server's own words: the class it is raised as, its message, and the status it names."""
+    """A failure that a server reported: the class to raise it as, the message, the status and the time to wait."""
 
     kind: type[DarkAIError]
     message: str
@@ -167,10 +178,14 @@ class ReportedError(NamedTuple):
 def reported_error(
     data: Any, source: str, status: int | None = None, redact: Callable[[str], str] = str
 ) -> ReportedError:
-    """Return what a server reported, from the data of an error event or the JSON of an HTTP answer.
+    """Return what a server reported, from the data of an error event or from the JSON of an HTTP response.
 
-    The members are those of `encode_error`; other servers' plain strings and `{"message": ...}` are read too.
-    `status` is the answer's own status, which counts before one in the data. `redact` is as for `EventDecoder`.
+    The members are those of `encode_error`; a plain string, "detail" and "error", which other servers send, are read
+    too.
+
+    - `source`: the server's name in the message.
+    - `status`: the response's own status, which takes precedence over one in the data; None for an event.
+    - `redact`: removes secrets from the server's words; str removes nothing.
     """
     members = data if isinstance(data, dict) else {"message": data}
     message = next((m for m in map(members.get, ("message", "detail", "error")) if isinstance(m, str) and m), None)
@@ -180,8 +195,8 @@ def reported_error(
         error_class_for_status(number) if number is not None else DarkAIAPIError
     )
     seconds = _seconds(members.get("retry_after"))
-    said = f": {excerpt(message, 500, redact)}" if message else ", without saying why"
-    return ReportedError(kind, f"{source} reported an error{said}", number, seconds)
+    reason = f": {excerpt(message, 500, redact)}" if message else ", without saying why"
+    return ReportedError(kind, f"{source} reported an error{reason}", number, seconds)
 
 
 def _seconds(value: Any) -> float | None:

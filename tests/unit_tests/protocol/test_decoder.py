@@ -31,13 +31,13 @@ from langchain_darkai.errors import (
     DarkAIToolChoiceError,
 )
 from langchain_darkai.protocol import (
+    MAX_EVENT_BYTES,
     ChatRequest,
     Decoded,
     EventDecoder,
     StreamEnd,
     StreamFailure,
     decode_request,
-    decoder,
     encode_error,
     encode_event,
     encode_request,
@@ -62,9 +62,10 @@ class Reply(NamedTuple):
     retry_after: float | None
 
 
-def read(pieces: Iterable[bytes]) -> Reply:
+def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES) -> Reply:
     """Return what a decoder makes of a body that comes in these pieces, and check what holds for every reply."""
-    decoder, by_event = EventDecoder("example.org"), EventDecoder("example.org", per_event=True)
+    decoder = EventDecoder("example.org", max_event_bytes=limit)
+    by_event = EventDecoder("example.org", per_event=True, max_event_bytes=limit)
     texts: list[str] = []
     ends: list[StreamEnd | StreamFailure] = []
     for data in [*pieces, None]:
@@ -90,13 +91,13 @@ def read(pieces: Iterable[bytes]) -> Reply:
     return Reply(text, False, None, type(end.error), str(end.error), end.error.status, end.error.retry_after)
 
 
-def read_in_every_way(body: bytes) -> Reply:
+def read_in_every_way(body: bytes, limit: int = MAX_EVENT_BYTES) -> Reply:
     """Return what a decoder makes of a body: the same whole, byte by byte, with empty reads, and cut at every point."""
-    whole = read([body])
-    assert read(body[i : i + 1] for i in range(len(body))) == whole
-    assert read(itertools.chain.from_iterable((b"", body[i : i + 1]) for i in range(len(body)))) == whole
+    whole = read([body], limit)
+    assert read((body[i : i + 1] for i in range(len(body))), limit) == whole
+    assert read(itertools.chain.from_iterable((b"", body[i : i + 1]) for i in range(len(body))), limit) == whole
     for cut in range(1, len(body)):
-        assert read([body[:cut], body[cut:]]) == whole, f"cut at {cut}: {body[:cut]!r}"
+        assert read([body[:cut], body[cut:]], limit) == whole, f"cut at {cut}: {body[:cut]!r}"
     return whole
 
 
@@ -645,12 +646,6 @@ def test_another_class_s_retry_after_is_no_harm(wait: object) -> None:
 LIMIT = 100
 
 
-@pytest.fixture
-def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decoder, "MAX_EVENT_BYTES", LIMIT)
-
-
-@pytest.mark.usefixtures("small_limit")
 @pytest.mark.parametrize(
     "rest",
     [
@@ -664,17 +659,16 @@ def small_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_an_event_without_end_is_given_up(rest: bytes) -> None:
-    reply = read_in_every_way(HEL + rest)
+    reply = read_in_every_way(HEL + rest, LIMIT)
     assert (reply.text, reply.failure) == ("Hel", DarkAIStreamDecodeError)
     assert f"longer than {LIMIT}" in reply.message
 
 
-@pytest.mark.usefixtures("small_limit")
 def test_the_limit_is_one_event_s_and_not_the_reply_s() -> None:
     longest = chunk("x" * (LIMIT - len(chunk("").rstrip()))).rstrip()
     assert len(longest) == LIMIT
     body = (longest + b"\n") * 3 + END
-    assert read_in_every_way(body).ended
+    assert read_in_every_way(body, LIMIT).ended
 
 
 def test_a_line_of_five_megabytes() -> None:
