@@ -59,9 +59,9 @@ def decode_request(body: bytes) -> ChatRequest:
         raise DarkAIInvalidRequestError('The body is not a JSON object like {"query": "...", "model": "..."}.')
     query, model = value.pop("query", None), value.pop("model", None)
     if not isinstance(query, str) or not query.strip():
-        raise DarkAIInvalidRequestError('"query" is missing or empty. It holds the whole prompt, as a string.')
+        raise DarkAIInvalidRequestError('"query" is missing or empty: it holds the whole prompt, as a string.')
     if model is not None and not isinstance(model, str):
-        raise DarkAIInvalidRequestError('"model" is not a string. It names the model; leave it out for the default.')
+        raise DarkAIInvalidRequestError('"model" is not a string: it names the model, or is left out for the default.')
     return ChatRequest(query, model, value)
 
 
