@@ -5,36 +5,30 @@ reads and judges replies, and `_generation.messages` makes LangChain's messages 
 methods run the asynchronous ones on a background loop.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.runnables.config import RunnableConfig, get_config_list
+from langchain_core.tools import BaseTool
 from typing_extensions import TypedDict
 
-from langchain_darkai import _portal
-from langchain_darkai._generation.batch import as_completed
 from langchain_darkai._generation.loop import ReaskLoop
+from langchain_darkai._generation.loop_methods import LoopMethods
 from langchain_darkai._generation.messages import PROVIDER, chunk_of, estimate_tokens, last_chunk, message_of
 from langchain_darkai._generation.request import CALL_ARGUMENTS, build_request, requirements_from
 from langchain_darkai._settings import ChatSettings
+from langchain_darkai._structured_output.method import Method
 from langchain_darkai._validation import refuse_unknown
 from langchain_darkai.client import DarkAI
 from langchain_darkai.prompts import format_prompt
-
-if TYPE_CHECKING:
-    from langchain_core.tools import BaseTool
-
-    from langchain_darkai._structured_output.output_format import Method
 
 __all__ = ["ChatDarkAI", "RawAndParsed"]
 
@@ -53,7 +47,7 @@ class RawAndParsed(TypedDict, Generic[M]):
 _MAX_INPUT_TOKENS = {"gpt-4o": 128_000, "gpt-3.5-turbo": 16_385, "llama-3-70b": 8_192}
 
 
-class ChatDarkAI(ChatSettings):
+class ChatDarkAI(LoopMethods, ChatSettings):
     """A LangChain chat model over the DarkAI chat API.
 
     Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. All durations are in
@@ -114,16 +108,15 @@ class ChatDarkAI(ChatSettings):
     def get_num_tokens_from_messages(
         self,
         messages: list[BaseMessage],
-        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None" = None,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
     ) -> int:
-        """Return about how many tokens the prompt for these messages has, labels and tools included."""
-        return self.get_num_tokens(
-            format_prompt(messages, instructions=requirements_from({"tools": tools}).instructions)
-        )
+        """Return about how many tokens the prompt for these messages has, labels and tools included; 0 for none."""
+        instructions = requirements_from({"tools": tools}).instructions
+        return self.get_num_tokens(format_prompt(messages, instructions=instructions) if messages else instructions)
 
     def bind_tools(
         self,
-        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]",
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
@@ -163,13 +156,13 @@ class ChatDarkAI(ChatSettings):
         schema: type[M],
         *,
         include_raw: Literal[False] = False,
-        method: "Method" = ...,
+        method: Method = ...,
         strict: bool | None = None,
     ) -> Runnable[LanguageModelInput, M]: ...
 
     @overload
     def with_structured_output(
-        self, schema: type[M], *, include_raw: Literal[True], method: "Method" = ..., strict: bool | None = None
+        self, schema: type[M], *, include_raw: Literal[True], method: Method = ..., strict: bool | None = None
     ) -> Runnable[LanguageModelInput, RawAndParsed[M]]: ...
 
     @overload
@@ -178,18 +171,18 @@ class ChatDarkAI(ChatSettings):
         schema: dict[str, Any],
         *,
         include_raw: Literal[False] = False,
-        method: "Method" = ...,
+        method: Method = ...,
         strict: bool | None = None,
     ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: dict[str, Any], *, include_raw: Literal[True], method: "Method" = ..., strict: bool | None = None
+        self, schema: dict[str, Any], *, include_raw: Literal[True], method: Method = ..., strict: bool | None = None
     ) -> Runnable[LanguageModelInput, RawAndParsed[dict[str, Any]]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: Any, *, include_raw: bool = False, method: "Method" = ..., strict: bool | None = None
+        self, schema: Any, *, include_raw: bool = False, method: Method = ..., strict: bool | None = None
     ) -> Runnable[LanguageModelInput, Any]: ...
 
     def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -197,7 +190,7 @@ class ChatDarkAI(ChatSettings):
         schema: Any,
         *,
         include_raw: bool = False,
-        method: "Method" = "json_schema",
+        method: Method = "json_schema",
         strict: bool | None = None,
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable that answers with values of a schema.
@@ -275,89 +268,3 @@ class ChatDarkAI(ChatSettings):
     def _loop(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> ReaskLoop:
         request = build_request(self, self._client, messages, stop, arguments)
         return ReaskLoop(self._client, request, self.get_num_tokens)
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return _portal.run(self._agenerate(messages, stop, **kwargs))
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        return _portal.iterate(partial(self._astream, messages, stop, **kwargs))
-
-    def batch(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Return the replies to several inputs, in order, asked for at once.
-
-        As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own.
-        """
-        return _portal.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
-
-    async def abatch(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Return the replies to several inputs, in order.
-
-        They are asked for at once, or as many at a time as the config's `max_concurrency` says. The first failure is
-        raised and ends the other calls; with `return_exceptions` it stands in its reply's place.
-        """
-        replies: list[Any] = [None] * len(inputs)
-        ask = self.abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
-        async for place, reply in ask:
-            replies[place] = reply
-        return replies
-
-    def batch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> Iterator[tuple[int, AIMessage | Exception]]:
-        """Yield the place and the reply of each input, as the replies come; like `batch`, on one event loop."""
-        return _portal.iterate(
-            partial(self.abatch_as_completed, inputs, config, return_exceptions=return_exceptions, **kwargs)
-        )
-
-    async def abatch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> AsyncGenerator[tuple[int, AIMessage | Exception], None]:
-        """Yield the place and the reply of each input, as the replies come; leaving it ends the calls still going."""
-        if not inputs:
-            return
-        configs = get_config_list(cast("Any", config), len(inputs))
-        results = as_completed(
-            lambda number: self.ainvoke(inputs[number], configs[number], **kwargs),
-            len(inputs),
-            limit=configs[0].get("max_concurrency") or len(inputs),
-            return_exceptions=return_exceptions,
-        )
-        async with aclosing(results):
-            async for result in results:
-                yield result

@@ -13,6 +13,7 @@ import ssl
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_darkai import _portal
@@ -27,9 +28,9 @@ from langchain_darkai.protocol import StreamEnd, encode_request
 from langchain_darkai.transport import ApiCall, Transport
 
 if TYPE_CHECKING:
-    from types import EllipsisType
-
-    import aiohttp
+    from aiohttp import ClientSession
+else:
+    ClientSession = Any  # aiohttp is imported with the first call, but the annotations must resolve at any time
 
 __all__ = ["DarkAI", "Restart"]
 
@@ -100,7 +101,7 @@ class DarkAI(Closable):
         default_headers: Mapping[str, str] | None = None,
         verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
         max_concurrency: int | None = None,
-        session: "aiohttp.ClientSession | None" = None,
+        session: ClientSession | None = None,
         transport: Transport | None = None,
     ) -> None:
         self._endpoint = Endpoint.from_settings(
@@ -197,7 +198,7 @@ class DarkAI(Closable):
     def policy(
         self,
         *,
-        timeout: "float | EllipsisType | None" = ...,
+        timeout: float | EllipsisType | None = ...,
         max_retries: int | None = None,
         acquire_rate_limit: Callable[[], Awaitable[object]] | None = None,
     ) -> CallPolicy:

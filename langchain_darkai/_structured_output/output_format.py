@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import pydantic
 from langchain_core.utils.function_calling import convert_to_json_schema
@@ -20,6 +20,7 @@ from langchain_darkai._json.schema import (
     with_inlined_root,
     without_titles,
 )
+from langchain_darkai._structured_output.method import Method
 from langchain_darkai._tool_calls.markup import THOUGHT_END, THOUGHT_STARTS
 from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
@@ -27,7 +28,6 @@ from langchain_darkai.prompts import one_line
 
 SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
 
-Method = Literal["json_schema", "function_calling", "json_mode"]
 
 MAX_CANDIDATES = 64
 """Places in one reply at which a JSON value is looked for; more brackets than that are no answer."""

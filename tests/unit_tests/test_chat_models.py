@@ -7,14 +7,16 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.exceptions import ModelInvalidRequestError
 from langchain_core.load import dumpd, dumps, load
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
+from langchain_core.outputs import ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField
@@ -660,3 +662,38 @@ async def test_text_after_a_forced_call_is_not_lost(api: ScriptedTransport, ask:
     message = await ask(model)
     assert message.text.strip() == "I asked for the time."
     assert [call["name"] for call in message.tool_calls] == ["now"]
+
+
+class TestBatchesOfOthers:
+    """A batch goes through `invoke` where that was replaced, so that a subclass or a patch sees each call."""
+
+    @pytest.mark.parametrize("many", ["batch", "batch_as_completed"])
+    def test_a_subclass_with_its_own_generate_sees_each_call(self, api: ScriptedTransport, many: str) -> None:
+        seen: list[str] = []
+
+        class Counting(ChatDarkAI):
+            def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+                seen.append(messages[0].text)
+                return super()._generate(messages, *args, **kwargs)
+
+        model = Counting(base_url="https://model.test", transport=api)
+        assert len(list(getattr(model, many)(["a", "b", "c"]))) == 3
+        assert sorted(seen) == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("many", ["batch", "batch_as_completed"])
+    def test_a_patched_invoke_sees_each_call(self, api: ScriptedTransport, many: str) -> None:
+        with patch.object(ChatDarkAI, "invoke", return_value=AIMessage("patched")) as invoke:
+            replies = list(getattr(api.model(), many)(["a", "b"]))
+        assert invoke.call_count == len(replies) == 2
+        assert not api.calls
+
+    def test_a_plain_model_still_runs_its_batch_on_one_loop(self, api: ScriptedTransport) -> None:
+        threads = threading.active_count()
+        assert len(api.model().batch(["Hi"] * 50)) == 50
+        assert threading.active_count() <= threads + 1
+
+
+@pytest.mark.parametrize("tools", [None, [], [{"name": "now", "description": "", "parameters": {}}]])
+def test_no_messages_have_no_tokens_but_those_of_the_tools(tools: Any) -> None:
+    tokens = ChatDarkAI().get_num_tokens_from_messages([], tools=tools)
+    assert (tokens > 0) == bool(tools)
