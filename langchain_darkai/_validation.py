@@ -61,10 +61,22 @@ def sampling_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     return parameters
 
 
+_SAMPLING_NAMES = frozenset(
+    "frequency_penalty logit_bias logprobs min_p n presence_penalty reasoning_effort repeat_penalty repetition_penalty "
+    "seed top_k top_logprobs top_p typical_p user".split()
+)
+"""Parameters of other chat APIs. They are sent like any other member of a request, and need no argument of their own."""
+
+
 def refuse_unknown(names: Iterable[str], known: Sequence[str], what: str) -> None:
     """Raise for a name that is not among the known ones, with the nearest one that is."""
     for name in names:
         if name not in known:
+            if name in _SAMPLING_NAMES:
+                raise DarkAIInvalidRequestError(
+                    f"{what} has no argument {name!r}. Send it as a further parameter of the request: "
+                    f"model_kwargs={{{name!r}: ...}}."
+                )
             near = difflib.get_close_matches(name, known, n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise DarkAIInvalidRequestError(

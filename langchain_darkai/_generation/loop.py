@@ -1,5 +1,6 @@
 """Asking a model, judging its reply, and asking again where the reply is not what was asked for."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -10,12 +11,16 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_darkai._generation.reply import Reply
 from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.text_gate import TextGate
-from langchain_darkai.client import DarkAI
+from langchain_darkai.client import DarkAI, Restart
 from langchain_darkai.errors import DarkAIError, DarkAIToolChoiceError
-from langchain_darkai.protocol import Usage
+from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._tool_calls.output import Part
+
+
+LATE_USAGE_TIMEOUT = 0.1
+"""Seconds to wait for the server's count of tokens after the one call that was asked for; a model may write on."""
 
 
 class Reask:
@@ -99,6 +104,8 @@ class ReaskLoop:
                         yield parts
                     if reply.is_over:
                         break
+                if reply.calls and reply.usage is None:
+                    reply.usage = await _late_usage(events)
             except DarkAIError:
                 if parts := reply.abort():
                     yield parts
@@ -133,6 +140,21 @@ class ReaskLoop:
             'max_reasks, or leave the choice to the model with tool_choice="auto".',
             partial_text=reply.content,
         )
+
+
+async def _late_usage(events: "AsyncGenerator[str | StreamEnd | Restart, None]") -> Usage | None:
+    """Return the usage of a reply that is read no further than its call, if it is there or comes within a moment."""
+
+    async def usage() -> Usage | None:
+        async for event in events:
+            if isinstance(event, StreamEnd):
+                return event.usage
+        return None
+
+    try:
+        return await asyncio.wait_for(usage(), LATE_USAGE_TIMEOUT)
+    except (asyncio.TimeoutError, DarkAIError):
+        return None
 
 
 def _renumbered(part: "Part", first_index: int) -> "Part":

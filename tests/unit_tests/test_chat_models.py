@@ -5,8 +5,8 @@ import copy
 import pickle
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import pytest
@@ -25,6 +25,7 @@ from pydantic import SecretStr, ValidationError
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError, format_prompt
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai.protocol import StreamEnd, Usage
+from langchain_darkai.transport import ApiCall
 from tests.conftest import Asker
 from tests.support.scripted_transport import ScriptedTransport, body
 
@@ -82,6 +83,17 @@ class TestSettings:
         settings: dict[str, Any] = {name: 1}
         with pytest.raises(ValueError, match=f"no argument '{name}'. Did you mean '{nearest}'"):
             ChatDarkAI(**settings)
+
+    @pytest.mark.parametrize("name", ["top_p", "top_k", "seed", "presence_penalty"])
+    def test_a_parameter_of_other_apis_is_pointed_to_model_kwargs(self, api: ScriptedTransport, name: str) -> None:
+        settings: dict[str, Any] = {name: 1}
+        hint = rf"no argument '{name}'\. .*model_kwargs=\{{'{name}': \.\.\.\}}"
+        with pytest.raises(ValueError, match=hint):
+            ChatDarkAI(**settings)
+        with pytest.raises(ValueError, match=hint):
+            api.model().invoke("Hi", **settings)
+        with pytest.raises(ValueError, match=hint):
+            api.model().bind_tools([], **settings)
 
     def test_an_unknown_argument_without_a_near_name(self) -> None:
         with pytest.raises(ValueError, match=r"no argument 'zzz'\. Further parameters .* go into model_kwargs"):
@@ -697,3 +709,50 @@ class TestBatchesOfOthers:
 def test_no_messages_have_no_tokens_but_those_of_the_tools(tools: Any) -> None:
     tokens = ChatDarkAI().get_num_tokens_from_messages([], tools=tools)
     assert (tokens > 0) == bool(tools)
+
+
+class TestUsageAfterACall:
+    """Reading stops at the one call that was asked for; the server's count of tokens comes after it."""
+
+    BLOCK = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+    NOW: ClassVar = {"name": "now", "description": "", "parameters": {}}
+
+    @pytest.mark.parametrize("after", [[], ["\n"], ["\nAnd ", "more."]], ids=["at once", "blank", "text"])
+    async def test_the_servers_usage_is_kept(self, api: ScriptedTransport, ask: Asker, after: list[str]) -> None:
+        api.scripts = [[self.BLOCK, *after, StreamEnd(USAGE)]]
+        message = await ask(api.model().bind_tools([self.NOW], parallel_tool_calls=False))
+        assert message.usage_metadata == USAGE
+        assert "usage_source" not in message.response_metadata
+        assert [call["name"] for call in message.tool_calls] == ["now"]
+        assert message.text == ""
+
+    async def test_the_usage_of_a_structured_answer_is_kept(self, api: ScriptedTransport) -> None:
+        block = '<tool_call>\n{"name": "Answer", "arguments": {"a": 1}}\n</tool_call>'
+        api.scripts = [[block, StreamEnd(USAGE)]]
+        schema = {"title": "Answer", "type": "object", "properties": {"a": {"type": "integer"}}}
+        model = api.model().with_structured_output(schema, method="function_calling", include_raw=True)
+        assert (await model.ainvoke("Hi"))["raw"].usage_metadata == USAGE
+
+    async def test_a_model_that_goes_on_is_not_waited_for(self, ask: Asker) -> None:
+        class Endless(ScriptedTransport):
+            async def stream(self, call: ApiCall, deadline: float | None) -> AsyncGenerator[str | StreamEnd, None]:
+                try:
+                    yield TestUsageAfterACall.BLOCK
+                    while True:
+                        await asyncio.sleep(0.01)
+                        yield "more "
+                finally:
+                    self.closed += 1
+
+        api = Endless()
+        message = await ask(api.model(timeout=30).bind_tools([self.NOW], parallel_tool_calls=False))
+        assert [call["name"] for call in message.tool_calls] == ["now"]
+        assert message.response_metadata["usage_source"] == "estimated"
+        assert api.closed == 1
+
+    async def test_a_connection_that_breaks_after_the_call_costs_nothing(
+        self, api: ScriptedTransport, ask: Asker
+    ) -> None:
+        api.scripts = [[self.BLOCK, DarkAIAPIError("broke"), StreamEnd(USAGE)]]
+        message = await ask(api.model(max_retries=0).bind_tools([self.NOW], parallel_tool_calls=False))
+        assert [call["name"] for call in message.tool_calls] == ["now"]
