@@ -65,7 +65,7 @@ _SAMPLING_NAMES = frozenset(
     "frequency_penalty logit_bias logprobs min_p n presence_penalty reasoning_effort repeat_penalty repetition_penalty "
     "seed top_k top_logprobs top_p typical_p user".split()
 )
-"""Parameters of other chat APIs. They are sent like any other member of a request, and need no argument of their own."""
+"""Parameters of other chat APIs. Sent like any other member of a request, they need no argument."""
 
 
 def refuse_unknown(names: Iterable[str], known: Sequence[str], what: str) -> None:
