@@ -22,7 +22,14 @@ from typing_extensions import TypedDict
 
 from langchain_darkai._generation.loop import ReaskLoop
 from langchain_darkai._generation.loop_methods import LoopMethods
-from langchain_darkai._generation.messages import PROVIDER, chunk_of, estimate_tokens, last_chunk, message_of
+from langchain_darkai._generation.messages import (
+    FIRST_CALL_INDEX_V1,
+    PROVIDER,
+    chunk_of,
+    estimate_tokens,
+    last_chunk,
+    message_of,
+)
 from langchain_darkai._generation.request import CALL_ARGUMENTS, build_request, requirements_from
 from langchain_darkai._settings import ChatSettings
 from langchain_darkai._structured_output.method import Method
@@ -267,4 +274,5 @@ class ChatDarkAI(LoopMethods, ChatSettings):
 
     def _loop(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> ReaskLoop:
         request = build_request(self, self._client, messages, stop, arguments)
-        return ReaskLoop(self._client, request, self.get_num_tokens)
+        first_call_index = FIRST_CALL_INDEX_V1 if self.output_version == "v1" else 0
+        return ReaskLoop(self._client, request, self.get_num_tokens, first_call_index=first_call_index)

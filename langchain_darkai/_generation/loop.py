@@ -45,16 +45,24 @@ class GenerationResult:
 class ReaskLoop:
     """One LangChain call. Use `complete` for a whole reply, or `parts` for one that is handed over as it comes.
 
-    `count_tokens` estimates the tokens of a text, for servers that do not count. `result` is set when a reply has been
-    read, and final once `complete` or `parts` has ended.
+    `count_tokens` estimates the tokens of a text, for servers that do not count. `first_call_index` is the number of
+    the first tool call. `result` is set when a reply has been read, and final once `complete` or `parts` has ended.
     """
 
     result: GenerationResult
 
-    def __init__(self, client: DarkAI, request: GenerationRequest, count_tokens: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        client: DarkAI,
+        request: GenerationRequest,
+        count_tokens: Callable[[str], int],
+        *,
+        first_call_index: int = 0,
+    ) -> None:
         self._client = client
         self._request = request
         self._count_tokens = count_tokens
+        self._first_call_index = first_call_index
         self._reasks = 0
 
     async def complete(self) -> GenerationResult:
@@ -74,7 +82,7 @@ class ReaskLoop:
         """
         requirements = self._request.requirements
         gate = TextGate(hold=requirements.forces_call or requirements.content_must_be_json)
-        first_index = 0
+        first_index = self._first_call_index
         while True:
             reply = Reply(self._request)
             async with aclosing(self._read(reply)) as reads:

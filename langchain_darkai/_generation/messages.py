@@ -18,8 +18,9 @@ BYTES_PER_TOKEN = 4
 """English text has about four letters a token in the vocabularies of current models, and other scripts, at two to three
 bytes a letter, come close to it in bytes."""
 
-FIRST_CALL_INDEX = 1000
-"""Where the indices of streamed tool calls begin; langchain_core merges low ones with blocks of text."""
+FIRST_CALL_INDEX_V1 = 1000
+"""Where the indices of streamed tool calls begin with `output_version="v1"`. There, langchain_core numbers blocks of text
+as well, from 0, and merges a call with the text of the same number."""
 
 
 def message_of(result: GenerationResult) -> AIMessage:
@@ -60,7 +61,7 @@ def last_chunk(result: GenerationResult) -> ChatGenerationChunk:
 
 
 def _call_chunk(piece: "ToolCallDelta") -> AIMessageChunk:
-    chunk = tool_call_chunk(name=piece.name, args=piece.arguments, id=piece.id, index=FIRST_CALL_INDEX + piece.index)
+    chunk = tool_call_chunk(name=piece.name, args=piece.arguments, id=piece.id, index=piece.index)
     if piece.name is not None or piece.id is not None:
         return AIMessageChunk(content="", tool_call_chunks=[chunk])
     # A chunk from the middle of a call is set after construction. The constructor would try to read a whole call in

@@ -756,3 +756,20 @@ class TestUsageAfterACall:
         api.scripts = [[self.BLOCK, DarkAIAPIError("broke"), StreamEnd(USAGE)]]
         message = await ask(api.model(max_retries=0).bind_tools([self.NOW], parallel_tool_calls=False))
         assert [call["name"] for call in message.tool_calls] == ["now"]
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+@pytest.mark.parametrize("lead", [[], ["Let me ", "see.\n"]], ids=["calls only", "text first"])
+def test_streamed_calls_are_numbered_from_0_where_core_allows_it(
+    api: ScriptedTransport, version: str | None, lead: list[str]
+) -> None:
+    block = '<tool_call>\n{"name": "now", "arguments": {"n": %d}}\n</tool_call>\n'
+    api.scripts = [[*lead, block % 1, block % 2, StreamEnd()]]
+    settings = {"output_version": version} if version else {}
+    model = api.model(**settings).bind_tools([{"name": "now", "description": "", "parameters": {}}])
+    chunks = [chunk for chunk in model.stream("Hi") if isinstance(chunk, AIMessageChunk)]
+    numbers = {call["index"] for chunk in chunks for call in chunk.tool_call_chunks}
+    assert numbers == ({1000, 1001} if version else {0, 1})
+    merged = chunks[0].__add__(chunks[1:])
+    assert [call["args"] for call in merged.tool_calls] == [{"n": 1}, {"n": 2}]
+    assert [block["type"] for block in merged.content_blocks] == [*(["text"] if lead else []), *["tool_call"] * 2]
