@@ -25,9 +25,11 @@ from langchain_darkai._generation.loop_methods import LoopMethods
 from langchain_darkai._generation.messages import (
     FIRST_CALL_INDEX_V1,
     PROVIDER,
+    add_llm_outputs,
     chunk_of,
     estimate_tokens,
     last_chunk,
+    llm_output_of,
     message_of,
 )
 from langchain_darkai._generation.request import CALL_ARGUMENTS, build_request, requirements_from
@@ -257,7 +259,11 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         **kwargs: Any,
     ) -> ChatResult:
         result = await self._loop(messages, stop, kwargs).complete()
-        return ChatResult(generations=[ChatGeneration(message=message_of(result))])
+        generation = ChatGeneration(message=message_of(result))
+        return ChatResult(generations=[generation], llm_output=llm_output_of(result))
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return add_llm_outputs(llm_outputs)
 
     async def _astream(
         self,

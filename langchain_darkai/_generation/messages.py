@@ -1,6 +1,7 @@
 """Replies to LangChain's messages and chunks, with the metadata that LangChain wants, once."""
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk
@@ -19,8 +20,8 @@ BYTES_PER_TOKEN = 4
 bytes a letter, come close to it in bytes."""
 
 FIRST_CALL_INDEX_V1 = 1000
-"""Where the indices of streamed tool calls begin with `output_version="v1"`. There, langchain_core numbers blocks of text
-as well, from 0, and merges a call with the text of the same number."""
+"""Where the indices of streamed tool calls begin with `output_version="v1"`. There, langchain_core numbers blocks of
+text as well, from 0, and merges a call with the text of the same number."""
 
 
 def message_of(result: GenerationResult) -> AIMessage:
@@ -39,6 +40,34 @@ def message_of(result: GenerationResult) -> AIMessage:
             if call.reason is not None
         ],
     )
+
+
+def llm_output_of(result: GenerationResult) -> dict[str, Any]:
+    """Return what LangChain's older callback handlers read of a call: its usage, and the model's name.
+
+    langchain_core puts it into the message's metadata, too, so that the metadata of a stream has the same members.
+    """
+    return {"token_usage": _token_usage(result), "model_name": result.reply.request.call.model}
+
+
+def _token_usage(result: GenerationResult) -> dict[str, int]:
+    """Return the usage under OpenAI's names."""
+    usage = result.usage
+    return {
+        "prompt_tokens": usage["input_tokens"],
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": usage["total_tokens"],
+    }
+
+
+def add_llm_outputs(outputs: Iterable[dict[str, Any] | None]) -> dict[str, Any]:
+    """Return the sum of several calls' outputs; None, of a cached call, counts for nothing."""
+    total: dict[str, Any] = {}
+    for output in filter(None, outputs):
+        before = total.get("token_usage", {})
+        usage = {name: before.get(name, 0) + count for name, count in output["token_usage"].items()}
+        total = {"token_usage": usage, "model_name": output["model_name"]}
+    return total
 
 
 def chunk_of(part: "Part | Reask") -> ChatGenerationChunk:
@@ -77,6 +106,7 @@ def _metadata(result: GenerationResult) -> dict[str, Any]:
         "model_name": reply.request.call.model,
         "model_provider": PROVIDER,
         "finish_reason": "tool_calls" if reply.valid_calls else "stop",
+        "token_usage": _token_usage(result),
     }
     if result.is_estimated:
         metadata["usage_source"] = "estimated"

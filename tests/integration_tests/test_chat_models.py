@@ -38,6 +38,11 @@ from tests.support.scripted_server import (
 )
 
 USAGE = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
+TOKEN_USAGE = {
+    "prompt_tokens": USAGE["input_tokens"],
+    "completion_tokens": USAGE["output_tokens"],
+    "total_tokens": USAGE["total_tokens"],
+}
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
 
@@ -53,6 +58,7 @@ class TestReply:
             "model_name": "llama-3-70b",
             "model_provider": "darkai",
             "finish_reason": "stop",
+            "token_usage": TOKEN_USAGE,
         }
         assert message.usage_metadata == USAGE
 

@@ -11,12 +11,12 @@ from unittest.mock import patch
 
 import pytest
 from langchain_core.caches import InMemoryCache
-from langchain_core.callbacks import UsageMetadataCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
 from langchain_core.exceptions import ModelInvalidRequestError
 from langchain_core.load import dumpd, dumps, load
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
-from langchain_core.outputs import ChatResult
+from langchain_core.outputs import ChatResult, LLMResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import ConfigurableField
@@ -31,6 +31,11 @@ from tests.support.scripted_transport import ScriptedTransport, body
 
 TRUSTED: dict[str, Any] = {"valid_namespaces": ["langchain_darkai"], "allowed_objects": [ChatDarkAI]}
 USAGE = Usage(input_tokens=3, output_tokens=1, total_tokens=4)
+TOKEN_USAGE = {
+    "prompt_tokens": USAGE["input_tokens"],
+    "completion_tokens": USAGE["output_tokens"],
+    "total_tokens": USAGE["total_tokens"],
+}
 
 
 def endpoint_of(model: ChatDarkAI) -> Endpoint:
@@ -291,6 +296,7 @@ class TestReply:
             "model_name": "llama-3-70b",
             "model_provider": "darkai",
             "finish_reason": "stop",
+            "token_usage": TOKEN_USAGE,
         }
         assert message.usage_metadata == USAGE
 
@@ -773,3 +779,25 @@ def test_streamed_calls_are_numbered_from_0_where_core_allows_it(
     merged = chunks[0].__add__(chunks[1:])
     assert [call["args"] for call in merged.tool_calls] == [{"n": 1}, {"n": 2}]
     assert [block["type"] for block in merged.content_blocks] == [*(["text"] if lead else []), *["tool_call"] * 2]
+
+
+def test_older_handlers_find_the_usage_in_the_output_of_the_run(api: ScriptedTransport) -> None:
+    api.scripts = [["Hello", StreamEnd(USAGE)]]
+    outputs: list[Any] = []
+
+    class Older(BaseCallbackHandler):
+        def on_llm_end(self, response: LLMResult, **_: Any) -> None:
+            outputs.append(response.llm_output)
+
+    api.model().invoke("Hi", config={"callbacks": [Older()]})
+    total = api.model().generate([[HumanMessage("Hi")], [HumanMessage("Hi")]]).llm_output
+    assert outputs == [
+        {
+            "token_usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+            "model_name": "llama-3-70b",
+        }
+    ]
+    assert total == {
+        "token_usage": {"prompt_tokens": 6, "completion_tokens": 2, "total_tokens": 8},
+        "model_name": "llama-3-70b",
+    }
