@@ -85,7 +85,7 @@ class AiohttpTransport:
             self._idle_timeout,
             self._session is not None,
         )
-        decoder = EventDecoder(endpoint.host, endpoint.redact)
+        decoder = EventDecoder(endpoint.host, endpoint.redact, per_event=call.per_event)
         shared = _Shared(self._session) if self._session else await _shared_session(loop)
         try:
             async with shared:
@@ -111,15 +111,11 @@ class AiohttpTransport:
                             data = take_buffered(content)  # all of it first; then the same error comes again
                             if not data:
                                 raise map_error(error, request, decoder)  # noqa: B904 - it has its cause
-                        events = decoder.feed(data) if data else decoder.finish()
-                        ending = events.pop() if events and not isinstance(events[-1], str) else None
-                        if events:
+                        texts, ending = decoder.feed(data) if data else decoder.finish()
+                        if texts:
                             watch.content()
-                            if call.per_event:
-                                for text in events:
-                                    yield text  # type: ignore[misc]
-                            else:
-                                yield "".join(events)  # type: ignore[arg-type]
+                            for text in texts:
+                                yield text
                         if isinstance(ending, StreamFailure):
                             data = b""  # tools show the locals of a stack, and the server may have repeated a key
                             raise ending.error
