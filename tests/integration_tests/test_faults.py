@@ -20,7 +20,7 @@ from langchain_darkai import (
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
 )
-from langchain_darkai._http import aiohttp_transport
+from langchain_darkai._http import error_mapping
 from tests.conftest import Asker, ModelOf, Serve
 from tests.integration_tests.test_lifecycles import run
 from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
@@ -266,7 +266,7 @@ class TestErrorBodies:
     async def test_one_without_end_does_not_hold_the_error_back(
         self, serve: Serve, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(aiohttp_transport, "ERROR_BODY_TIMEOUT", 0.2)
+        monkeypatch.setattr(error_mapping, "ERROR_BODY_TIMEOUT", 0.2)
         drip: list[Step] = [b"it ", 0.05, b"broke"]
         drip += [b" ", 0.05] * 100
         silence: list[Step] = [b"it broke", HOLD]
