@@ -371,7 +371,7 @@ class DarkAI:
         by hand: connections end with their loop. A session of the user's own stays open.
         """
         for http in _loaded:
-            await http.close_session()
+            await http.close_shared_session()
 
     def close(self) -> None:
         """Close the connections of the synchronous calls, as `aclose` does those of a loop."""

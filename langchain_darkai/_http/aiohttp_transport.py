@@ -1,154 +1,202 @@
-"""One POST over aiohttp: sessions, one an event loop; the reply as events; foreign errors as ours.
+"""The transport over HTTP: sends a call as one POST of aiohttp, and decodes the response as it comes.
 
-This is the only module of the package's client side that knows aiohttp. It is imported with the first call, so that
-`import langchain_darkai` stays light.
+The client imports this module with its first call, since aiohttp takes a while to import.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
-from yarl import URL
+from typing_extensions import Self
 
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._http.environment import environment_proxy, tls_setting
-from langchain_darkai._http.error_mapping import Request, error_from_response, map_error, timeout_error
+from langchain_darkai._http.error_mapping import error_from_response, map_error, timeout_error
 from langchain_darkai._http.idle_timer import IdleTimer
 from langchain_darkai._http.private_api import take_buffered
-from langchain_darkai._http.sessions import SharedSession, close_session, shared_session
-from langchain_darkai.errors import (
-    DarkAIEmptyResponseError,
-    DarkAIError,
-    DarkAIStreamDecodeError,
-)
-from langchain_darkai.protocol import EventDecoder, StreamEnd, StreamFailure, encode_request
+from langchain_darkai._http.sessions import SharedSession, close_shared_session, shared_session
+from langchain_darkai.errors import DarkAIEmptyResponseError, DarkAIError, DarkAIStreamDecodeError
+from langchain_darkai.protocol import Decoded, EventDecoder, StreamEnd, StreamFailure, encode_request
 from langchain_darkai.transport import ApiCall, ReplyEvents
 
 CONNECT_TIMEOUT = 30.0
 """Seconds for name look-up, connection and TLS hand-shake together."""
 
+ERROR_BODY_TIMEOUT = 3.0
+"""Seconds that the body of an HTTP error may take; what has come by then is quoted."""
+
 BODY_END_TIMEOUT = 1.0
 """Seconds that a body may take to end after `stream-end`, for its connection to be used again."""
 
 
-class AiohttpTransport:
-    """Sends calls to one endpoint over aiohttp. `idle_timeout` is in seconds; None for no limit.
+class _Timeouts(NamedTuple):
+    idle: float | None
+    connect: float
+    error_body: float
+    body_end: float
 
-    The connections belong to the running event loop, and all transports on it share them. `session` is used instead
-    where it is given; it is never closed here.
+
+class AiohttpTransport:
+    """Sends calls to one endpoint over aiohttp.
+
+    - `idle_timeout`: how long a reply may bring no content, in seconds; None for no limit.
+    - `session`: used where it is given, and never closed. Otherwise all transports on an event loop share one.
+    - `connect_timeout`, `error_body_timeout`, `body_end_timeout`: as the constants that are their defaults.
     """
 
     def __init__(
-        self, endpoint: Endpoint, *, idle_timeout: float | None, session: aiohttp.ClientSession | None = None
+        self,
+        endpoint: Endpoint,
+        *,
+        idle_timeout: float | None,
+        session: aiohttp.ClientSession | None = None,
+        connect_timeout: float = CONNECT_TIMEOUT,
+        error_body_timeout: float = ERROR_BODY_TIMEOUT,
+        body_end_timeout: float = BODY_END_TIMEOUT,
     ) -> None:
         self._endpoint = endpoint
-        self._idle_timeout = idle_timeout
         self._session = session
+        self._timeouts = _Timeouts(idle_timeout, connect_timeout, error_body_timeout, body_end_timeout)
 
     async def stream(self, call: ApiCall, deadline: float | None) -> ReplyEvents:
         """Yield the text of the reply as it comes, one piece a network read, then its `StreamEnd`.
 
         Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
         """
-        loop = asyncio.get_running_loop()
         endpoint = self._endpoint.through(self._endpoint.proxy or environment_proxy(self._endpoint.url))
-        request = Request(
-            endpoint,
-            encode_request(call.query, call.model, call.parameters),
-            deadline,
-            self._idle_timeout,
-            self._session is not None,
-        )
-        decoder = EventDecoder(endpoint.host, endpoint.redact, per_event=call.per_event)
-        shared = SharedSession(self._session) if self._session else await shared_session(loop)
+        body = encode_request(call.query, call.model, call.parameters)
+        shared = SharedSession(self._session) if self._session else await shared_session()
         try:
-            async with shared:
-                response = await _open(request, shared.session, loop)
-                shared.replies.add(response)
-                content = response.content
-                watch = IdleTimer(loop, self._idle_timeout, content)
-                ended = False
-                try:
-                    if response.status != 200:
-                        raise await error_from_response(request, response, loop)
-                    if response.content_type == "text/html":
-                        raise DarkAIStreamDecodeError(
-                            f"{endpoint.host} answered with an HTML page, a login or error page perhaps, and no event "
-                            "stream. Check base_url, proxy and key.",
-                            status=response.status,
-                        )
-                    while True:
-                        watch.start()
-                        try:
-                            data = await content.readany()
-                        except Exception as error:  # noqa: BLE001 - raised again, as ours
-                            data = take_buffered(content)  # all of it first; then the same error comes again
-                            if not data:
-                                raise map_error(error, request, decoder)  # noqa: B904 - it has its cause
-                        texts, ending = decoder.feed(data) if data else decoder.finish()
-                        if texts:
-                            watch.content()
-                            for text in texts:
-                                yield text
-                        if isinstance(ending, StreamFailure):
-                            data = b""  # tools show the locals of a stack, and the server may have repeated a key
-                            raise ending.error
-                        if isinstance(ending, StreamEnd):
-                            ended = True
-                            if not (decoder.text or call.allow_empty):
-                                raise DarkAIEmptyResponseError(
-                                    f"{endpoint.host} sent a complete reply without any text. Ask again, or set "
-                                    "allow_empty=True where nothing is an answer."
-                                )
-                            yield ending
-                            return
-                finally:
-                    watch.stop()
-                    shared.end(response, loop, BODY_END_TIMEOUT if ended else 0.0)
-                    del response  # its repr has the URL and headers, for the same tools
+            with (
+                shared,
+                _ReplyReader(
+                    await self._send(shared, endpoint, body, deadline), shared, endpoint, call, self._timeouts
+                ) as reply,
+            ):
+                await reply.check_status()
+                end = None
+                while end is None:
+                    texts, end = await reply.read()
+                    for text in texts:
+                        yield text
+                yield reply.checked_end(end)
         except DarkAIError as error:
-            error.__context__ = None  # aiohttp's error would show what the cause made of it hides
+            error.__context__ = None  # aiohttp's error, with the details that were taken out of the cause
             raise
 
     async def aclose(self) -> None:
-        """Close the running loop's connections as soon as no call uses them; the next call makes new ones."""
-        await close_session()
+        """Close the running loop's connections as soon as no call uses them; a later call opens new ones."""
+        await close_shared_session()
 
+    async def _send(
+        self, shared: SharedSession, endpoint: Endpoint, body: bytes, deadline: float | None
+    ) -> aiohttp.ClientResponse:
+        """Return the response when its headers have come.
 
-async def _open(
-    request: Request, session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop
-) -> aiohttp.ClientResponse:
-    """Return the response, its headers read; a kept connection that turns out dead makes way for a new one."""
-    has_retried = False
-    while True:
-        remaining = None if request.deadline is None else request.deadline - loop.time()
+        A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
+        """
+        has_failed = False
+        while True:
+            may_be_dead = shared.take_kept(endpoint.host)
+            try:
+                return await shared.session.post(
+                    endpoint.url,
+                    data=body,
+                    headers=endpoint.headers,
+                    timeout=self._client_timeout(endpoint, deadline),
+                    allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
+                    raise_for_status=False,  # the user's own session may be set to do so
+                    **_connection_options(endpoint),
+                )
+            except Exception as error:  # noqa: BLE001 - raised again, as ours
+                broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+                if has_failed or not (broke and may_be_dead):
+                    raise map_error(  # noqa: B904 - it has its cause
+                        error, endpoint, is_users_session=self._session is not None
+                    )
+                has_failed = True
+
+    def _client_timeout(self, endpoint: Endpoint, deadline: float | None) -> aiohttp.ClientTimeout:
+        remaining = None if deadline is None else deadline - asyncio.get_running_loop().time()
         if remaining is not None and remaining <= 0:
-            raise timeout_error(request, "the call's timeout had run out before the request was sent")
-        may_be_dead = _has_kept(session, URL(request.endpoint.url))
-        try:
-            return await session.post(
-                URL(request.endpoint.url),
-                data=request.body,
-                headers=request.endpoint.headers,
-                **_way(request),
-                timeout=aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.idle_timeout),
-                allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
-                raise_for_status=False,  # a session of the user's own may be set to do it
+            raise timeout_error(endpoint, "the call's timeout had run out before the request was sent")
+        return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
+
+
+def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
+    proxy = endpoint.proxy
+    is_tls = endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
+    return {"proxy": proxy, "ssl": tls_setting(endpoint.verify) if is_tls else True}
+
+
+class _ReplyReader:
+    """Reads and decodes one response; a `with` statement around that gives its connection back, or closes it.
+
+    Error reporters such as Sentry show local variables. A response shows its URL and headers there, so it is no local
+    variable of the functions that raise errors, but a part of this object, which shows nothing.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        shared: SharedSession,
+        endpoint: Endpoint,
+        call: ApiCall,
+        timeouts: _Timeouts,
+    ) -> None:
+        self._response = response
+        self._shared = shared
+        self._endpoint = endpoint
+        self._timeouts = timeouts
+        self._allow_empty = call.allow_empty
+        self._decoder = EventDecoder(endpoint.host, endpoint.redact, per_event=call.per_event)
+        self._timer = IdleTimer(response.content, timeouts.idle)
+        self._has_text = False
+        self._is_complete = False
+
+    def __enter__(self) -> Self:
+        self._shared.hold(self._response)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        body_end_timeout = self._timeouts.body_end if self._is_complete else 0.0
+        self._shared.release(self._response, self._endpoint.host, body_end_timeout)
+
+    async def check_status(self) -> None:
+        """Raise an error for a response that is no reply, by its status and content type."""
+        if self._response.status != 200:
+            raise await error_from_response(self._endpoint, self._response, self._timeouts.error_body)
+        if self._response.content_type == "text/html":
+            raise DarkAIStreamDecodeError(
+                f"{self._endpoint.host} answered with an HTML page, a login or error page perhaps, and no event "
+                "stream. Check base_url, proxy and key.",
+                status=200,
             )
+
+    async def read(self) -> Decoded:
+        """Return what the next read of the network brings."""
+        self._timer.resume()
+        try:
+            data = await self._response.content.readany()
         except Exception as error:  # noqa: BLE001 - raised again, as ours
-            broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-            if has_retried or not (broke and may_be_dead):
-                raise map_error(error, request, None)  # noqa: B904 - it has its cause
-            has_retried = True
+            data = take_buffered(self._response.content)  # first the text that came; the next read fails again
+            if not data:
+                raise map_error(error, self._endpoint, self._decoder.text)  # noqa: B904 - it has its cause
+        decoded = self._decoder.feed(data) if data else self._decoder.finish()
+        if decoded.texts:
+            self._has_text = True
+            self._timer.pause()
+        return decoded
 
-
-def _has_kept(session: aiohttp.ClientSession, url: URL) -> bool:
-    """Whether a request will go over a kept connection, which the server may have closed meanwhile."""
-    kept = getattr(session.connector, "_conns", {})  # a trace would tell, but at each call's expense
-    return any(connections and (key.host, key.port) == (url.raw_host, url.port) for key, connections in kept.items())
-
-
-def _way(request: Request) -> dict[str, Any]:
-    proxy = request.endpoint.proxy
-    is_tls = request.endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": tls_setting(request.endpoint.verify) if is_tls else True}
+    def checked_end(self, end: StreamEnd | StreamFailure) -> StreamEnd:
+        """Return the end of a complete reply; raise the error of one that failed, or that has no text."""
+        if isinstance(end, StreamFailure):
+            raise end.error
+        self._is_complete = True
+        if not (self._has_text or self._allow_empty):
+            raise DarkAIEmptyResponseError(
+                f"{self._endpoint.host} sent a complete reply without any text. Ask again, or set allow_empty=True "
+                "where nothing is an answer."
+            )
+        return end

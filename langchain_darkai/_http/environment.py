@@ -1,4 +1,4 @@
-"""Proxies and CA bundles of the environment."""
+"""What the environment says of connections: its proxies, and its CA bundles."""
 
 import functools
 import os
@@ -10,20 +10,23 @@ from yarl import URL
 
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
-_PROXY_VARIABLES = tuple(f(n) for n in ("http_proxy", "https_proxy", "all_proxy", "no_proxy") for f in (str, str.upper))
+_PROXY_VARIABLES = (
+    *("http_proxy", "https_proxy", "all_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
 
 
 def environment_proxy(url: str) -> str | None:
-    """Return the proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name for a URL.
+    """Return the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name for a URL.
 
-    Not aiohttp's trust_env, which would take passwords from ~/.netrc too.
+    aiohttp's own `trust_env` is not used, since it also takes passwords from ~/.netrc.
     """
-    return _proxy_of(url, tuple(map(os.environ.get, _PROXY_VARIABLES)))
+    return _proxy_for(url, tuple(map(os.environ.get, _PROXY_VARIABLES)))
 
 
 @functools.lru_cache(maxsize=64)
-def _proxy_of(url: str, _environment: tuple[str | None, ...]) -> str | None:
-    # Kept until a variable changes, since `getproxies` looks through the whole environment.
+def _proxy_for(url: str, _variables: tuple[str | None, ...]) -> str | None:
+    # Cached by the variables' values: `getproxies` goes through the whole environment, which is slow for each call.
     parts = URL(url)
     proxies = getproxies()
     if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):
@@ -40,7 +43,8 @@ def _proxy_of(url: str, _environment: tuple[str | None, ...]) -> str | None:
 
 
 def tls_setting(verify: bool | str | ssl.SSLContext) -> bool | ssl.SSLContext:
-    if verify is True:  # aiohttp has read SSL_CERT_FILE with its import, and never looks again
+    """Return what aiohttp takes for `ssl=`: a context, True for the system's certificates, or False for no check."""
+    if verify is True:  # aiohttp itself reads SSL_CERT_FILE once, when it is imported
         verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
     if isinstance(verify, str):
         return _context(verify) if verify else True

@@ -5,41 +5,43 @@ import asyncio
 import aiohttp
 
 
-class IdleTimer:
-    """Ends a reply that brings no content for too long; comments and empty events do not count as life.
+class IdleTimeoutError(Exception):
+    """Raised by the body of a reply that brought no content for too long."""
 
-    One timer a reply, moved only when it fires: nothing is scheduled for each read.
+
+class IdleTimer:
+    """Makes a reply fail that brings no content for `idle_timeout` seconds; None for no limit.
+
+    Comments and events without content do not count, and neither does the time that the caller takes for what it got.
+    A reply has one timer, which is moved when it fires: nothing is scheduled at each read.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, gap: float | None, content: aiohttp.StreamReader) -> None:
-        self._loop = loop
-        self._gap = gap
+    def __init__(self, content: aiohttp.StreamReader, idle_timeout: float | None) -> None:
+        self._loop = asyncio.get_running_loop()
         self._content = content
-        self._waiting = True
-        self._last = loop.time()
-        self._timer = None if gap is None else loop.call_later(gap, self._check)
+        self._idle_timeout = idle_timeout
+        self._is_running = True
+        self._running_since = self._loop.time()
+        self._handle = None if idle_timeout is None else self._loop.call_later(idle_timeout, self._check)
 
-    def start(self) -> None:
-        """The caller waits for content again: its own time with the last piece is not the server's."""
-        if not self._waiting:
-            self._waiting = True
-            self._last = self._loop.time()
+    def resume(self) -> None:
+        """Count the time from now on, unless it is counted already."""
+        if not self._is_running:
+            self._is_running = True
+            self._running_since = self._loop.time()
 
-    def content(self) -> None:
-        self._waiting = False
+    def pause(self) -> None:
+        """Count no time: content came, and the caller has it now."""
+        self._is_running = False
 
-    def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    def cancel(self) -> None:
+        if self._handle is not None:
+            self._handle.cancel()
 
     def _check(self) -> None:
-        assert self._gap is not None
-        idle = self._loop.time() - self._last if self._waiting else 0.0
-        if idle >= self._gap:
-            self._content.set_exception(IdleTimeoutError(f"brought no content for {self._gap:g} s"))
+        assert self._idle_timeout is not None
+        idle = self._loop.time() - self._running_since if self._is_running else 0.0
+        if idle >= self._idle_timeout:
+            self._content.set_exception(IdleTimeoutError(f"brought no content for {self._idle_timeout:g} s"))
         else:
-            self._timer = self._loop.call_later(self._gap - idle, self._check)
-
-
-class IdleTimeoutError(Exception):
-    """Set on a reply's body by its watch."""
+            self._handle = self._loop.call_later(self._idle_timeout - idle, self._check)
