@@ -32,10 +32,8 @@ from langchain_darkai.errors import (
     DarkAIInvalidRequestError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
-    error_class_for_status,
-    hint_for,
 )
-from langchain_darkai.protocol import reported_error
+from langchain_darkai.protocol import error_class_for_status, hint_for, reported_error
 
 MAX_ERROR_BODY = 64 * 1024
 """Bytes that are read of the body of an HTTP error; what is worth quoting stands at its beginning."""
