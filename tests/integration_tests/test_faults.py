@@ -409,6 +409,33 @@ class TestTls:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert run(serve_tls(lambda request: scripts[request.query]), code) == ["Hello"] * 5
 
+    def test_tls_connections_of_forks_and_closed_loops_cause_no_warnings(
+        self, serve_tls: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        code = """
+            for _ in range(3):
+                loop = asyncio.new_event_loop()
+                print(loop.run_until_complete(model.ainvoke("Hi")).text)
+                left = client.stream(client.call("during"))
+                loop.run_until_complete(first(left))
+                if pid := os.fork():
+                    os.waitpid(pid, 0)
+                else:
+                    print(model.invoke("Hi").text, flush=True)
+                    sys.exit(0)
+                print(loop.run_until_complete(model.ainvoke("Hi")).text)
+                loop.close()
+                del loop, left
+                gc.collect()
+            print(asyncio.run(model.ainvoke("Hi")).text)
+        """
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        server = serve_tls(
+            lambda request: [STREAM + chunk(text("Hel")), HOLD] if request.query == "during" else reply("Hello")
+        )
+        assert run(server, code) == ["Hello"] * 10
+        assert server.connections == 10
+
     async def test_a_certificate_for_another_name_is_refused(self, serve_tls: Serve, certificate: Path) -> None:
         url = serve_tls(reply("Hello")).url.replace("127.0.0.1", "localhost")
         with pytest.raises(DarkAIConnectionError, match=r"(?i)hostname mismatch.*verify="):

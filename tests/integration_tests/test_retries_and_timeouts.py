@@ -27,7 +27,7 @@ from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._retry import delay_after
 from tests.conftest import Asker, ModelOf, Serve
-from tests.support.scripted_server import CLOSE, HOLD, STREAM, Request, Step, answer, chunk, reply, text
+from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, head, reply, text
 
 BUSY = answer(503, "busy")
 
@@ -159,6 +159,15 @@ class TestAgain:
         with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
             await ask(model_of(server))
         assert len(server.requests) == 1
+
+    async def test_a_connection_that_was_not_kept_is_not_replaced(self, serve: Serve, model_of: ModelOf) -> None:
+        whole = chunk(text("Hello")) + END
+        server = serve([head(transfer_encoding="chunked", connection="close") + whole, CLOSE], [CLOSE])
+        model = model_of(server)
+        assert (await model.ainvoke("Hi")).text == "Hello"
+        with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
+            await model.ainvoke("Hi")
+        assert len(server.requests) == 2
 
     async def test_it_is_replaced_once(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(reply("Hello"), [CLOSE])
