@@ -3,7 +3,7 @@
 from langchain_darkai.protocol.decoder import (
     MAX_EVENT_BYTES,
     ChatRequest,
-    Event,
+    Decoded,
     EventDecoder,
     StreamEnd,
     StreamFailure,
@@ -18,7 +18,7 @@ from langchain_darkai.protocol.decoder import (
 __all__ = [
     "MAX_EVENT_BYTES",
     "ChatRequest",
-    "Event",
+    "Decoded",
     "EventDecoder",
     "StreamEnd",
     "StreamFailure",

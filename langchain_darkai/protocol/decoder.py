@@ -66,8 +66,11 @@ class StreamFailure:
     error: DarkAIError
 
 
-Event = str | StreamEnd | StreamFailure
-"""What a reply consists of: pieces of text, then one end or one failure."""
+class Decoded(NamedTuple):
+    """What one read brought: its text, none of it empty, and the end of the reply where that came with it."""
+
+    texts: list[str]
+    end: StreamEnd | StreamFailure | None
 
 
 class ChatRequest(NamedTuple):
@@ -201,32 +204,39 @@ class _OpenEvent:
 
 
 class EventDecoder:
-    """Decodes the bytes of one reply, cut anywhere, into its events.
+    """Decodes the bytes of one reply, cut anywhere, into its text and its end.
 
-    `feed` takes what the network brought and returns the events it completes; `finish` takes the end of the body. The
-    last event of a reply is a `StreamEnd` or a `StreamFailure`; what follows it is passed over. Neither method raises,
-    so that text which came before a fault is never lost. `source` names the server in messages, and `mask` takes what
-    must not show out of the server's words there; str leaves them as they are.
+    `feed` takes what one read of the network brought, `finish` takes the end of the body; both return what that
+    completes. A reply ends with one `StreamEnd` or one `StreamFailure`; what follows is ignored. Neither method raises,
+    so that text which came before a failure is never lost.
+
+    - `source`: the server's name in error messages.
+    - `redact`: removes secrets from the server's words before they are quoted in error messages; str removes nothing.
+    - `per_event`: whether each text event is one string of `texts`; otherwise the text of one read is one string.
 
     Example:
         >>> decoder = EventDecoder()
         >>> decoder.feed(b'data: {"event": "text-chunk", "data": {"te')
-        []
+        Decoded(texts=[], end=None)
         >>> decoder.feed(b'xt": "Hi"}}\\ndata: {"event": "stream-end"}\\n')
-        ['Hi', StreamEnd(usage=None)]
+        Decoded(texts=['Hi'], end=StreamEnd(usage=None))
     """
 
-    def __init__(self, source: str = "the server", mask: Callable[[str], str] = str) -> None:
+    def __init__(
+        self, source: str = "the server", redact: Callable[[str], str] = str, *, per_event: bool = False
+    ) -> None:
         self._source = source
-        self._mask = mask
+        self._redact = redact
+        self._per_event = per_event
         self._unfinished: list[bytes] = []
         self._unfinished_size = 0
         self._after_cr = False
         self._at_start = True
         self._open: _OpenEvent | None = None
         self._high_surrogate = ""
-        self._texts: list[str] = []  # one a read, since one an event would take ten times the memory
-        self._new: list[str] = []  # those of the last read, one an event
+        self._texts: list[str] = []  # the very strings that were returned, so that the text is held in memory once
+        self._new: list[str] = []  # the text of the read at hand, one string an event
+        self._end: StreamEnd | StreamFailure | None = None
         self._strange: str | None = None  # the first line that is no field, to tell another body from a cut one
         self.ended = False
 
@@ -235,19 +245,33 @@ class EventDecoder:
         """All the text so far."""
         return "".join((*self._texts, *self._new))
 
-    def feed(self, data: bytes) -> list[Event]:
-        """Return the events that these bytes complete, in order."""
-        events: list[Event] = []
-        if self.ended or not data:
-            return events
-        if self._new:
-            self._texts.append("".join(self._new))
-            self._new.clear()
+    def feed(self, data: bytes) -> Decoded:
+        """Return the text and the end that these bytes complete."""
+        if data and not self.ended:
+            self._read(data)
+        return self._decoded()
+
+    def finish(self) -> Decoded:
+        """Return what the end of the body completes: a failure, unless the reply has ended before."""
+        if not self.ended:
+            self._read_end()
+        return self._decoded()
+
+    def _decoded(self) -> Decoded:
+        texts, end = self._new, self._end
+        self._new, self._end = [], None
+        if texts:
+            if not self._per_event:
+                texts = ["".join(texts)]
+            self._texts += texts
+        return Decoded(texts, end)
+
+    def _read(self, data: bytes) -> None:
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
             self._after_cr = False
             if not data:
-                return events
+                return
         self._after_cr = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -257,19 +281,14 @@ class EventDecoder:
                 complete = b"".join((*self._unfinished, complete))
                 self._unfinished.clear()
                 self._unfinished_size = 0
-            self._take_lines(complete, events)
+            self._take_lines(complete)
         if rest and not self.ended:
             self._unfinished.append(rest)
             self._unfinished_size += len(rest)
             if self._unfinished_size > MAX_EVENT_BYTES:
-                self._fail_oversized(events)
-        return events
+                self._fail_oversized()
 
-    def finish(self) -> list[Event]:
-        """Return the events that the end of the body completes: none, where the reply is already at its end."""
-        events: list[Event] = []
-        if self.ended:
-            return events
+    def _read_end(self) -> None:
         last_line = b"".join(self._unfinished)
         try:
             last_line.decode()
@@ -277,25 +296,23 @@ class EventDecoder:
             if error.reason == "unexpected end of data":
                 last_line = b""  # cut within a character, so within an event
         if last_line:
-            self._take_lines(last_line, events)
+            self._take_lines(last_line)
         if not self.ended and self._strange is not None and not (self._texts or self._new):
-            self._fail_undecodable(events, f"is a line that no event stream has: {self._shown(self._strange)}")
+            self._fail_undecodable(f"is a line that no event stream has: {self._shown(self._strange)}")
         elif not self.ended:
             self._fail(
-                events,
                 DarkAIStreamTruncatedError,
                 f"The reply of {self._source} ended before its stream-end event, so text may be missing. Ask again.",
             )
-        return events
 
-    def _take_lines(self, block: bytes, events: list[Event]) -> None:
+    def _take_lines(self, block: bytes) -> None:
         try:
             lines = block.decode().split("\n")
         except UnicodeDecodeError:
-            self._take_lines_one_by_one(block, events)
+            self._take_lines_one_by_one(block)
             return
         if len(block) > MAX_EVENT_BYTES and max(map(len, block.split(b"\n"))) > MAX_EVENT_BYTES:
-            self._take_lines_one_by_one(block, events)
+            self._take_lines_one_by_one(block)
             return
         if self._at_start:
             self._at_start = False
@@ -308,49 +325,47 @@ class EventDecoder:
                 except (ValueError, RecursionError):
                     value, end = {}, 0
                 if end == len(line):
-                    self._take_event(value, line, events)
+                    self._take_event(value, line)
                     if self.ended:
                         return
                     continue
             if line or self._open is not None:
-                self._take_line(line, events)
+                self._take_line(line)
                 if self.ended:
                     return
 
-    def _take_lines_one_by_one(self, block: bytes, events: list[Event]) -> None:
+    def _take_lines_one_by_one(self, block: bytes) -> None:
         for line in block.split(b"\n"):
             if len(line) > MAX_EVENT_BYTES:
-                self._fail_oversized(events)
+                self._fail_oversized()
             else:
                 try:
                     line.decode()
                 except UnicodeDecodeError as error:
-                    self._fail_undecodable(
-                        events, f"is not UTF-8 ({error.reason} at byte {error.start} of a line)", error
-                    )
+                    self._fail_undecodable(f"is not UTF-8 ({error.reason} at byte {error.start} of a line)", error)
                 else:
-                    self._take_lines(line, events)
+                    self._take_lines(line)
             if self.ended:
                 return
 
-    def _take_line(self, line: str, events: list[Event]) -> None:
+    def _take_line(self, line: str) -> None:
         is_data = line.startswith("data:")
         payload = line[5:].removeprefix(" ") if is_data else line
         if self._open is None:
             if not is_data:
                 if line.lstrip().startswith("{"):
-                    self._fail_undecodable(events, f'is a line without "data:" before it: {self._shown(line)}')
+                    self._fail_undecodable(f'is a line without "data:" before it: {self._shown(line)}')
                 elif self._strange is None and not _FIELD_OR_COMMENT.match(line):
                     self._strange = line
                 return
             if not payload.strip():
                 return
             if not payload.lstrip().startswith("{"):
-                self._fail_undecodable(events, f"is {self._shown(payload)} and not a JSON object")
+                self._fail_undecodable(f"is {self._shown(payload)} and not a JSON object")
                 return
             self._open = _OpenEvent()
         elif is_data and self._open.after_blank:
-            self._fail_undecodable(events, f"ends within its JSON: {self._shown(self._open.lines[0])}")
+            self._fail_undecodable(f"ends within its JSON: {self._shown(self._open.lines[0])}")
             return
         elif not is_data and not line:
             self._open.after_blank = True
@@ -362,46 +377,45 @@ class EventDecoder:
             try:
                 value = _JSON.decode(text)
             except (ValueError, RecursionError) as error:
-                self._fail_undecodable(events, f"is not JSON ({error}): {self._shown(text)}", error)
+                self._fail_undecodable(f"is not JSON ({error}): {self._shown(text)}", error)
             else:
-                self._take_event(value, text, events)
+                self._take_event(value, text)
         elif self._open.size > MAX_EVENT_BYTES:
-            self._fail_oversized(events)
+            self._fail_oversized()
 
-    def _take_event(self, value: dict[str, Any], line: str, events: list[Event]) -> None:
+    def _take_event(self, value: dict[str, Any], line: str) -> None:
         name, data = value.get("event"), value.get("data")
         members = data if isinstance(data, dict) else {}
         if name == "text-chunk":
             text = members.get("text")
             if isinstance(text, str):
-                self._take_text(text, events)
+                self._take_text(text)
             else:
-                self._fail_undecodable(events, f'is a text-chunk without "text": {self._shown(line)}')
+                self._fail_undecodable(f'is a text-chunk without "text": {self._shown(line)}')
         elif name == "final-response":
             message = members.get("message")
             if not isinstance(message, str):
-                self._fail_undecodable(events, f'is a final-response without "message": {self._shown(line)}')
+                self._fail_undecodable(f'is a final-response without "message": {self._shown(line)}')
             elif message.startswith(so_far := self.text):
                 self._high_surrogate = ""
-                self._take_text(message[len(so_far) :], events)
+                self._take_text(message[len(so_far) :])
         elif name == "stream-end":
-            self._flush_surrogate(events)
+            self._flush_surrogate()
             self.ended = True
-            events.append(StreamEnd(_usage(members.get("usage"))))
+            self._end = StreamEnd(_usage(members.get("usage")))
         elif name == "error":
-            self._flush_surrogate(events)
-            report = reported_error(value if data is None else data, self._source, mask=self._mask)
+            self._flush_surrogate()
+            report = reported_error(value if data is None else data, self._source, redact=self._redact)
             message = f"{report.message}. {hint_for(report.kind)}"
-            self._fail(events, report.kind, message, report.status, report.retry_after)
+            self._fail(report.kind, message, report.status, report.retry_after)
         elif not isinstance(name, str):
-            self._fail_undecodable(events, f'has no "event" name: {self._shown(line)}')
+            self._fail_undecodable(f'has no "event" name: {self._shown(line)}')
 
-    def _take_text(self, text: str, events: list[Event]) -> None:
+    def _take_text(self, text: str) -> None:
         if self._high_surrogate or not text.isascii():
             text = self._whole_characters(text)
         if text:
             self._new.append(text)
-            events.append(text)
 
     def _whole_characters(self, text: str) -> str:
         # Servers that count in UTF-16 cut a character in two, half of it in each of two events.
@@ -413,14 +427,13 @@ class EventDecoder:
             text, self._high_surrogate = text[:-1], text[-1]
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
-    def _flush_surrogate(self, events: list[Event]) -> None:
+    def _flush_surrogate(self) -> None:
         if self._high_surrogate:
             self._high_surrogate = ""
-            self._take_text("\ufffd", events)
+            self._take_text("\ufffd")
 
     def _fail(
         self,
-        events: list[Event],
         kind: type[DarkAIError],
         message: str,
         status: int | None = None,
@@ -430,17 +443,17 @@ class EventDecoder:
         self.ended = True
         error = kind(message, status=status, retry_after=retry_after, partial_text=self.text)
         error.__cause__ = cause and _without_text(cause)
-        events.append(StreamFailure(error))
+        self._end = StreamFailure(error)
 
-    def _fail_undecodable(self, events: list[Event], what: str, cause: BaseException | None = None) -> None:
+    def _fail_undecodable(self, what: str, cause: BaseException | None = None) -> None:
         message = f"An event from {self._source} {what}. Does its URL name a DarkAI chat endpoint?"
-        self._fail(events, DarkAIStreamDecodeError, message, cause=cause)
+        self._fail(DarkAIStreamDecodeError, message, cause=cause)
 
     def _shown(self, text: str) -> str:
-        return _shown(text, 80, self._mask)
+        return _shown(text, 80, self._redact)
 
-    def _fail_oversized(self, events: list[Event]) -> None:
-        self._fail_undecodable(events, f"is longer than {MAX_EVENT_BYTES:,} bytes")
+    def _fail_oversized(self) -> None:
+        self._fail_undecodable(f"is longer than {MAX_EVENT_BYTES:,} bytes")
 
 
 def _without_text(error: BaseException) -> BaseException:
@@ -462,12 +475,12 @@ class ReportedError(NamedTuple):
 
 
 def reported_error(
-    data: Any, source: str, status: int | None = None, mask: Callable[[str], str] = str
+    data: Any, source: str, status: int | None = None, redact: Callable[[str], str] = str
 ) -> ReportedError:
     """Return what a server reported, from the data of an error event or the JSON of an HTTP answer.
 
     The members are those of `encode_error`; other servers' plain strings and `{"message": ...}` are read too.
-    `status` is the answer's own status, which counts before one in the data. `mask` is as for `EventDecoder`.
+    `status` is the answer's own status, which counts before one in the data. `redact` is as for `EventDecoder`.
     """
     members = data if isinstance(data, dict) else {"message": data}
     message = next((m for m in map(members.get, ("message", "detail", "error")) if isinstance(m, str) and m), None)
@@ -477,7 +490,7 @@ def reported_error(
         error_class_for_status(number) if number is not None else DarkAIAPIError
     )
     seconds = _seconds(members.get("retry_after"))
-    said = f": {_shown(message, 500, mask)}" if message else ", without saying why"
+    said = f": {_shown(message, 500, redact)}" if message else ", without saying why"
     return ReportedError(kind, f"{source} reported an error{said}", number, seconds)
 
 
@@ -492,10 +505,10 @@ def _usage(value: Any) -> Usage | None:
     return Usage(input_tokens=sent, output_tokens=received, total_tokens=counts.get("total_tokens", sent + received))
 
 
-def _shown(text: str, length: int, mask: Callable[[str], str]) -> str:
-    # Masked before it is cut and escaped: half a secret would not be known for one.
-    masked = mask(text[: length + MAX_SECRET])
-    return repr(masked) if len(text) <= length else f"{masked[:length]!r}..."
+def _shown(text: str, length: int, redact: Callable[[str], str]) -> str:
+    # Redacted before it is cut and escaped: half a secret would not be known for one.
+    redacted = redact(text[: length + MAX_SECRET])
+    return repr(redacted) if len(text) <= length else f"{redacted[:length]!r}..."
 
 
 def _seconds(value: Any) -> float | None:

@@ -5,6 +5,7 @@ import codecs
 import inspect
 import itertools
 import json
+import tracemalloc
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ from langchain_darkai.errors import (
 )
 from langchain_darkai.protocol import (
     ChatRequest,
+    Decoded,
     EventDecoder,
     StreamEnd,
     StreamFailure,
@@ -45,6 +47,7 @@ from langchain_darkai.protocol import (
 END = b'data: {"event": "stream-end", "data": {}}'
 HEL = b'data: {"event": "text-chunk", "data": {"text": "Hel"}}\n'
 LO = b'data: {"event": "text-chunk", "data": {"text": "lo"}}\n'
+NOTHING = Decoded([], None)
 
 
 class Reply(NamedTuple):
@@ -61,19 +64,24 @@ class Reply(NamedTuple):
 
 def read(pieces: Iterable[bytes]) -> Reply:
     """Return what a decoder makes of a body that comes in these pieces, and check what holds for every reply."""
-    decoder = EventDecoder("example.org")
-    events: list[protocol.Event] = []
-    for piece in pieces:
-        assert decoder.ended == any(not isinstance(event, str) for event in events)
-        events += decoder.feed(piece)
-    events += decoder.finish()
+    decoder, by_event = EventDecoder("example.org"), EventDecoder("example.org", per_event=True)
+    texts: list[str] = []
+    ends: list[StreamEnd | StreamFailure] = []
+    for data in [*pieces, None]:
+        assert decoder.ended == by_event.ended == bool(ends)
+        decoded, events = (d.finish() if data is None else d.feed(data) for d in (decoder, by_event))
+        assert not ends or decoded == events == NOTHING, "something after the end"
+        assert all(decoded.texts + events.texts), "an empty piece of text"
+        assert decoded.texts == (["".join(events.texts)] if events.texts else [])
+        assert repr(decoded.end) == repr(events.end)
+        texts += decoded.texts
+        ends += [decoded.end] if decoded.end else []
+        assert decoder.text == by_event.text == "".join(texts)
     assert decoder.ended
-    assert decoder.feed(HEL) == decoder.finish() == []
-    *texts, end = events
-    text = "".join(piece for piece in texts if isinstance(piece, str))
-    assert all(texts), "an empty piece of text"
-    assert len(texts) == sum(isinstance(piece, str) for piece in texts), "more than one end"
-    assert decoder.text == text
+    assert by_event.ended
+    assert decoder.feed(HEL) == by_event.feed(HEL) == decoder.finish() == by_event.finish() == NOTHING
+    text = "".join(texts)
+    (end,) = ends
     if isinstance(end, StreamEnd):
         return Reply(text, True, end.usage, None, "", None, None)
     assert isinstance(end, StreamFailure)
@@ -276,16 +284,32 @@ def test_nothing_after_stream_end_counts(rest: bytes) -> None:
 
 
 def test_text_before_the_end_comes_first() -> None:
-    assert EventDecoder().feed(HEL + LO + END + b"\n") == ["Hel", "lo", StreamEnd(None)]
+    assert EventDecoder().feed(HEL + LO + END + b"\n") == Decoded(["Hello"], StreamEnd(None))
+    assert EventDecoder(per_event=True).feed(HEL + LO + END + b"\n") == Decoded(["Hel", "lo"], StreamEnd(None))
 
 
 def test_text_comes_with_the_bytes_that_complete_it() -> None:
     decoder = EventDecoder()
-    assert decoder.feed(HEL + LO[:-1]) == ["Hel"]
-    assert decoder.feed(LO[-1:]) == ["lo"]
-    assert decoder.feed(HEL[:-1] + b"\r") == ["Hel"]
-    assert decoder.feed(b"\n") == []
+    assert decoder.feed(HEL + LO[:-1]) == Decoded(["Hel"], None)
+    assert decoder.feed(LO[-1:]) == Decoded(["lo"], None)
+    assert decoder.feed(HEL[:-1] + b"\r") == Decoded(["Hel"], None)
+    assert decoder.feed(b"\n") == NOTHING
     assert decoder.text == "HelloHel"
+
+
+@pytest.mark.parametrize("per_event", [False, True])
+def test_the_text_of_a_reply_is_held_once(per_event: bool) -> None:
+    decoder = EventDecoder(per_event=per_event)
+    returned: list[str] = []
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            returned += decoder.feed(chunk(f"{number} " + "x" * 9_000) + chunk("y" * 9_000)).texts
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert sum(map(len, returned)) < held < 1.2 * sum(map(len, returned))
+    assert decoder.text == "".join(returned)
 
 
 # Events that are none, after a first good one.
@@ -526,20 +550,20 @@ def test_words_are_masked_before_they_are_cut_and_escaped(before: int) -> None:
     secret = "'\\\"" * 40
     words = "x" * before + secret + "y" * 600
 
-    def mask(text: str) -> str:
+    def redact(text: str) -> str:
         return text.replace(secret, "***")
 
-    assert "'" not in reported_error(words, "example.org", 400, mask).message.split(": ")[1].strip("'.")
+    assert "'" not in reported_error(words, "example.org", 400, redact).message.split(": ")[1].strip("'.")
     for body in (f"data: {words}\n", f"{words}\n", f"data: {json.dumps({'event': 3, 'words': 'x' * before})}\n"):
-        (failure,) = [*(decoder := EventDecoder("example.org", mask)).feed(body.encode()), *decoder.finish()]
-        assert isinstance(failure, protocol.StreamFailure)
+        failure = (decoder := EventDecoder("example.org", redact)).feed(body.encode()).end or decoder.finish().end
+        assert isinstance(failure, StreamFailure)
         assert '\\"' not in str(failure.error)
 
 
 @pytest.mark.parametrize("body", [b"data: {secret}\n", b"data: {secret\xff}\n"])
 def test_a_cause_does_not_keep_the_reply(body: bytes) -> None:
-    (failure,) = EventDecoder().feed(body)
-    assert isinstance(failure, protocol.StreamFailure)
+    failure = EventDecoder().feed(body).end
+    assert isinstance(failure, StreamFailure)
     cause = failure.error.__cause__
     assert isinstance(cause, ValueError)
     assert cause.__traceback__ is None
@@ -657,9 +681,9 @@ def test_a_line_of_five_megabytes() -> None:
     text = "x" * 4_999_990 + '\n"é\\'
     body = HEL + chunk(text) + END
     decoder = EventDecoder()
-    events = [event for start in range(0, len(body), 4096) for event in decoder.feed(body[start : start + 4096])]
-    events += decoder.finish()
-    assert events == ["Hel", text, StreamEnd(None)]
+    reads = [decoder.feed(body[start : start + 4096]) for start in range(0, len(body), 4096)]
+    reads.append(decoder.finish())
+    assert [read for read in reads if read != NOTHING] == [(["Hel"], None), ([text], None), ([], StreamEnd(None))]
 
 
 def test_five_megabytes_over_many_lines() -> None:
