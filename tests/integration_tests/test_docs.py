@@ -162,7 +162,7 @@ def test_the_error_tree_is_that_of_the_module() -> None:
 
 def test_the_provider_interface_is_named_whole() -> None:
     section = README.split("## The provider class")[1].split("\n## ")[0]
-    others = {"aclose", "call", "close", "read", "stream"}
+    others = {"aclose", "call", "close", "endpoint", "host", "policy", "stream"}
     interface = {name for name in vars(DarkAI) if not name.startswith("_")} - others
     assert {name for name in interface if f"`{name}`" not in section} == set()
 
