@@ -38,10 +38,16 @@ from langchain_darkai.errors import (
     DarkAIStreamDecodeError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
+)
+from langchain_darkai.protocol import (
+    EventDecoder,
+    StreamEnd,
+    StreamFailure,
+    encode_request,
     error_class_for_status,
     hint_for,
+    reported_error,
 )
-from langchain_darkai.protocol import EventDecoder, StreamEnd, StreamFailure, encode_request, reported_error
 from langchain_darkai.transport import ApiCall, ReplyEvents
 
 CONNECT_TIMEOUT = 30.0
