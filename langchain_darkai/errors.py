@@ -1,13 +1,13 @@
 """What can go wrong in a call, as one tree.
 
     DarkAIError                        every failure of a call; also langchain_core's ModelError
-    ├── DarkAIInvalidRequestError      misuse, or a 4xx answer; also ValueError
+    ├── DarkAIInvalidRequestError      misuse, or a 4xx response; also ValueError
     │   └── DarkAIContextOverflowError the prompt is longer than the model reads
     ├── DarkAIAuthenticationError      401
     ├── DarkAIPermissionDeniedError    403
     ├── DarkAINotFoundError            404
     ├── DarkAIRateLimitError           429; has `retry_after`
-    ├── DarkAIAPIError                 5xx, or a failure reported amid the reply
+    ├── DarkAIAPIError                 5xx, or a failure reported during the reply
     │   ├── DarkAIEmptyResponseError   a complete reply without any content
     │   └── DarkAIStreamDecodeError    a reply that is not the protocol
     ├── DarkAIToolChoiceError          a forced tool call that the model never made
