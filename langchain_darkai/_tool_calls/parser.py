@@ -157,8 +157,7 @@ class ReplyParser:
 
     def abort(self) -> list[Part]:
         """Return what keeps a half-written call from being completed, where the reply broke off within one."""
-        if isinstance(self._reading.reader, CallArgumentsState):
-            self._reading.reader.cut()
+        self._reading.reader.abort()
         self._reading.out.done = True
         return self._reading.out.take()
 
@@ -218,6 +217,9 @@ class State:
         """Take the reply's end; `carry` is what waited for more."""
         self.out.say(carry)
         return ""
+
+    def abort(self) -> None:
+        """Take a reply that breaks off with an error: what was handed over of a call must not run."""
 
 
 class TextState(State):
@@ -389,14 +391,23 @@ class MaybeQuotedState(State):
 
 
 class HoldUntilState(State):
-    """Text that is held until what ends it; `then` gets it, and what ended it: "" for the reply's end."""
+    """Text that is held until what ends it; `then` gets it, and what ended it: "" for the reply's end.
+
+    `on_abort` gets the text, and "", where the reply breaks off; it is needed where a call was begun.
+    """
 
     def __init__(
-        self, reading: ParserContext, end: re.Pattern[str], then: Callable[[str, str], None], raw: str = ""
+        self,
+        reading: ParserContext,
+        end: re.Pattern[str],
+        then: Callable[[str, str], None],
+        raw: str = "",
+        on_abort: Callable[[str, str], None] = lambda raw, end: None,
     ) -> None:
         super().__init__(reading)
         self._end = end
         self._then = then
+        self._on_abort = on_abort
         self._raw = [raw]
         self._window = ""
 
@@ -417,6 +428,9 @@ class HoldUntilState(State):
         self.context.reader = TextState(self.context)
         self._then("".join(self._raw) + carry, "")
         return ""
+
+    def abort(self) -> None:
+        self._on_abort("".join(self._raw), "")
 
 
 _CALL_END = re.compile(re.escape(CALL_END))
@@ -479,7 +493,7 @@ class CallArgumentsState(State):
             return self._stream.rest
         self.out.add_arguments(written)
         if self._stream.failure is not None:
-            return self.context.pass_on(HoldUntilState(self.context, _CALL_END, self._break), self._stream.rest)
+            return self.context.pass_on(self._held_until_end(self._break), self._stream.rest)
         return ""
 
     def _close(self, text: str) -> str:
@@ -493,9 +507,9 @@ class CallArgumentsState(State):
         if CALL_END.startswith(inner):
             return self.context.wait(inner)
         if inner.startswith(","):
-            return self.context.pass_on(HoldUntilState(self.context, _CALL_END, self._take_others), inner)
+            return self.context.pass_on(self._held_until_end(self._take_others), inner)
         self._stream.failure = f"{inner[:20]!r} follows the arguments"
-        return self.context.pass_on(HoldUntilState(self.context, _CALL_END, self._break), text)
+        return self.context.pass_on(self._held_until_end(self._break), text)
 
     def _complete(self) -> None:
         self.out.add_arguments("}")
@@ -511,12 +525,15 @@ class CallArgumentsState(State):
     def _break(self, raw: str, end: str) -> None:
         self.out.fail_call(self._stream, (self._stream.failure if end else None) or TRUNCATED, raw)
 
-    def cut(self) -> None:
+    def _held_until_end(self, then: Callable[[str, str], None]) -> "HoldUntilState":
+        return HoldUntilState(self.context, _CALL_END, then, on_abort=self._break)
+
+    def abort(self) -> None:
         self._break("", "")
 
     def end(self, carry: str) -> str:
         self.context.reader = TextState(self.context)
-        self.cut()
+        self.abort()
         return ""
 
 

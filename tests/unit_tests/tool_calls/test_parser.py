@@ -313,6 +313,17 @@ def test_half_a_call_never_runs_when_the_reply_breaks_off(text: str) -> None:
             assert merge(parts).tool_calls == [], text[:cut]
 
 
+@pytest.mark.parametrize("after", [" x", ', "id": ', ', "id": "1"'])
+def test_a_call_that_breaks_off_after_its_arguments_never_runs(after: str) -> None:
+    parser = ReplyParser(EVERY)
+    parts = parser.feed(f'<tool_call>{{"name": "add", "arguments": {{"a": 1, "b": 2}}{after}') + parser.abort()
+
+    (call,) = merge(parts).invalid_tool_calls
+    assert merge(parts).tool_calls == []
+    assert after.strip() in str(call["args"])
+    assert parser.calls[0].reason
+
+
 @settings(deadline=None, max_examples=400)
 @given(json_objects, st.data())
 def test_half_of_any_call_never_runs(arguments: dict[str, Any], data: st.DataObject) -> None:
