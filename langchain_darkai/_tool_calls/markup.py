@@ -2,6 +2,8 @@
 
 import re
 
+from langchain_darkai.prompts import CALL_START
+
 _THOUGHTS = ("think", "thinking", "thought", "reasoning")
 THOUGHT_STARTS = tuple(f"<{name}>" for name in _THOUGHTS)
 """The tags that open a thought; upper case counts, too. Calls and answers inside a thought are drafts."""
@@ -9,10 +11,39 @@ THOUGHT_STARTS = tuple(f"<{name}>" for name in _THOUGHTS)
 THOUGHT_END = re.compile(rf"</(?:{'|'.join(_THOUGHTS)})>", re.IGNORECASE)
 """What closes a thought."""
 
+MAX_TICKS = 64
+"""Back-ticks in a row that are looked at as one; more of them are nobody's code."""
+
+FUNCTION = "<function="
+# Marks after which calls stand, of the tools that are bound; each with what ends them.
+VENDOR_MARKS = {
+    "<|python_tag|>": re.compile(r"<\|eo[mt]_id\|>"),
+    "[TOOL_CALLS]": re.compile(r"</s>"),
+    "<function_call>": re.compile(r"</function_call>"),
+    "<tool_calls>": re.compile(r"</tool_calls>"),
+    "<|tool_call|>": re.compile(r"<\|/tool_call\|>"),
+}
+CALL_MARKS = (CALL_START, FUNCTION, *THOUGHT_STARTS, *VENDOR_MARKS)
+
+# How a model goes on that makes up what only others can say: after a call, a line that begins so ends the reply.
+MADE_UP = (
+    *("<tool_response", "<tool_result", "<function_result", "Observation:", "Tool:", "Tool (", "Tool result:"),
+    *("Tool result (", "Tool results:", "Tool results (", "Tool output:", "Tool response:"),
+    *("System:", "User:", "User (", "Human:", "Assistant:", "Assistant ("),
+)
+MADE_UP_LINE = re.compile(r"(?:\A|(?<=\n))[ \t]*(?:" + "|".join(map(re.escape, MADE_UP)) + ")", re.IGNORECASE)
+MADE_UP_LOWER = tuple(map(str.lower, MADE_UP))
+LONGEST_MARK = max(map(len, (*CALL_MARKS, *MADE_UP)))
+
 _OPENING = re.compile(r"\s*(`{3,}|~{3,})[ \t]*([\w+-]*)[ \t]*\n")
 
 INDENT = 16
 """Blanks and quote signs before a closing fence that are looked through; more of them make it ordinary text."""
+
+
+def beginnings(mark: str) -> str:
+    """Return a pattern of what a mark that is not whole yet looks like."""
+    return "|".join(re.escape(mark[:n]) for n in range(len(mark) - 1, 0, -1))
 
 
 def fence_end(ticks: str) -> re.Pattern[str]:

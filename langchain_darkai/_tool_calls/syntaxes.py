@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from langchain_darkai._json.reader import fit, read_value
+from langchain_darkai._json.reader import LenientJsonReader, fit, read_value
 from langchain_darkai._tool_calls.markup import without_fence
 from langchain_darkai._tool_calls.tools import Tool
 
@@ -233,3 +233,38 @@ def looks_like_a_call(prefix: str, names: Sequence[str]) -> bool | None:
 
 
 _FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')
+
+
+_NAME = re.compile(r"""["'“]name["'”]\s*:\s*["'“](?P<name>(?:[^"'”\\]|\\.)*)["'”]""")
+_BLOCK = re.compile(r"\s*<tool_call>(.*?)</tool_call>", re.DOTALL)
+
+
+def read_blocks(text: str, tools: Mapping[str, Tool]) -> list[RawToolCall]:
+    """Return the calls in a text of nothing but blocks with the call's tag; [] for any other text."""
+    calls: list[RawToolCall] = []
+    position = 0
+    while block := _BLOCK.match(text, position):
+        found = read_calls(block[1], tools, exact=False)
+        if not found:
+            return []
+        calls += found
+        position = block.end()
+    return [] if text[position:].strip() else calls
+
+
+def name_in(raw: str) -> str | None:
+    name = _NAME.search(raw)
+    return name["name"] if name else None
+
+
+def is_cut(raw: str) -> bool:
+    """Return whether a text is JSON that does not end."""
+    stream = LenientJsonReader()
+    stream.feed(raw.strip())
+    return not stream.done and stream.failure is None
+
+
+def reason_of(raw: str) -> str:
+    stream = LenientJsonReader()
+    stream.feed(raw.strip())
+    return stream.failure or ("the JSON ends too early" if raw.strip() else "the call is empty")
