@@ -20,7 +20,7 @@ from langchain_darkai._json.schema import (
     with_inlined_root,
     without_titles,
 )
-from langchain_darkai._tool_calls.markup import THOUGHT_END, THOUGHT_STARTS
+from langchain_darkai._tool_calls.markup import IGNORE_CASE, THOUGHT_END, THOUGHT_STARTS
 from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import one_line
@@ -35,7 +35,7 @@ MAX_CANDIDATES = 64
 MAX_ERRORS = 5
 """Faults of one answer that the model is told; the first ones mostly cause the others."""
 
-_MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", re.IGNORECASE)
+_MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", IGNORE_CASE)
 _LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
 
 

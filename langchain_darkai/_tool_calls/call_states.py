@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from langchain_darkai._json.reader import LenientJsonReader, read_value
 from langchain_darkai._json.schema import SchemaNode
-from langchain_darkai._tool_calls.markup import FUNCTION, LONGEST_MARK, VENDOR_MARKS, beginnings
+from langchain_darkai._tool_calls.markup import FUNCTION, IGNORE_CASE, LONGEST_MARK, VENDOR_MARKS, beginnings
 from langchain_darkai._tool_calls.output import TRUNCATED
 from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai._tool_calls.syntaxes import is_cut, name_in, read_calls, reason_of
@@ -23,7 +23,7 @@ _BLOCK_END = re.compile(rf"[\s`}}\]]*{CALL_END}")
 _BLOCK_END_BEGINS = re.compile(rf"[\s`}}\]]*(?:{beginnings(CALL_END)})?\Z")
 _FUNCTION_HEAD = re.compile(r"<function=([^>\s]*)(>)?")
 _FUNCTION_END = re.compile("</function>")
-_VENDOR_MARK = re.compile("|".join(map(re.escape, VENDOR_MARKS)), re.IGNORECASE)
+_VENDOR_MARK = re.compile("|".join(map(re.escape, VENDOR_MARKS)), IGNORE_CASE)
 
 
 class HoldUntilState(State):

@@ -8,7 +8,8 @@ _THOUGHTS = ("think", "thinking", "thought", "reasoning")
 THOUGHT_STARTS = tuple(f"<{name}>" for name in _THOUGHTS)
 """The tags that open a thought; upper case counts, too. Calls and answers inside a thought are drafts."""
 
-THOUGHT_END = re.compile(rf"</(?:{'|'.join(_THOUGHTS)})>", re.IGNORECASE)
+IGNORE_CASE = re.IGNORECASE | re.ASCII  # of the tags' own letters only: else a Turkish i without a dot is an i, too
+THOUGHT_END = re.compile(rf"</(?:{'|'.join(_THOUGHTS)})>", IGNORE_CASE)
 """What closes a thought."""
 
 MAX_TICKS = 64
@@ -31,7 +32,7 @@ MADE_UP = (
     *("Tool result (", "Tool results:", "Tool results (", "Tool output:", "Tool response:"),
     *("System:", "User:", "User (", "Human:", "Assistant:", "Assistant ("),
 )
-MADE_UP_LINE = re.compile(r"(?:\A|(?<=\n))[ \t]*(?:" + "|".join(map(re.escape, MADE_UP)) + ")", re.IGNORECASE)
+MADE_UP_LINE = re.compile(r"(?:\A|(?<=\n))[ \t]*(?:" + "|".join(map(re.escape, MADE_UP)) + ")", IGNORE_CASE)
 MADE_UP_LOWER = tuple(map(str.lower, MADE_UP))
 LONGEST_MARK = max(map(len, (*CALL_MARKS, *MADE_UP)))
 

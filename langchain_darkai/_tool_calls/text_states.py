@@ -5,6 +5,7 @@ import re
 from langchain_darkai._tool_calls.markup import (
     CALL_MARKS,
     FUNCTION,
+    IGNORE_CASE,
     LONGEST_MARK,
     MADE_UP_LINE,
     MADE_UP_LOWER,
@@ -17,8 +18,8 @@ from langchain_darkai._tool_calls.markup import (
 from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai.prompts import CALL_START
 
-_MARK = re.compile("(?P<ticks>`+|~{3,})|" + "|".join(map(re.escape, CALL_MARKS)), re.IGNORECASE)
-_THOUGHT_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", re.IGNORECASE)
+_MARK = re.compile("(?P<ticks>`+|~{3,})|" + "|".join(map(re.escape, CALL_MARKS)), IGNORE_CASE)
+_THOUGHT_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", IGNORE_CASE)
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
 _MARKS_LOWER = tuple(map(str.lower, CALL_MARKS))
 

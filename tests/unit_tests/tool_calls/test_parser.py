@@ -424,6 +424,13 @@ def test_a_made_up_result_ends_the_reply() -> None:
     assert parser.done
 
 
+@pytest.mark.parametrize("text", ["<tool_callſ>{}", "<thınk>{}", "x <reaſoning> y", "<thinK>", "x [TOOL_CALLſ] y"])
+def test_a_letter_that_only_folds_to_that_of_a_tag_is_text(text: str) -> None:
+    """Where upper case counts too, a long s is an s for Python, and an i without a dot an i."""
+    for size in (1, 100):
+        assert read(ReplyParser(EVERY), in_sizes(text, size)).key == (text, [], [], [])
+
+
 @pytest.mark.timeout(10)
 def test_many_calls_in_a_fence_amid_prose_are_read_in_no_time() -> None:
     """The search for an end must not try each way to divide the calls: that doubles with each of them."""
