@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_darkai._structured_output.output_format import Method
-    from langchain_darkai._tool_calls.parser import ToolCallDelta
+    from langchain_darkai._tool_calls.output import ToolCallDelta
 
 M = TypeVar("M")
 

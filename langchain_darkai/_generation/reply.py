@@ -15,8 +15,8 @@ from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
-    from langchain_darkai._tool_calls.parser import Call as ParsedToolCall
-    from langchain_darkai._tool_calls.parser import Part, ReplyParser
+    from langchain_darkai._tool_calls.output import ParsedToolCall, Part
+    from langchain_darkai._tool_calls.parser import ReplyParser
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
 

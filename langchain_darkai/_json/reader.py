@@ -89,20 +89,20 @@ class LenientJsonReader:
                 self._end_token(self._pending)
         return "".join(self._out)
 
-    def cut(self) -> str:
+    def poison(self) -> str:
         """Return what makes the JSON so far one that nobody can complete: it broke off, and must not be used."""
         wrong_end = {"{": "]", "[": "}"}[self._frames[-1].bracket] if self._frames else "]"
         in_string = self._state in (self._string, self._maybe_end) and self._held is None
         return f'"{wrong_end}' if in_string else wrong_end
 
-    def closing(self) -> str:
+    def completion(self) -> str:
         """Return what would complete the JSON so far, for a look at a value that is still coming."""
         in_string = self._state in (self._string, self._maybe_end) and self._held is None
         brackets = ("}" if frame.bracket == "{" else "]" for frame in reversed(self._frames))
         return "".join(('"' if in_string else "", *brackets))
 
     @property
-    def unwritten(self) -> str:
+    def pending_text(self) -> str:
         """What was read and not written yet: a name without its value, a string that is kept whole, half a token."""
         held = f'"{"".join(self._held)}' if self._held is not None else ""
         return self._lead + held + self._pending

@@ -162,7 +162,7 @@ class PartialAnswer:
             else:
                 self._thinks, text = not self._thinks and mark[0] != "[", text[mark.end() :]
         self._written.append(self._stream.feed(text))
-        value = json.loads("".join(self._written) + self._stream.closing())
+        value = json.loads("".join(self._written) + self._stream.completion())
         if not self._output.is_wrapped:
             return value
         return value.get("value") if isinstance(value, dict) else None

@@ -1,134 +1,144 @@
-"""States that read calls with a mark before them."""
+"""The states that read calls with a mark before them."""
 
 import re
 from collections.abc import Callable
 
 from langchain_darkai._json.reader import LenientJsonReader, read_value
-from langchain_darkai._json.schema import SchemaNode
-from langchain_darkai._tool_calls.markup import FUNCTION, IGNORE_CASE, LONGEST_MARK, VENDOR_MARKS, beginnings
+from langchain_darkai._tool_calls.markup import FUNCTION_START, IGNORE_CASE, VENDOR_MARKS, beginnings
 from langchain_darkai._tool_calls.output import TRUNCATED
 from langchain_darkai._tool_calls.state import ParserContext, State
-from langchain_darkai._tool_calls.syntaxes import is_cut, name_in, read_calls, reason_of
+from langchain_darkai._tool_calls.syntaxes import is_truncated_json, name_in, read_calls, why_not_json
 from langchain_darkai.prompts import CALL_END, CALL_START
 
 MAX_HEAD = 512
-"""Characters in which a block's name must come before its arguments for them to be passed on as they arrive."""
+"""Characters within which a block's name must come before its arguments, for these to be passed on as they arrive."""
 
-_CANONICAL = re.compile(
+_LONGEST_END = 32  # characters: more than any text has that ends calls
+
+_HEAD = re.compile(
     r"""\s*(?:```[\w-]*\s*)?\{\s*["'“]name["'”]\s*:\s*"(?P<name>(?:[^"\\]|\\.)*)"\s*,"""
     r"""\s*["'“](?:arguments|parameters|args)["'”]\s*:\s*(?=\{)"""
 )
 _CALL_END = re.compile(re.escape(CALL_END))
 _BLOCK_END = re.compile(rf"[\s`}}\]]*{CALL_END}")
 _BLOCK_END_BEGINS = re.compile(rf"[\s`}}\]]*(?:{beginnings(CALL_END)})?\Z")
-_FUNCTION_HEAD = re.compile(r"<function=([^>\s]*)(>)?")
+_FUNCTION_TAG = re.compile(r"<function=([^>\s]*)(>)?")
 _FUNCTION_END = re.compile("</function>")
 _VENDOR_MARK = re.compile("|".join(map(re.escape, VENDOR_MARKS)), IGNORE_CASE)
 
+_Then = Callable[[str, str], None]
+
 
 class HoldUntilState(State):
-    """Text that is held until what ends it; `then` gets it, and what ended it: "" for the reply's end.
+    """Text that is held back until it ends.
 
-    `on_abort` gets the text, and "", where the reply breaks off; it is needed where a call was begun.
+    `then` gets the text and what ended it, "" for the reply's end. `on_abort` gets the text and "" where the reply
+    breaks off; a call that has begun needs it.
     """
 
     def __init__(
         self,
-        reading: ParserContext,
+        context: ParserContext,
         end: re.Pattern[str],
-        then: Callable[[str, str], None],
-        raw: str = "",
-        on_abort: Callable[[str, str], None] = lambda raw, end: None,
+        then: _Then,
+        *,
+        held: str = "",
+        on_abort: _Then | None = None,
     ) -> None:
-        super().__init__(reading)
+        super().__init__(context)
         self._end = end
         self._then = then
         self._on_abort = on_abort
-        self._raw = [raw]
-        self._window = ""
+        self._held = [held]
+        self._tail = ""  # of the held text: the end may have begun in it
 
     def read(self, text: str) -> str:
-        window = self._window + text
-        found = self._end.search(window)
-        self._raw.append(text)
-        if found is None:
-            self._window = window[-LONGEST_MARK:]
+        searched = self._tail + text
+        end = self._end.search(searched)
+        self._held.append(text)
+        if end is None:
+            self._tail = searched[-_LONGEST_END:]
             return ""
-        raw = "".join(self._raw)
-        rest = len(window) - found.end()
+        held = "".join(self._held)
+        rest_length = len(searched) - end.end()
         self.context.switch_to("text")
-        self._then(raw[: len(raw) - rest - len(found[0])], found[0])
-        return raw[len(raw) - rest :]
+        self._then(held[: len(held) - rest_length - len(end[0])], end[0])
+        return held[len(held) - rest_length :]
 
-    def end(self, carry: str) -> str:
+    def end(self, pending: str) -> str:
         self.context.switch_to("text")
-        self._then("".join(self._raw) + carry, "")
+        self._then("".join(self._held) + pending, "")
         return ""
 
     def abort(self) -> None:
-        self._on_abort("".join(self._raw), "")
+        if self._on_abort:
+            self._on_abort("".join(self._held), "")
 
 
 class CallHeadState(State):
-    """The beginning of a block in the call's tag, up to its arguments where they can be passed on as they come."""
+    """The beginning of a block, up to its arguments where these can be passed on as they come, else the whole block."""
 
     def read(self, text: str) -> str:
-        inner = text.lstrip()
-        if inner and inner[0] not in "{[<`\"'“~" and not self.context.may_be_tool(inner):
-            self.out.say(CALL_START)
-            return self.context.as_prose(text)
-        end = text.find(CALL_END)
-        head = _CANONICAL.match(text)
+        mark, block = text[: len(CALL_START)], text[len(CALL_START) :]
+        inner = block.lstrip()
+        if inner and inner[0] not in "{[<`\"'“~" and not self.context.may_start_with_tool(inner):
+            self.out.add_text(mark)
+            return self.context.fall_back_to_text(block)
+        end = block.find(CALL_END)
+        head = _HEAD.match(block)
         name = read_value(f'"{head["name"]}"') if head else None
         if head and name and (end < 0 or head.end() <= end) and self.out.allows(str(name[0])):
-            return self.context.switch_to(CallArgumentsState(self.context, str(name[0])), text[head.end() :])
+            return self.context.switch_to(CallArgumentsState(self.context, str(name[0])), block[head.end() :])
         if end >= 0:
-            self._take(text[:end], CALL_END)
-            return self.context.switch_to("text", text[end + len(CALL_END) :])
-        if len(text) > MAX_HEAD:
-            return self.context.switch_to(HoldUntilState(self.context, _CALL_END, self._take), text)
-        return self.context.wait(text)
+            self._read_block(block[:end], CALL_END)
+            return self.context.switch_to("text", block[end + len(CALL_END) :])
+        if len(block) > MAX_HEAD:
+            return self.context.switch_to(HoldUntilState(self.context, _CALL_END, self._read_block), block)
+        return self.context.need_more(text)
 
-    def end(self, carry: str) -> str:
+    def _read_block(self, block: str, end: str) -> None:
+        calls = read_calls(block, self.context.tools, exact=False)
+        for call in calls or ():
+            self.out.add_call(call)
+        if not calls:
+            self.out.add_invalid(block, why_not_json(block) if end else TRUNCATED, name_in(block))
+
+    def end(self, pending: str) -> str:
         self.context.switch_to("text")
-        self._take(carry, "")
+        self._read_block(pending[len(CALL_START) :], "")
         return ""
-
-    def _take(self, raw: str, end: str) -> None:
-        calls = read_calls(raw, self.context.tools, exact=False)
-        if calls:
-            for call in calls:
-                self.out.add_call(call)
-        else:
-            self.out.add_invalid(raw, reason_of(raw) if end else TRUNCATED, name_in(raw))
 
 
 class CallArgumentsState(State):
-    """The arguments of a call, passed on as they come, but for the bracket that makes them whole.
+    """The arguments of a call, passed on as they come, but for their last bracket.
 
-    That one waits for the bracket, or the tag, that closes the object around them: only then is the call whole.
+    The last bracket makes the call one that can run. So it has to wait until the object around the arguments is closed,
+    by its own bracket or by the closing tag.
     """
 
-    def __init__(self, reading: ParserContext, name: str) -> None:
-        super().__init__(reading)
+    def __init__(self, context: ParserContext, name: str) -> None:
+        super().__init__(context)
         self.out.begin_call(name)
-        self.context.opening = False
-        tool = reading.tools.get(name)
-        self._stream = LenientJsonReader(tool.node if tool else SchemaNode.of({}))
+        self.context.only_preamble = False
+        tool = context.tools.get(name)
+        self._arguments = LenientJsonReader(tool.node if tool else None)
+        self._fault: str | None = None
 
     def read(self, text: str) -> str:
-        if self._stream.done:
-            return self._close(text)
-        written = self._stream.feed(text)
-        if self._stream.done:
+        if self._arguments.done:
+            return self._read_end(text)
+        written = self._arguments.feed(text)
+        if self._arguments.done:
             self.out.add_arguments(written[:-1])
-            return self._stream.rest
+            return self._arguments.rest
         self.out.add_arguments(written)
-        if self._stream.failure is not None:
-            return self.context.switch_to(self._held_until_end(self._break), self._stream.rest)
+        if self._arguments.failure is not None:
+            self._fault = self._arguments.failure
+            return self._hold_block(self._fail, self._arguments.rest)
         return ""
 
-    def _close(self, text: str) -> str:
+    def _read_end(self, text: str) -> str:
+        """Read what follows the arguments."""
         inner = text.lstrip()
         if inner.startswith("}"):
             self._complete()
@@ -137,43 +147,44 @@ class CallArgumentsState(State):
             self._complete()
             return self.context.switch_to("text", inner[len(CALL_END) :])
         if CALL_END.startswith(inner):
-            return self.context.wait(inner)
+            return self.context.need_more(inner)
         if inner.startswith(","):
-            return self.context.switch_to(self._held_until_end(self._take_others), inner)
-        self._stream.failure = f"{inner[:20]!r} follows the arguments"
-        return self.context.switch_to(self._held_until_end(self._break), text)
+            return self._hold_block(self._read_more_members, inner)
+        self._fault = f"{inner[:20]!r} follows the arguments"
+        return self._hold_block(self._fail, text)
+
+    def _hold_block(self, then: _Then, text: str) -> str:
+        """Read to the block's end before anything is decided."""
+        return self.context.switch_to(HoldUntilState(self.context, _CALL_END, then, on_abort=self._fail), text)
+
+    def _read_more_members(self, members: str, end: str) -> None:
+        """Read the members after the arguments. They mean nothing, but where the tag is missing they must be whole."""
+        if end or read_value('{"": 0' + members):
+            self._complete()
+        else:
+            self._fail(members, end)
 
     def _complete(self) -> None:
         self.out.add_arguments("}")
         self.out.end_call()
 
-    def _take_others(self, raw: str, end: str) -> None:
-        """Take the members after the arguments, which say nothing; without the tag they must at least be whole."""
-        if end or read_value('{"": 0' + raw):
-            self._complete()
-        else:
-            self._break(raw, end)
+    def _fail(self, rest: str, end: str) -> None:
+        self.out.fail_call(self._arguments, (self._fault if end else None) or TRUNCATED, rest)
 
-    def _break(self, raw: str, end: str) -> None:
-        self.out.fail_call(self._stream, (self._stream.failure if end else None) or TRUNCATED, raw)
-
-    def _held_until_end(self, then: Callable[[str, str], None]) -> "HoldUntilState":
-        return HoldUntilState(self.context, _CALL_END, then, on_abort=self._break)
-
-    def abort(self) -> None:
-        self._break("", "")
-
-    def end(self, carry: str) -> str:
+    def end(self, pending: str) -> str:
         self.context.switch_to("text")
         self.abort()
         return ""
+
+    def abort(self) -> None:
+        self._fail("", "")
 
 
 class CallTailState(State):
     """What follows a whole call in its block: the closing tag, more calls, or, where the tag is missing, text."""
 
-    def __init__(self, reading: ParserContext) -> None:
-        super().__init__(reading)
+    def __init__(self, context: ParserContext) -> None:
+        super().__init__(context)
         self._blank: list[str] = []
 
     def read(self, text: str) -> str:
@@ -182,86 +193,85 @@ class CallTailState(State):
         if end := _BLOCK_END.match(inner):
             return self.context.switch_to("text", inner[end.end() :])
         if _BLOCK_END_BEGINS.match(inner):
-            return self.context.wait(inner)
-        following = inner.lstrip(",; \t\r\n")
-        if following.startswith("{"):
-            return self.context.switch_to(CallHeadState(self.context), following)
-        if not following:
-            return self.context.wait(inner)
+            return self.context.need_more(inner)
+        next_call = inner.lstrip(",; \t\r\n")
+        if next_call.startswith("{"):
+            return self.context.switch_to(CallHeadState(self.context), CALL_START + next_call)
+        if not next_call:
+            return self.context.need_more(inner)
         return self.context.switch_to("text", "".join(self._blank) + inner)
 
-    def end(self, carry: str) -> str:
+    def end(self, pending: str) -> str:
         return ""
 
 
 class FunctionTagState(State):
-    """A call that has its name in the tag; it counts for a tool that is bound."""
+    """A call that has its name in the tag. It counts for a tool that is bound."""
 
     def read(self, text: str) -> str:
-        head = _FUNCTION_HEAD.match(text)
-        name, is_whole = (head[1], bool(head[2])) if head else ("", False)
+        tag = _FUNCTION_TAG.match(text)
+        name, is_whole = (tag[1], bool(tag[2])) if tag else ("", False)
         is_known = name in self.context.tools if is_whole else any(tool.startswith(name) for tool in self.context.tools)
-        if head is None or not is_known or (not is_whole and head.end() < len(text)):
-            self.out.say(FUNCTION)
-            return self.context.as_prose(text[len(FUNCTION) :])
+        if tag is None or not is_known or (not is_whole and tag.end() < len(text)):
+            self.out.add_text(text[: len(FUNCTION_START)])
+            return self.context.fall_back_to_text(text[len(FUNCTION_START) :])
         if not is_whole:
-            return self.context.wait(text)
+            return self.context.need_more(text)
         self._name = name
-        return self.context.switch_to(
-            HoldUntilState(self.context, _FUNCTION_END, self._take, head[0]), text[head.end() :]
-        )
+        hold = HoldUntilState(self.context, _FUNCTION_END, self._read_call, held=tag[0])
+        return self.context.switch_to(hold, text[tag.end() :])
 
-    def _take(self, raw: str, end: str) -> None:
-        body = raw.partition(">")[2]
-        if end or read_value(body.strip() or "{"):
-            calls = read_calls(f"{raw}</function>", self.context.tools, exact=True)
-            if calls:
-                for call in calls:
-                    self.out.add_call(call)
-            else:
-                self.context.opening = False
-                self.out.say(raw + end)
-        else:
-            self.out.add_invalid(body, TRUNCATED, self._name)
+    def _read_call(self, written: str, end: str) -> None:
+        arguments = written.partition(">")[2]
+        if not end and not read_value(arguments.strip() or "{"):
+            self.out.add_invalid(arguments, TRUNCATED, self._name)
+            return
+        calls = read_calls(f"{written}</function>", self.context.tools, exact=True)
+        for call in calls or ():
+            self.out.add_call(call)
+        if not calls:
+            self.context.only_preamble = False
+            self.out.add_text(written + end)
 
 
 class VendorTagState(State):
-    """Calls after a mark of other makers' models; they count for tools that are bound."""
+    """Calls after a mark of a vendor's models. They count for tools that are bound."""
 
     def read(self, text: str) -> str:
-        tag, rest = _split_vendor_mark(text)
+        mark, rest = _split_mark(text)
         inner = rest.lstrip()
         if not inner:
-            return self.context.wait(text)
-        known = any(re.match(rf"{re.escape(name)}(?![\w-])", inner) for name in self.context.tools)
-        if inner[0] in "{[" or (known and len(inner) > max(map(len, self.context.tools))):
-            end = next(end for name, end in VENDOR_MARKS.items() if name.lower() == tag.lower())
-            return self.context.switch_to(HoldUntilState(self.context, end, self._take, tag), rest)
-        if self.context.may_be_tool(inner):
-            return self.context.wait(text)
-        self.out.say(tag)
-        return self.context.as_prose(rest)
+            return self.context.need_more(text)
+        names_tool = self.context.starts_with_tool(inner) and len(inner) > max(map(len, self.context.tools))
+        if inner[0] in "{[" or names_tool:
+            end = next(end for name, end in VENDOR_MARKS.items() if name.lower() == mark.lower())
+            return self.context.switch_to(HoldUntilState(self.context, end, self._read_calls, held=mark), rest)
+        if self.context.may_start_with_tool(inner):
+            return self.context.need_more(text)
+        self.out.add_text(mark)
+        return self.context.fall_back_to_text(rest)
 
-    def _take(self, raw: str, end: str) -> None:
-        body = _split_vendor_mark(raw)[1]
+    def _read_calls(self, written: str, end: str) -> None:
+        body = _split_mark(written)[1]
         calls = read_calls(body, self.context.tools, exact=True)
         name = name_in(body)
+        for call in calls or ():
+            self.out.add_call(call)
         if calls:
-            for call in calls:
-                self.out.add_call(call)
-        elif not end and body.strip() and is_cut(body) and (name is None or name in self.context.tools):
+            return
+        if not end and body.strip() and is_truncated_json(body) and (name is None or name in self.context.tools):
             self.out.add_invalid(body, TRUNCATED, name)
         else:
-            self.context.opening = False
-            self.out.say(raw + end)
+            self.context.only_preamble = False
+            self.out.add_text(written + end)
 
-    def end(self, carry: str) -> str:
+    def end(self, pending: str) -> str:
         self.context.switch_to("text")
-        self._take(carry, "")
+        self._read_calls(pending, "")
         return ""
 
 
-def _split_vendor_mark(text: str) -> tuple[str, str]:
+def _split_mark(text: str) -> tuple[str, str]:
     mark = _VENDOR_MARK.match(text)
     assert mark is not None
     return mark[0], text[mark.end() :]

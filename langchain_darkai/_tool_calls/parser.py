@@ -1,52 +1,52 @@
 """A model's reply to content and tool calls, as it comes.
 
-The shape that the model is asked for, which counts wherever it stands, with near-JSON, a code fence around the JSON,
-several objects, and a missing closing tag accepted within:
+The form that the model is asked for counts wherever it stands. Near-JSON, a code fence around the JSON, several objects
+and a missing closing tag are accepted:
 
     <tool_call>
     {"name": "get_weather", "arguments": {"city": "Paris"}}
     </tool_call>
 
-Shapes that models write out of habit. They count for the tools that are bound, and nothing else:
+Forms that models write out of habit count for the tools that are bound only:
 
     <function=get_weather>{"city": "Paris"}</function>              also with <parameter=city>Paris</parameter>
     <|python_tag|>get_weather(city="Paris")                         or JSON; to the end of the reply
     [TOOL_CALLS] [{"name": "get_weather", "arguments": {...}}]      or get_weather{...}, get_weather[ARGS]{...}
     <function_call>, <tool_calls>, <|tool_call|>                    around JSON
 
-and, where they are the whole reply but for thoughts before it:
+and these only where they are the whole reply, thoughts before them aside:
 
     {"name": "get_weather", "arguments": {"city": "Paris"}}         also "parameters"; several; a list of them
     [get_weather(city="Paris"), add(a=1, b=2)]
-    any of these in one code fence that holds nothing else
+    any of these in a code fence that holds nothing else
 
-Where one tool must be called, an object of nothing but its arguments is a call, too.
+Where the model must call one certain tool, an object of nothing but arguments is a call of it.
 
-Call syntax is text in `inline code`, in a code fence amid prose, and in <think>. What is no call is passed on to the
-letter; only the blank space around calls goes. Text is held back no longer than it could still begin a call.
+A call is text in `inline code`, in a code fence with prose around it, and in <think>. Text is passed on unchanged; only
+the blank space around calls is dropped. It is held back no longer than it may still be the beginning of a call.
 
-A call whose block is broken, or ends in the middle, is invalid: it keeps its text and gets a reason, and what was
-handed over of its arguments is closed so that no reader can complete it.
+A call whose block is broken, or that the reply's end cuts off, is invalid. It keeps its text and gets a reason, and its
+arguments get an end that makes sure that nobody can complete them.
 """
 
 from collections.abc import Mapping, Sequence
 
 from langchain_darkai._tool_calls.call_states import CallHeadState, FunctionTagState, VendorTagState
 from langchain_darkai._tool_calls.candidate import BareCallState
-from langchain_darkai._tool_calls.output import Call, Part, PartBuffer, ToolCallDelta
+from langchain_darkai._tool_calls.output import ParsedToolCall, Part, PartBuffer
 from langchain_darkai._tool_calls.state import ParserContext, State, StateName
 from langchain_darkai._tool_calls.text_states import TextState
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-__all__ = ["Call", "Part", "ReplyParser", "ToolCallDelta"]
-
 STATES: Mapping[StateName, type[State]] = {
-    "text": TextState,
+    "text": TextState,  # the first one, to which all others return; from it, any other is reached
     "bare call": BareCallState,
     "call head": CallHeadState,
     "function tag": FunctionTagState,
     "vendor tag": VendorTagState,
 }
+"""The states that are entered from other files. Thoughts and code have states of their own in `text_states`, the rest
+of a call has them in `call_states`."""
 
 _AUTO = ToolChoice()
 
@@ -54,9 +54,8 @@ _AUTO = ToolChoice()
 class ReplyParser:
     """Reads one reply that comes in pieces.
 
-    `tools` are those that are bound. `feed` returns the parts that a piece makes certain, `finish` those of the end;
-    `abort` closes a call that is open when the reply breaks off with an error. `calls` are the calls so far,
-    `content` is the text without them, and `done` tells that nothing that follows counts.
+    `tools` are those that are bound. `feed` returns the parts that a piece makes certain, `finish` those that the
+    reply's end makes certain; `abort` takes the place of `finish` where the reply breaks off with an error.
 
     Example:
         >>> parser = ReplyParser([Tool("now", "", {})])
@@ -69,42 +68,49 @@ class ReplyParser:
     """
 
     def __init__(self, tools: Sequence[Tool], choice: ToolChoice = _AUTO, *, parallel: bool = True) -> None:
-        self._reading = ParserContext(tools, choice, PartBuffer(parallel=parallel, only=choice.name), STATES)
+        self._out = PartBuffer(parallel=parallel, only_tool=choice.name)
+        self._context = ParserContext(tools, choice, self._out, STATES)
 
     @property
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ParsedToolCall]:
         """The calls so far."""
-        return self._reading.out.calls
+        return self._out.calls
 
     @property
     def content(self) -> str:
-        """The text so far, without its calls."""
-        return self._reading.out.content
+        """The text so far, without the calls."""
+        return self._out.content
 
     @property
     def done(self) -> bool:
-        """Whether the reply is at its end."""
-        return self._reading.out.done
+        """Whether the reply is over: nothing that follows counts."""
+        return self._out.done
 
     def feed(self, text: str) -> list[Part]:
         """Return the parts that this piece of the reply makes certain."""
-        self._reading.read(text)
-        return self._reading.out.take()
+        self._read(text)
+        return self._out.drain()
 
     def finish(self) -> list[Part]:
         """Return the parts that the reply's end makes certain."""
-        reading = self._reading
-        while not reading.out.done:
-            reader = reading.reader
-            again = reader.end(reading.take_carry())
-            if reading.reader is reader and not again:
+        context = self._context
+        while not self._out.done:
+            state = context.state
+            again = state.end(context.take_pending())
+            if context.state is state and not again:
                 break
-            reading.read(again)
-        reading.out.finish(drop_space=reading.ends_in_made_up)
-        return reading.out.take()
+            self._read(again)
+        self._out.finish(drop_space=context.ends_in_made_up)
+        return self._out.drain()
 
     def abort(self) -> list[Part]:
-        """Return what keeps a half-written call from being completed, where the reply broke off within one."""
-        self._reading.reader.abort()
-        self._reading.out.done = True
-        return self._reading.out.take()
+        """Return what keeps a call that has begun from running, where the reply breaks off."""
+        self._context.state.abort()
+        self._out.done = True
+        return self._out.drain()
+
+    def _read(self, text: str) -> None:
+        context = self._context
+        text = context.take_pending() + text
+        while text and not self._out.done:
+            text = context.state.read(text)

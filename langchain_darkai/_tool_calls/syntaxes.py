@@ -257,14 +257,14 @@ def name_in(raw: str) -> str | None:
     return name["name"] if name else None
 
 
-def is_cut(raw: str) -> bool:
+def is_truncated_json(raw: str) -> bool:
     """Return whether a text is JSON that does not end."""
     stream = LenientJsonReader()
     stream.feed(raw.strip())
     return not stream.done and stream.failure is None
 
 
-def reason_of(raw: str) -> str:
+def why_not_json(raw: str) -> str:
     stream = LenientJsonReader()
     stream.feed(raw.strip())
     return stream.failure or ("the JSON ends too early" if raw.strip() else "the call is empty")

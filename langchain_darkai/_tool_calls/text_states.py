@@ -1,186 +1,196 @@
-"""States that read text: ordinary text, thoughts and code."""
+"""The states that read what is passed on as text: ordinary text, thoughts and code."""
 
 import re
 
 from langchain_darkai._tool_calls.markup import (
-    CALL_MARKS,
-    FUNCTION,
+    FUNCTION_START,
     IGNORE_CASE,
-    LONGEST_MARK,
     MADE_UP_LINE,
-    MADE_UP_LOWER,
+    MADE_UP_LINE_BEGINS,
+    MARKS,
     MAX_TICKS,
+    MISTRAL_START,
     THOUGHT_END,
+    THOUGHT_END_BEGINS,
     THOUGHT_STARTS,
+    beginnings,
     fence_end,
     fence_end_begins,
 )
 from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai.prompts import CALL_START
 
-_MARK = re.compile("(?P<ticks>`+|~{3,})|" + "|".join(map(re.escape, CALL_MARKS)), IGNORE_CASE)
-_THOUGHT_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", IGNORE_CASE)
+_MARK = re.compile(rf"(?P<ticks>`+|~{{3,}})|{'|'.join(map(re.escape, MARKS))}", IGNORE_CASE)
+_MARK_BEGINS = re.compile(rf"(?:{beginnings(*MARKS)})\Z", IGNORE_CASE)
+_LONGEST_MARK = max(map(len, MARKS))
+_IN_CODE = re.compile(rf"`+|\n|{CALL_START}")
+_CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_MARKS_LOWER = tuple(map(str.lower, CALL_MARKS))
 
 
 class TextState(State):
     """Ordinary text, up to a mark after which text is read in another way."""
 
     def read(self, text: str) -> str:
-        if self.context.opening:
-            bare = text.lstrip()
-            if not bare or bare in ("`", "``", "~", "~~") or (bare != "[" and "[TOOL_CALLS]".startswith(bare)):
-                self.out.say(text[: len(text) - len(bare)])
-                return self.context.wait(bare)
-            if bare.startswith(("{", "[", "```", "~~~")) and not bare.startswith("[TOOL_CALLS]"):
-                self.out.say(text[: len(text) - len(bare)])
-                return self.context.switch_to("bare call", bare)
+        if self.context.only_preamble:
+            start = text.lstrip()
+            may_be_mark = start in ("", "`", "``", "~", "~~") or (start != "[" and MISTRAL_START.startswith(start))
+            if may_be_mark or (start.startswith(("{", "[", "```", "~~~")) and not start.startswith(MISTRAL_START)):
+                self.out.add_text(text[: len(text) - len(start)])
+                return self.context.need_more(start) if may_be_mark else self.context.switch_to("bare call", start)
         mark = _MARK.search(text)
-        made_up = self._made_up(text) if self.out.calls else None
+        made_up = self._find_made_up(text) if self.out.calls else None
         if made_up is not None and (mark is None or made_up < mark.start()):
-            self.out.say(text[:made_up])
+            self.out.add_text(text[:made_up])
             self.out.done = self.context.ends_in_made_up = True
             return ""
         if mark is None:
-            certain = len(text) - self._uncertain(text)
-            self._say(text[:certain])
-            return self.context.wait(text[certain:])
-        self._say(text[: mark.start()])
-        kind, rest = mark[0].lower(), text[mark.end() :]
+            certain = self._certain_length(text)
+            self._add_text(text[:certain])
+            return self.context.need_more(text[certain:])
+        self._add_text(text[: mark.start()])
         if mark["ticks"]:
-            return self._code(mark["ticks"], rest)
-        if kind in THOUGHT_STARTS:
-            self.out.say(mark[0])
-            return self.context.switch_to(QuotedState(self.context, THOUGHT_END, _THOUGHT_END_BEGINS), rest)
-        if kind == CALL_START:
-            return self.context.switch_to("call head", rest)
-        if kind == FUNCTION:
-            return self.context.switch_to("function tag", text[mark.start() :])
-        return self.context.switch_to("vendor tag", text[mark.start() :])
+            return self._read_ticks(mark["ticks"], text[mark.end() :])
+        return self._read_mark(mark[0], text[mark.end() :])
 
-    def _say(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         if text and not text.isspace():
-            self.context.opening = False
-        self.out.say(text)
+            self.context.only_preamble = False
+        self.out.add_text(text)
 
-    def _made_up(self, text: str) -> int | None:
+    def _find_made_up(self, text: str) -> int | None:
+        """Return where a line begins that is somebody else's turn."""
         found = MADE_UP_LINE.search(text)
         if found and found.start() == 0 and not self.out.at_line_start:
             found = MADE_UP_LINE.search(text, max(found.end(), 1))
         return found.start() if found else None
 
-    def _uncertain(self, text: str) -> int:
-        """Return how much of the text's end may be the beginning of a mark."""
-        tail = text[-LONGEST_MARK:].lower()
-        if tail[-1] in "`~":
-            return min(len(text) - len(text.rstrip(text[-1])), MAX_TICKS)
-        lengths = range(len(tail) - min(at for at in (tail.find("<"), tail.find("["), len(tail)) if at >= 0), 0, -1)
-        held = next((n for n in lengths if any(mark.startswith(tail[-n:]) for mark in _MARKS_LOWER)), 0)
-        line = text.rpartition("\n")[2]
-        if self.out.calls and len(line) < 2 * LONGEST_MARK and ("\n" in text or self.out.at_line_start):
-            beginning = line.lstrip(" \t").lower()
-            if beginning and any(mark.startswith(beginning) for mark in MADE_UP_LOWER):
-                held = max(held, len(line))
-        return held
+    def _certain_length(self, text: str) -> int:
+        """Return how much of a text without a mark can be passed on; the rest may be the beginning of a mark."""
+        if text[-1] == "~":
+            return len(text.rstrip("~"))
+        begins = _MARK_BEGINS.search(text, max(0, len(text) - _LONGEST_MARK))
+        certain = begins.start() if begins else len(text)
+        if self.out.calls and ("\n" in text or self.out.at_line_start):
+            line_start = text.rfind("\n") + 1
+            if line_start < certain and MADE_UP_LINE_BEGINS.match(text, line_start):
+                return line_start
+        return certain
 
-    def _code(self, ticks: str, rest: str) -> str:
+    def _read_mark(self, mark: str, rest: str) -> str:
+        kind = mark.lower()
+        if kind in THOUGHT_STARTS:
+            self.out.add_text(mark)
+            return self.context.switch_to(QuotedState(self.context, THOUGHT_END, THOUGHT_END_BEGINS), rest)
+        if kind == CALL_START:
+            return self.context.switch_to("call head", mark + rest)
+        return self.context.switch_to("function tag" if kind == FUNCTION_START else "vendor tag", mark + rest)
+
+    def _read_ticks(self, ticks: str, rest: str) -> str:
         if not rest and len(ticks) < MAX_TICKS:
-            return self.context.wait(ticks)
-        may_be_call = self.context.choice.forced and not self.out.calls and not self.context.skip_fence
-        if may_be_call and len(ticks) >= 3 and self.out.at_line_start:
-            return self.context.switch_to("bare call", ticks + rest)
+            return self.context.need_more(ticks)
         starts_line = self.out.at_line_start
-        self.context.opening = self.context.skip_fence = False
-        self.out.say(ticks)
+        may_be_call = self.context.choice.forced and not self.out.calls and not self.context.skip_fence
+        if may_be_call and len(ticks) >= 3 and starts_line:
+            return self.context.switch_to("bare call", ticks + rest)
+        self.context.only_preamble = self.context.skip_fence = False
+        self.out.add_text(ticks)
         if ticks[0] == "~" and not starts_line:
             return rest
-        return self.context.switch_to(InlineCodeState(self.context, ticks), rest)
+        return self.context.switch_to(CodeState(self.context, ticks), rest)
 
-    def end(self, carry: str) -> str:
-        if carry and not carry.strip("`~"):
-            self.context.opening = False
-        self.out.say(carry)
+    def end(self, pending: str) -> str:
+        if pending and not pending.strip("`~"):
+            self.context.only_preamble = False
+        self.out.add_text(pending)
         return ""
 
 
 class QuotedState(State):
-    """Text in which call syntax is only shown, up to its end."""
+    """Text in which a call is only shown or drafted, a thought or a code fence, up to what ends it."""
 
-    def __init__(self, reading: ParserContext, end: re.Pattern[str], end_begins: re.Pattern[str]) -> None:
-        super().__init__(reading)
+    def __init__(self, context: ParserContext, end: re.Pattern[str], end_begins: re.Pattern[str]) -> None:
+        super().__init__(context)
         self._end = end
         self._end_begins = end_begins
 
     def read(self, text: str) -> str:
+        end = self._end.search(text)
         begins = self._end_begins.search(text)
-        end = self._end.search(text, 0, begins.start() if begins else len(text)) or self._end.search(text)
-        if end and not (begins and begins.start() <= end.start()):
-            self.out.say(text[: end.end()])
-            return self.context.switch_to(TextState(self.context), text[end.end() :])
-        held = begins.start() if begins else len(text)
-        self.out.say(text[:held])
-        return self.context.wait(text[held:])
+        certain = begins.start() if begins else len(text)
+        if end and end.start() < certain:
+            self.out.add_text(text[: end.end()])
+            return self.context.switch_to("text", text[end.end() :])
+        self.out.add_text(text[:certain])
+        return self.context.need_more(text[certain:])
 
 
-class InlineCodeState(State):
-    """Code after back-ticks: a span to as many of them or a blank line, or, from three on, a fence after the line."""
+class CodeState(State):
+    """Code after back-ticks or tildes.
 
-    def __init__(self, reading: ParserContext, ticks: str) -> None:
-        super().__init__(reading)
+    Inline code ends with as many ticks again, or at a blank line. Three ticks or more whose line ends first open a
+    fence, which `QuotedState` reads.
+    """
+
+    def __init__(self, context: ParserContext, ticks: str) -> None:
+        super().__init__(context)
         self._ticks = ticks
         self._has_line_end = False
 
     def read(self, text: str) -> str:
-        for found in re.finditer(rf"`+|\n|{CALL_START}", text):
+        for found in _IN_CODE.finditer(text):
+            start = found.start()
             if found[0] == CALL_START:
-                if not self._has_line_end:
-                    continue
-                self.out.say(text[: found.start()])
-                return self.context.switch_to(MaybeQuotedState(self.context, self._ticks), text[found.start() :])
-            self._has_line_end = self._has_line_end or found[0] == "\n"
-            if found[0] == "\n" and len(self._ticks) >= 3:
-                self.out.say(text[: found.start()])
-                fence = QuotedState(self.context, fence_end(self._ticks), fence_end_begins(self._ticks))
-                return self.context.switch_to(fence, text[found.start() :])
+                if self._has_line_end:
+                    self.out.add_text(text[:start])
+                    return self.context.switch_to(MaybeQuotedState(self.context, self._ticks), text[start:])
+                continue
             if found[0] == "\n":
-                following = text[found.end() :].lstrip(" \t")
-                if not following and len(text) - found.start() < MAX_TICKS:
-                    self.out.say(text[: found.start()])
-                    return self.context.wait(text[found.start() :])
-                ends = following.startswith("\n")
-            elif found.end() == len(text) and len(found[0]) < MAX_TICKS:
-                self.out.say(text[: found.start()])
-                return self.context.wait(found[0])
+                self._has_line_end = True
+                if len(self._ticks) >= 3:
+                    self.out.add_text(text[:start])
+                    fence = QuotedState(self.context, fence_end(self._ticks), fence_end_begins(self._ticks))
+                    return self.context.switch_to(fence, text[start:])
+                next_line = text[found.end() :].lstrip(" \t")
+                is_uncertain = not next_line and len(text) - start < MAX_TICKS
+                ends = next_line.startswith("\n")
             else:
+                is_uncertain = found.end() == len(text) and len(found[0]) < MAX_TICKS
                 ends = found[0] == self._ticks
+            if is_uncertain:
+                self.out.add_text(text[:start])
+                return self.context.need_more(text[start:])
             if ends:
-                self.out.say(text[: found.end()])
-                return self.context.switch_to(TextState(self.context), text[found.end() :])
-        held = next((n for n in range(len(CALL_START) - 1, 0, -1) if text.endswith(CALL_START[:n])), 0)
-        self.out.say(text[: len(text) - held])
-        return self.context.wait(text[len(text) - held :]) if held else ""
+                self.out.add_text(text[: found.end()])
+                return self.context.switch_to("text", text[found.end() :])
+        begins = _CALL_START_BEGINS.search(text, max(0, len(text) - len(CALL_START)))
+        certain = begins.start() if begins else len(text)
+        self.out.add_text(text[:certain])
+        return self.context.need_more(text[certain:])
 
 
 class MaybeQuotedState(State):
-    """A block after a lone back-tick on a line before: shown, if another one closes the span; else a call."""
+    """A call after a back-tick that an earlier line left open: inline code if the back-tick is closed, else a call.
 
-    def __init__(self, reading: ParserContext, ticks: str) -> None:
-        super().__init__(reading)
+    The lone back-tick may be no more than an odd apostrophe.
+    """
+
+    def __init__(self, context: ParserContext, ticks: str) -> None:
+        super().__init__(context)
         self._closing = re.compile(rf"(?<!`){ticks}(?!`)")
-        self._raw = ""
+        self._held = ""
 
     def read(self, text: str) -> str:
-        self._raw += text
-        closing = self._closing.search(self._raw)
-        blank = _BLANK_LINE.search(self._raw)
-        if closing and closing.end() < len(self._raw) and (blank is None or closing.start() < blank.start()):
-            self.out.say(self._raw[: closing.end()])
-            return self.context.switch_to(TextState(self.context), self._raw[closing.end() :])
-        return self.context.switch_to(TextState(self.context), self._raw) if blank else ""
+        self._held += text
+        closing = self._closing.search(self._held)
+        blank = _BLANK_LINE.search(self._held)
+        if closing and closing.end() < len(self._held) and (blank is None or closing.start() < blank.start()):
+            self.out.add_text(self._held[: closing.end()])
+            return self.context.switch_to("text", self._held[closing.end() :])
+        return self.context.switch_to("text", self._held) if blank else ""
 
-    def end(self, carry: str) -> str:
-        if self._closing.search(self._raw):
-            self.out.say(self._raw)
+    def end(self, pending: str) -> str:
+        if self._closing.search(self._held):
+            self.out.add_text(self._held)
             return ""
-        return self.context.switch_to(TextState(self.context), self._raw)
+        return self.context.switch_to("text", self._held)

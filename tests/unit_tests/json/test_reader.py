@@ -80,7 +80,7 @@ def test_half_a_value_is_not_done_and_its_cut_end_cannot_be_completed(value: Any
     written = stream.feed(text[:cut])
 
     assert not stream.done
-    closed = written + stream.cut()
+    closed = written + stream.poison()
     chunk = tool_call_chunk(name="f", args=closed, id="1", index=0)
     assert AIMessageChunk(content="", tool_call_chunks=[chunk]).tool_calls == []
     with pytest.raises(json.JSONDecodeError):

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_darkai._tool_calls.parser import Part, ReplyParser, ToolCallDelta
+from langchain_darkai._tool_calls.output import Part, ToolCallDelta
+from langchain_darkai._tool_calls.parser import ReplyParser
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 from tests.support.replies import ADD, ADD_BLOCK, ANY, CASES, NOW_BLOCK, TOOLS, Case, bare, block, forced
 
@@ -422,6 +423,14 @@ def test_a_made_up_result_ends_the_reply() -> None:
     parser.feed(f"{ADD_BLOCK}\nObservation: 3")
 
     assert parser.done
+
+
+@pytest.mark.parametrize("mark", SYNTAX)
+def test_a_mark_in_upper_case_in_prose_is_kept_to_the_letter(mark: str) -> None:
+    text = f"Some write {mark.upper()} before calls, or {mark.title()} as well."
+
+    for size in (1, 100):
+        assert read(ReplyParser(EVERY), in_sizes(text, size)).key == (text, [], [], [])
 
 
 @pytest.mark.parametrize("text", ["<tool_callſ>{}", "<thınk>{}", "x <reaſoning> y", "<thinK>", "x [TOOL_CALLſ] y"])
