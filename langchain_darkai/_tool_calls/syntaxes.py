@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from langchain_darkai._json.reader import LenientJsonReader, fit, read_value
+from langchain_darkai._json.reader import LenientJsonReader, coerce, read_value
 from langchain_darkai._tool_calls.markup import without_fence
 from langchain_darkai._tool_calls.tools import Tool
 
@@ -64,7 +64,7 @@ def arguments_of_value(value: Any, tool: Tool) -> dict[str, Any] | None:
         return None
     if not tool.parameters.get("required", ()) and not value:
         return {}
-    return _fitted(value, tool) if value else None
+    return _coerced(value, tool) if value else None
 
 
 def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> RawToolCall | None:
@@ -112,12 +112,12 @@ def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> RawTo
         return None  # an object that happens to look like a call
     if exact and arguments.get("type") == "object" and "properties" in arguments and "properties" not in known:
         return None  # the tool's definition, said again
-    return RawToolCall(name, _fitted(arguments, tool))
+    return RawToolCall(name, _coerced(arguments, tool))
 
 
-def _fitted(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:
-    fitted: dict[str, Any] = fit(arguments, tool.node) if tool else arguments
-    return fitted
+def _coerced(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:
+    coerced: dict[str, Any] = coerce(arguments, tool.node) if tool else arguments
+    return coerced
 
 
 def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
@@ -143,7 +143,7 @@ def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawTool
         tool = tools.get(block[1])
         parameters = _XML_PARAMETER.findall(block[2])
         if parameters and not _XML_PARAMETER.sub("", block[2]).strip():
-            found: RawToolCall | None = RawToolCall(block[1], _fitted(dict(parameters), tool))
+            found: RawToolCall | None = RawToolCall(block[1], _coerced(dict(parameters), tool))
         else:
             found = _checked(block[1], block[2].strip(), tool, exact=False)
         calls += [found] if found else []
@@ -197,7 +197,7 @@ def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> RawToolCa
     try:
         arguments = {names[place]: ast.literal_eval(argument) for place, argument in enumerate(node.args)}
         arguments.update({str(item.arg): ast.literal_eval(item.value) for item in node.keywords})
-        return RawToolCall(name, _fitted(arguments, tool))
+        return RawToolCall(name, _coerced(arguments, tool))
     except (ValueError, TypeError, RecursionError):
         return None
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, LenientJsonReader, fit, fit_text, read_value
+from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, LenientJsonReader, coerce, coerce_text, read_value
 from langchain_darkai._json.schema import SchemaNode
 
 Outcome = tuple[str, bool, str | None]
@@ -243,7 +243,7 @@ INTEGER, NUMBER, TEXT = {"type": "integer"}, {"type": "number"}, {"type": "strin
     ],
 )
 def test_the_schema_decides_types(schema: Any, value: Any, fitted: Any) -> None:
-    result = fit(value, SchemaNode.of(schema))
+    result = coerce(value, SchemaNode.of(schema))
 
     assert (result, type(result)) == (fitted, type(fitted))
     for size in (1, 3):
@@ -251,4 +251,4 @@ def test_the_schema_decides_types(schema: Any, value: Any, fitted: Any) -> None:
 
 
 def test_text_that_is_no_json_stays_text() -> None:
-    assert fit_text("{a", SchemaNode.of({"type": "object"})) == '"{a"'
+    assert coerce_text("{a", SchemaNode.of({"type": "object"})) == '"{a"'

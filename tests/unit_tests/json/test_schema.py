@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 from pydantic.v1 import BaseModel as BaseModelV1
 
-from langchain_darkai._json.reader import fit
+from langchain_darkai._json.reader import coerce
 from langchain_darkai._json.schema import SchemaNode, dump, resolve, schema_of_type, with_inlined_root, without_titles
 
 
@@ -160,7 +160,7 @@ OPEN = [
 @pytest.mark.parametrize("schema", OPEN)
 def test_a_place_that_one_branch_leaves_open_is_open(schema: Any) -> None:
     assert SchemaNode.of(schema).types() is None
-    assert fit("5", SchemaNode.of(schema)) == "5"
+    assert coerce("5", SchemaNode.of(schema)) == "5"
 
 
 leaves = st.sampled_from(
@@ -203,4 +203,4 @@ values: st.SearchStrategy[Any] = st.recursive(
 @given(schemas, values)
 def test_what_the_schema_allows_is_never_changed(schema: Any, value: Any) -> None:
     if jsonschema.Draft202012Validator(schema).is_valid(value):
-        assert dump(fit(value, SchemaNode.of(schema))) == dump(value)
+        assert dump(coerce(value, SchemaNode.of(schema))) == dump(value)
