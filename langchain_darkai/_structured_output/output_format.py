@@ -11,15 +11,8 @@ from langchain_core.utils.function_calling import convert_to_json_schema
 from typing_extensions import is_typeddict
 
 from langchain_darkai._json.reader import LenientJsonReader
-from langchain_darkai._json.schema import (
-    JsonSchema,
-    SchemaNode,
-    adapter_of_type,
-    dump,
-    schema_of_type,
-    with_inlined_root,
-    without_titles,
-)
+from langchain_darkai._json.schema import JsonSchema, SchemaNode, dump, with_inlined_root, without_titles
+from langchain_darkai._json.schema_from_type import adapter_for_type, schema_from_type
 from langchain_darkai._tool_calls.markup import IGNORE_CASE, THOUGHT_END, THOUGHT_STARTS
 from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
@@ -199,7 +192,7 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
             check = _schema_checker(bare)
             has_partials = True
         else:
-            name, bare = getattr(schema, "__name__", "answer"), schema_of_type(schema)
+            name, bare = getattr(schema, "__name__", "answer"), schema_from_type(schema)
             check = _type_checker(schema, strict)
             has_partials = is_typeddict(schema)
     except (TypeError, ValueError, KeyError) as error:
@@ -274,7 +267,7 @@ def _type_checker(type_: Any, strict: bool) -> Callable[[Any], Any]:
     if isinstance(type_, type) and not issubclass(type_, pydantic.BaseModel) and hasattr(type_, "parse_obj"):
         of_v1: Callable[[Any], Any] = type_.parse_obj
         return of_v1
-    adapter = adapter_of_type(type_)
+    adapter = adapter_for_type(type_)
     # As JSON, in which a date is a string also where `strict` converts nothing.
     return lambda value: adapter.validate_json(json.dumps(value), strict=strict or None)
 

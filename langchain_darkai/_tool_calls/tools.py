@@ -10,7 +10,8 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools.base import create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_function
 
-from langchain_darkai._json.schema import SchemaNode, dump, schema_of_type, with_inlined_root, without_titles
+from langchain_darkai._json.schema import SchemaNode, dump, with_inlined_root, without_titles
+from langchain_darkai._json.schema_from_type import schema_from_type
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import CALL_END, CALL_START, one_line
 
@@ -96,12 +97,11 @@ def tool_from(source: Any) -> Tool:
 
 def _schema_of_tool(tool: BaseTool) -> Mapping[str, Any]:
     schema = tool.tool_call_schema
-    bare: Mapping[str, Any] = without_titles(schema) if isinstance(schema, dict) else schema_of_type(schema)
-    return _without_description(bare)
+    return _without_description(without_titles(schema) if isinstance(schema, dict) else schema_from_type(schema))
 
 
 def _tool_from_class(source: type) -> Tool:
-    parameters = _without_description(schema_of_type(source))
+    parameters = _without_description(schema_from_type(source))
     if parameters.get("type") != "object":
         raise TypeError("its values are no objects, which arguments are")
     return Tool(source.__name__, inspect.cleandoc(source.__doc__ or ""), parameters)
@@ -117,7 +117,7 @@ def _tool_from_function(function: Callable[..., Any]) -> Tool:
         error_on_invalid_docstring=False,
         include_injected=False,
     )
-    return Tool(described["name"], described.get("description", ""), _without_description(schema_of_type(model)))
+    return Tool(described["name"], described.get("description", ""), _without_description(schema_from_type(model)))
 
 
 def _tool_from_dict(source: dict[str, Any]) -> Tool:
