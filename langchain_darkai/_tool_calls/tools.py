@@ -1,4 +1,4 @@
-"""Tools to the instructions that offer them to a model which reads nothing but text."""
+"""Tools and tool choices, from LangChain's forms, and the instructions that offer them to a model as text."""
 
 import difflib
 import inspect
@@ -18,10 +18,10 @@ from langchain_darkai.prompts import CALL_END, CALL_START, one_line
 TOOLS_START, TOOLS_END = "<tools>", "</tools>"
 
 MUST_CALL = "You must call a tool in this reply."
-"""The sentence that forces a call; the offline model looks for it."""
+"""The sentence that forces a call. The offline model looks for it."""
 
 ONE_CALL = "Call one tool at most."
-"""The sentence that allows no parallel calls; the offline model looks for it."""
+"""The sentence that rules out parallel calls. The offline model looks for it."""
 
 _HOW_TO_CALL = f"""To call a tool, write a block like this, one for each call:
 {CALL_START}
@@ -32,7 +32,7 @@ End your reply after the last block. The results come in the next turn; never wr
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool as it is offered: its name, what it does, and the JSON Schema of its arguments."""
+    """A tool as the model is told of it: its name, what it does, and the JSON Schema of its arguments."""
 
     name: str
     description: str
@@ -40,18 +40,18 @@ class Tool:
 
     @property
     def node(self) -> SchemaNode:
-        """The schema's root, to ask for the types of arguments."""
+        """The place of the arguments in their schema, which tells their types."""
         return SchemaNode.of(self.parameters)
 
     def as_openai(self) -> dict[str, Any]:
-        """Return the tool in the shape that LangChain's tracers and tools know."""
+        """Return the tool as OpenAI's dict, which LangChain and its tracers know."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
         return {"type": "function", "function": function}
 
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """Whether a tool is called: "auto", "none" or "required"; `name` is the one that must be, None for any."""
+    """Whether the model may or must call a tool; `name` is the tool that it must call, None for any."""
 
     mode: Literal["auto", "none", "required"] = "auto"
     name: str | None = None
@@ -63,10 +63,10 @@ class ToolChoice:
 
 
 def tool_from(source: Any) -> Tool:
-    """Return the tool in whatever LangChain takes for one, its schema whole, `$defs` and recursion included.
+    """Return the tool that `source` is, in any of LangChain's forms, with its whole schema.
 
-    `source` is a LangChain tool, a function, a Pydantic or TypedDict class, a dict in OpenAI's, Anthropic's or MCP's
-    shape, or a JSON Schema with a title. Raises DarkAIInvalidRequestError, a ValueError, for anything else.
+    These are a LangChain tool, a function, a Pydantic or TypedDict class, a dict as of OpenAI, Anthropic or MCP, and a
+    JSON Schema with a title. Raises DarkAIInvalidRequestError, a ValueError, for anything else.
 
     Example:
         >>> def add(a: int, b: int) -> int:
@@ -88,9 +88,9 @@ def tool_from(source: Any) -> Tool:
             return _tool_from_function(source)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise DarkAIInvalidRequestError(f"{_shown(source)} is no tool that can be offered: {reason}") from error
+        raise DarkAIInvalidRequestError(f"{_excerpt(source)} is no tool that can be offered: {reason}") from error
     raise DarkAIInvalidRequestError(
-        f"{_shown(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
+        f"{_excerpt(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
         "description and parameters."
     )
 
@@ -136,15 +136,16 @@ def _without_description(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in schema.items() if key != "description"}
 
 
-def _shown(source: Any) -> str:
+def _excerpt(source: Any) -> str:
+    """Return what an error message shows of a value."""
     return repr(source) if len(repr(source)) < 120 else f"{repr(source)[:120]}..."
 
 
 def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     """Return what a `tool_choice` means.
 
-    None and "auto" leave it to the model; "none" and False offer no tool; "any", "required" and True want a call; a
-    tool's name, or a dict that names one, wants a call of that tool.
+    None and "auto" leave it to the model. "none" and False offer no tool. "any", "required" and True force a call. A
+    tool's name, or a dict with it, forces a call of that tool.
 
     Raises DarkAIInvalidRequestError for a name that no tool has, and for a forced call where there are no tools.
 
@@ -175,14 +176,14 @@ def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
 
 
 def offered_tools(tools: Sequence[Tool], choice: ToolChoice) -> list[Tool]:
-    """Return the tools that a model is told of: all, or the one that it must call, or none."""
+    """Return the tools that the model is told of: all, or the one that it must call, or none."""
     if choice.mode == "none":
         return []
     return [tool for tool in tools if choice.name in (None, tool.name)]
 
 
 def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bool = True) -> str:
-    """Return the text that offers the tools; the same bytes for the same tools.
+    """Return the text that offers the tools. It is always the same text for the same tools, so servers can cache it.
 
     Example:
         >>> print(tool_instructions([Tool("now", "Tells the time.", {"type": "object"})], ToolChoice()))
