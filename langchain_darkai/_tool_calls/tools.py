@@ -103,7 +103,7 @@ def _schema_of_tool(tool: BaseTool) -> Mapping[str, Any]:
 def _tool_from_class(source: type) -> Tool:
     parameters = _without_description(schema_from_type(source))
     if parameters.get("type") != "object":
-        raise TypeError("its values are no objects, which arguments are")
+        raise TypeError("arguments must be an object, and its values are not")
     return Tool(source.__name__, inspect.cleandoc(source.__doc__ or ""), parameters)
 
 
@@ -123,7 +123,7 @@ def _tool_from_function(function: Callable[..., Any]) -> Tool:
 def _tool_from_dict(source: dict[str, Any]) -> Tool:
     described = source.get("function", source) if source.get("type", "function") == "function" else source
     if described.get("type", "function") not in ("function", "custom", "object"):
-        raise ValueError(f"tools of type {described['type']!r} run elsewhere, and there is no such place here")
+        raise ValueError(f"tools of type {described['type']!r} are built into another provider, and cannot run here")
     for key in ("parameters", "input_schema", "inputSchema"):
         if isinstance(described.get("name"), str) and isinstance(described.get(key), Mapping):
             return Tool(described["name"], described.get("description") or "", without_titles(described[key]))
@@ -164,7 +164,7 @@ def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     names = [tool.name for tool in tools]
     if tool_choice is True or tool_choice in ("any", "required"):
         if not tools:
-            raise DarkAIInvalidRequestError(f"tool_choice={tool_choice!r} wants a call, but there are no tools.")
+            raise DarkAIInvalidRequestError(f"tool_choice={tool_choice!r} forces a call, but there are no tools.")
         return ToolChoice("required")
     if tool_choice in names:
         return ToolChoice("required", tool_choice)
