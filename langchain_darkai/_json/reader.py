@@ -261,28 +261,34 @@ class LenientJsonReader:
 
     def _read_escape(self, text: str, position: int) -> int:
         kind = text[position + 1 : position + 2]
-        length = 6 if kind == "u" else 2
-        if not kind or (kind == "u" and len(text) - position < 6 and _is_hex(text[position + 2 :])):
+        if kind == "u":
+            return self._read_unicode_escape(text, position)
+        if not kind:
             self._pending = text[position:]
             return len(text)
-        escape = text[position : position + length]
-        if HIGH_HALF.match(escape):
-            # Both halves are written together: a chunk that ends between them would hold half a character.
-            low = text[position + 6 : position + 12]
-            if len(low) < 6 and LOW_HALF_BEGINS.fullmatch(low):
-                self._pending = text[position:]
-                return len(text)
-            if LOW_HALF.match(low):
-                self._add_to_string(escape + low)
-                return position + 12
-        if (kind == "u" and _is_hex(escape[2:]) and len(escape) == 6) or kind in '"\\/bfnrt':
-            self._add_to_string(escape)
+        if kind in '"\\/bfnrt':
+            self._add_to_string(text[position : position + 2])
         elif kind in self._closing_quotes or kind in "'\n":
             self._add_to_string(dump(kind)[1:-1])
         else:
             self._add_to_string("\\\\")
             return position + 1
-        return position + length
+        return position + 2
+
+    def _read_unicode_escape(self, text: str, position: int) -> int:
+        escape = text[position : position + 6]
+        if not all(letter in "0123456789abcdefABCDEF" for letter in escape[2:]):
+            self._add_to_string("\\\\")
+            return position + 1
+        following = text[position + 6 : position + 12]
+        if len(escape) < 6 or (HIGH_HALF.match(escape) and len(following) < 6 and LOW_HALF_BEGINS.fullmatch(following)):
+            self._pending = text[position:]
+            return len(text)
+        if HIGH_HALF.match(escape) and LOW_HALF.match(following):
+            # Both halves are written together: a chunk that ends between them would hold half a character.
+            escape += following
+        self._add_to_string(escape)
+        return position + len(escape)
 
     def _read_quote(self, text: str, position: int) -> int:
         """Tell by what follows a quote whether it closes the string, or belongs to its text and should be escaped."""
@@ -385,7 +391,3 @@ def read_value(text: str, node: SchemaNode | None = None) -> tuple[Any, str] | N
 def _space_end(text: str, position: int) -> int:
     found = SPACE.match(text, position)
     return found.end() if found else position
-
-
-def _is_hex(text: str) -> bool:
-    return all(letter in "0123456789abcdefABCDEF" for letter in text)

@@ -54,7 +54,9 @@ def test_letter_by_letter_is_as_whole(value: Any, size: int) -> None:
 @settings(deadline=None, max_examples=3000)
 @given(
     st.lists(
-        st.sampled_from([*"{}[]\",:'\\u0a1-.eE \n“”‘’", "\\u00", "true", "None", "nul", '"a": ', "//", "\x00"]),
+        st.sampled_from(
+            [*"{}[]\",:'\\u0a1-.eE \n“”‘’", "\\u00", "\\ud8", "\\udc00", "true", "None", "nul", '"a": ', "//", "\x00"]
+        ),
         max_size=16,
     ).map("".join)
 )
@@ -109,6 +111,7 @@ REPAIRED = [
     ("an escaped apostrophe", '{"a": "it\\\'s"}', {"a": "it's"}),
     ("blanks of other kinds", '\ufeff{\xa0"a" : 1 }', {"a": 1}),
     ("surrogates", '"\\ud83c\\udf89"', "🎉"),
+    ("a back-slash before what begins like a surrogate", '{"a": "\\ud8zz\\udc00"}', {"a": "\\ud8zz\udc00"}),
     ("an empty name", '{"": 0}', {"": 0}),
 ]
 
