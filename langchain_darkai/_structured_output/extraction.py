@@ -51,7 +51,7 @@ class AnswerScanner:
         self._candidates = 0
         self._in_candidate = False  # a candidate is a JSON value that may be the answer
         # Of the candidate that is read, or was read last:
-        self._reader = LenientJsonReader()
+        self._reader: LenientJsonReader | None = None
         self._text: list[str] = []
         self._written: list[str] = []  # as JSON
 
@@ -70,7 +70,7 @@ class AnswerScanner:
 
     def partial(self) -> Any:
         """Return the answer as far as it has come; None where it has not begun."""
-        if not self._written:
+        if self._reader is None:
             return None
         value = json.loads("".join((*self._written, self._reader.completion())))
         if not isinstance(value, dict):
@@ -98,15 +98,17 @@ class AnswerScanner:
 
     def _read_candidate(self, text: str) -> str:
         """Read more of the candidate; return the text behind it, or behind its bracket where that is only prose."""
+        reader = self._reader
+        assert reader is not None
         self._text.append(text)
-        self._written.append(self._reader.feed(text))
-        if self._reader.done:
+        self._written.append(reader.feed(text))
+        if reader.done:
             self._judge("".join(self._written))
-            return self._reader.rest
-        if self._reader.failure is None:
+            return reader.rest
+        if reader.failure is None:
             return ""
         self._in_candidate = False
-        self._add_fault(self._reader.failure)
+        self._add_fault(reader.failure)
         if len("".join(self._written)) > 1:
             self._is_over = True
             return ""

@@ -32,8 +32,8 @@ class OutputFormat:
     """What an answer has to be: the schema that the model is shown, and the check that makes the result.
 
     An answer that is not an object is wrapped: the model is asked for an object with the member "value", since models
-    write objects best. `check` raises ValueError or TypeError with the reasons. With `has_partials`, the result is a dict
-    that can be shown while it is still coming.
+    write objects best. `check` raises ValueError or TypeError with the reasons. `has_partials` tells that the result is
+    a dict, which can be shown while it is still coming.
     """
 
     name: str
@@ -66,9 +66,10 @@ class OutputFormat:
             ]
         )
 
-    def scanner(self) -> AnswerScanner:
-        """Return what looks for the answer in a reply."""
-        return AnswerScanner(self.result, None if self.strict else self.node, is_wrapped=self.is_wrapped)
+    def scanner(self, *, check: bool = True) -> AnswerScanner:
+        """Return what looks for the answer in a reply. With `check=False` the first JSON value is taken for it."""
+        accept = self.result if check else lambda value: value
+        return AnswerScanner(accept, None if self.strict else self.node, is_wrapped=self.is_wrapped)
 
     def read(self, text: str) -> tuple[str, Any]:
         """Return the answer in a whole reply: its JSON, and its result. Raises InvalidAnswer where there is none."""

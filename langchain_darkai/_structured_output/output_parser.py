@@ -72,12 +72,13 @@ class _Progress:
     def __init__(self, parser: StructuredOutputParser) -> None:
         self._parser = parser
         self._output = parser.output
+        self._is_call = parser.output.method == "function_calling"
         self._begin()
 
     def _begin(self) -> None:
         self._chunks: list[AIMessageChunk] = []
         self._text: list[str] = []
-        self._scanner = self._output.scanner()
+        self._scanner = self._output.scanner(check=not self._is_call)
         self._last: Any = None
 
     def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
@@ -85,8 +86,7 @@ class _Progress:
             if chunk.response_metadata.get("reasks"):
                 self._begin()  # this chunk begins the reply of a model that was asked again
             self._chunks.append(chunk)
-            is_call = self._output.method == "function_calling"
-            text = "".join(call["args"] or "" for call in chunk.tool_call_chunks) if is_call else chunk.text
+            text = "".join(call["args"] or "" for call in chunk.tool_call_chunks) if self._is_call else chunk.text
         elif isinstance(chunk, BaseMessage):
             self._chunks.append(AIMessageChunk(content=chunk.content, tool_calls=getattr(chunk, "tool_calls", [])))
             text = chunk.text
@@ -103,11 +103,11 @@ class _Progress:
     def finish(self) -> Iterator[Any]:
         if not self._chunks and not self._text:
             return
-        if self._output.method == "function_calling" and self._chunks:
+        if self._is_call and self._chunks:
             first, *others = self._chunks
             merged = first.__add__(others) if others else first
             result = self._parser.parse_result([ChatGeneration(message=merged)])
-        elif self._output.has_partials:
+        elif self._output.has_partials and not self._is_call:
             result = self._parser.result_of(self._scanner, "".join(self._text))
         else:
             result = self._parser.parse("".join(self._text))
