@@ -122,7 +122,6 @@ class CallArgumentsState(State):
         self.context.only_preamble = False
         tool = context.tools.get(name)
         self._arguments = LenientJsonReader(tool.node if tool else None)
-        self._fault: str | None = None
 
     def read(self, text: str) -> str:
         if self._arguments.done:
@@ -133,7 +132,6 @@ class CallArgumentsState(State):
             return self._arguments.rest
         self.out.add_arguments(written)
         if self._arguments.failure is not None:
-            self._fault = self._arguments.failure
             return self._hold_block(self._fail, self._arguments.rest)
         return ""
 
@@ -147,10 +145,9 @@ class CallArgumentsState(State):
             self._complete()
             return self.context.switch_to("text", inner[len(CALL_END) :])
         if CALL_END.startswith(inner):
-            return self.context.need_more(inner)
+            return self.context.need_more(text)
         if inner.startswith(","):
             return self._hold_block(self._read_more_members, inner)
-        self._fault = f"{inner[:20]!r} follows the arguments"
         return self._hold_block(self._fail, text)
 
     def _hold_block(self, then: _Then, text: str) -> str:
@@ -169,7 +166,8 @@ class CallArgumentsState(State):
         self.out.end_call()
 
     def _fail(self, rest: str, end: str) -> None:
-        self.out.fail_call(self._arguments, (self._fault if end else None) or TRUNCATED, rest)
+        reason = self._arguments.failure or f"{rest.strip()[:20]!r} follows the arguments"
+        self.out.fail_call(self._arguments, reason if end else TRUNCATED, rest)
 
     def end(self, pending: str) -> str:
         self.context.switch_to("text")

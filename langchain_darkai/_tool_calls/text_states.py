@@ -34,7 +34,7 @@ class TextState(State):
     def read(self, text: str) -> str:
         if self.context.only_preamble:
             start = text.lstrip()
-            may_be_mark = start in ("", "`", "``", "~", "~~") or (start != "[" and MISTRAL_START.startswith(start))
+            may_be_mark = start in ("`", "``", "~", "~~") or MISTRAL_START.startswith(start)
             if may_be_mark or (start.startswith(("{", "[", "```", "~~~")) and not start.startswith(MISTRAL_START)):
                 self.out.add_text(text[: len(text) - len(start)])
                 return self.context.need_more(start) if may_be_mark else self.context.switch_to("bare call", start)

@@ -11,7 +11,7 @@ from langchain_darkai._tool_calls.output import ToolCallDelta
 from langchain_darkai._tool_calls.parser import ReplyParser
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 from tests.support.reading import EVERY, FRAGMENTS, in_sizes, json_objects, pieces, read
-from tests.support.replies import ADD, ADD_BLOCK, ANY, CASES, NOW_BLOCK, TOOLS, Case, block, forced
+from tests.support.replies import ADD, ADD_BLOCK, ANY, CASES, NOW_BLOCK, TOOLS, Case, bare, block, forced
 
 
 def parser_of(case: Case) -> ReplyParser:
@@ -91,7 +91,9 @@ def test_text_without_call_syntax_comes_out_as_it_went_in(text: str, size: int, 
 @example([ADD_BLOCK, "\u2028", "Observation: 3"], 1)
 @given(
     st.lists(
-        st.sampled_from([*FRAGMENTS, *SYNTAX, "`", "```", "\n```\n", "<think>", ADD, ADD_BLOCK, "</function>"]),
+        st.sampled_from(
+            [*FRAGMENTS, *SYNTAX, "`", "```", "\n```\n", "<think>", ADD, ADD_BLOCK, "</function>", "<TOOL_CALL>"]
+        ),
         max_size=12,
     ),
     st.integers(1, 9),
@@ -105,12 +107,27 @@ def test_anything_reads_alike_in_any_pieces_and_loses_nothing_but_calls(fragment
         assert whole.content == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "add", "arguments": {"a": 1, "b": 2}\nThis is how you add.</tool_call>',
+        f"[TOOL_CALLS][{ADD}]</s>{bare('now')}{NOW_BLOCK}",
+    ],
+)
+def test_calls_that_go_on_in_an_odd_way_read_alike_in_any_cut(text: str) -> None:
+    whole = read(ReplyParser(EVERY, ANY), [text])
+
+    for cut in range(len(text)):
+        assert read(ReplyParser(EVERY, ANY), pieces(text, [cut])) == whole, text[:cut]
+
+
 @settings(deadline=None, max_examples=600)
 @given(st.lists(st.sampled_from([*FRAGMENTS, "`", "``"]), max_size=8).map("".join), st.sampled_from(["`", "``", "```"]))
 def test_no_call_in_code_runs(prose: str, ticks: str) -> None:
     """Quoted calls are text, whatever stands before their fence, which begins on a new line."""
-    text = f"Say {prose.replace('`', '').replace('~', '')}\n\n{ticks * 3}\n{ADD_BLOCK}\n{NOW_BLOCK}\n{ticks * 3}\n\nso."
+    prose = prose.replace("`", "").replace("~", "")
     assume(not has_call_syntax(prose))
+    text = f"Say {prose}\n\n{ticks * 3}\n{ADD_BLOCK}\n{NOW_BLOCK}\n{ticks * 3}\n\nso."
 
     assert read(ReplyParser(EVERY), [text]).key == (text, [], [], [])
 
