@@ -32,7 +32,7 @@ BEFORE = "Grüße, 世界 🎉\r\n"
 PAUSE = 0.03
 """Seconds between text and a reset. Without the pause, the reset could arrive before the text."""
 
-_BROKE = "broke (amid|during) the reply"
+_BROKE = "broke during the reply"
 
 
 @dataclass(frozen=True)
