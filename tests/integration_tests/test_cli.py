@@ -1,6 +1,5 @@
 """The command line as a user has it: processes, sockets and a terminal, against servers on loopback."""
 
-import asyncio
 import contextlib
 import os
 import re
@@ -8,17 +7,11 @@ import select
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from types import EllipsisType
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TypeAlias
 
 import pytest
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from pydantic import Field, PrivateAttr
 from typing_extensions import Self
 
 from langchain_darkai import (
@@ -28,43 +21,14 @@ from langchain_darkai import (
 )
 from langchain_darkai.cli import main
 from langchain_darkai.server import LocalServer
+from tests.support.models import Piece, ScriptedModel, scripted
 
 SECONDS = 20.0
 """How long a process may take to do what is waited for."""
 
 COMMAND = [sys.executable, "-m", "langchain_darkai.cli"]
 
-Piece: TypeAlias = "str | Exception | EllipsisType"
 Call: TypeAlias = "Callable[..., Done]"
-
-
-class Scripted(BaseChatModel):
-    """Plays its replies in turn, the last for ever; an error in one is raised, and `...` waits to be cancelled."""
-
-    replies: list[list[Any]] = Field(default_factory=list)
-    _asked: list[list[tuple[str, str]]] = PrivateAttr(default_factory=list)
-    _left: threading.Event = PrivateAttr(default_factory=threading.Event)
-
-    @property
-    def _llm_type(self) -> str:
-        return "scripted"
-
-    def _generate(self, messages: list[BaseMessage], *_arguments: Any, **_options: Any) -> ChatResult:
-        raise NotImplementedError
-
-    async def _astream(
-        self, messages: list[BaseMessage], *_arguments: Any, **_options: Any
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        self._asked.append([(message.type, message.text) for message in messages])
-        for piece in self.replies[min(len(self._asked), len(self.replies)) - 1]:
-            if isinstance(piece, Exception):
-                raise piece
-            if piece is ...:
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    self._left.set()
-            yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
 
 
 @pytest.fixture(autouse=True)
@@ -75,8 +39,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.contextmanager
-def serving(monkeypatch: pytest.MonkeyPatch, *replies: list[Piece]) -> Iterator[Scripted]:
-    model = Scripted(replies=list(replies))
+def serving(monkeypatch: pytest.MonkeyPatch, *replies: list[Piece]) -> Iterator[ScriptedModel]:
+    model = ScriptedModel(replies=list(replies))
     with LocalServer(model) as server:
         monkeypatch.setenv("DARKAI_BASE_URL", server.url)
         yield model
@@ -158,11 +122,11 @@ def test_chat_reads_the_prompt_from_standard_input(arguments: tuple[str, ...], o
 
 
 def test_chat_sends_the_system_message_and_the_model(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
-    model = Scripted(replies=[["Yes."]])
+    model = scripted("Yes.")
     with LocalServer({"mine": model}) as server:
         done = call("chat", "--base-url", server.url, "--model", "mine", "--system", "Be brief.", "Is it so?")
     assert (done.code, done.out) == (0, "Yes.\n")
-    assert model._asked == [[("system", "Be brief."), ("human", "Is it so?")]]
+    assert model.asked == [[("system", "Be brief."), ("human", "Is it so?")]]
 
 
 def test_chat_shows_text_as_it_comes_and_ctrl_c_ends_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +137,7 @@ def test_chat_shows_text_as_it_comes_and_ctrl_c_ends_the_request(monkeypatch: py
         process.send_signal(signal.SIGINT)
         rest, error = process.communicate(timeout=SECONDS)
         assert (process.returncode, rest, error.strip()) == (130, "\n", "")
-        assert model._left.wait(SECONDS)
+        assert model.record.was_cancelled.wait(SECONDS)
 
 
 def test_chat_fails_in_one_line_and_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
@@ -248,7 +212,7 @@ def test_check_tells_that_the_endpoint_answers(offline: str, call: Call) -> None
 
 
 def test_check_tells_that_the_model_is_not_there(call: Call) -> None:
-    with LocalServer({"mine": Scripted(replies=[["Yes."]])}) as server:
+    with LocalServer({"mine": scripted("Yes.")}) as server:
         done = call("check", "--base-url", server.url, "--model", "other")
     assert done.code == 1
     assert "There is no model 'other' here. There are: mine." in one_line(done.err)
@@ -353,7 +317,7 @@ def test_the_demo_uses_the_endpoint_that_is_named(monkeypatch: pytest.MonkeyPatc
     assert "DARKAI_BASE_URL" in done.out.splitlines()[0]
     assert "local server" not in done.out
     assert "a scripted reply" in done.out
-    assert [("human", "Write a poem about the sea.")] in model._asked
+    assert [("human", "Write a poem about the sea.")] in model.asked
 
 
 # chat, at a terminal
@@ -442,7 +406,7 @@ def test_a_conversation_remembers_what_was_said(monkeypatch: pytest.MonkeyPatch)
         terminal.wait_for("another\r\n")
         assert terminal.leave() == 0
     first = [("system", "Be brief."), ("human", "first")]
-    assert model._asked == [first, [*first, ("ai", "one reply"), ("human", "second")]]
+    assert model.asked == [first, [*first, ("ai", "one reply"), ("human", "second")]]
     assert "Traceback" not in terminal.screen
 
 
@@ -460,26 +424,26 @@ def test_ctrl_c_ends_a_reply_keeps_what_was_shown_and_the_conversation_goes_on(
         terminal.type("first\n")
         terminal.wait_for("half a reply")
         terminal.interrupt("[interrupted]")
-        assert model._left.wait(SECONDS)
+        assert model.record.was_cancelled.wait(SECONDS)
         terminal.wait_for("> ")
         terminal.type("second\n")
         terminal.wait_for("another\r\n")
         assert terminal.leave() == 0
-    assert model._asked[1] == [("human", "first"), ("ai", "half a reply"), ("human", "second")]
+    assert model.asked[1] == [("human", "first"), ("ai", "half a reply"), ("human", "second")]
     assert "Traceback" not in terminal.screen
 
 
 def test_ctrl_c_before_the_first_text_ends_the_reply_only(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(monkeypatch, [...], ["another"]) as model, Terminal() as terminal:
         terminal.type("first\n")
-        while not model._asked:
+        while not model.asked:
             time.sleep(0.01)
         terminal.interrupt("> ")
-        assert model._left.wait(SECONDS)
+        assert model.record.was_cancelled.wait(SECONDS)
         terminal.type("second\n")
         terminal.wait_for("another\r\n")
         assert terminal.leave() == 0
-    assert model._asked[1][-1] == ("human", "second")
+    assert model.asked[1][-1] == ("human", "second")
 
 
 def test_ctrl_c_while_typing_gives_a_new_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -490,7 +454,7 @@ def test_ctrl_c_while_typing_gives_a_new_line(monkeypatch: pytest.MonkeyPatch) -
         terminal.type("sent\n")
         terminal.wait_for("a reply\r\n")
         assert terminal.leave() == 0
-    assert model._asked == [[("human", "sent")]]
+    assert model.asked == [[("human", "sent")]]
 
 
 @pytest.mark.parametrize(
@@ -508,7 +472,7 @@ def test_a_message_that_failed_is_kept_and_enter_sends_it_again(
         terminal.type("\n")
         terminal.wait_for("a reply\r\n")
         assert terminal.leave() == 0
-    assert model._asked == [[("human", "a long message")]] * (len(failures) + 1)
+    assert model.asked == [[("human", "a long message")]] * (len(failures) + 1)
     assert "Traceback" not in terminal.screen
 
 
@@ -519,7 +483,7 @@ def test_another_message_takes_the_place_of_one_that_failed(monkeypatch: pytest.
         terminal.type("second\n")
         terminal.wait_for("a reply\r\n")
         assert terminal.leave() == 0
-    assert model._asked == [[("human", "first")], [("human", "second")]]
+    assert model.asked == [[("human", "first")], [("human", "second")]]
 
 
 def test_a_message_that_failed_outlives_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -533,7 +497,7 @@ def test_a_message_that_failed_outlives_ctrl_c(monkeypatch: pytest.MonkeyPatch) 
         terminal.type("\n")
         terminal.wait_for("a reply\r\n")
         assert terminal.leave() == 0
-    assert model._asked == [[("human", "a long message")]] * 2
+    assert model.asked == [[("human", "a long message")]] * 2
 
 
 def test_a_reply_that_breaks_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -546,7 +510,7 @@ def test_a_reply_that_breaks_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatc
         terminal.type("second\n")
         terminal.wait_for("another\r\n")
         assert terminal.leave() == 0
-    assert model._asked[1] == [("human", "first"), ("ai", "half a reply"), ("human", "second")]
+    assert model.asked[1] == [("human", "first"), ("ai", "half a reply"), ("human", "second")]
 
 
 def test_blank_lines_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -555,4 +519,4 @@ def test_blank_lines_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
             terminal.wait_for("> ")
             terminal.type(" \n")
         assert terminal.leave() == 0
-    assert model._asked == []
+    assert model.asked == []
