@@ -1,9 +1,7 @@
-"""The command line as a user has it: processes, sockets and a terminal, against servers on loopback."""
+"""The commands as a user has them: processes and sockets, against servers on loopback."""
 
 import contextlib
-import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -12,38 +10,16 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple, TypeAlias
 
 import pytest
-from typing_extensions import Self
 
-from langchain_darkai import (
-    DarkAIInvalidRequestError,
-    DarkAIPermissionDeniedError,
-    DarkAIRateLimitError,
-)
+from langchain_darkai import DarkAIPermissionDeniedError
 from langchain_darkai.cli import main
 from langchain_darkai.server import LocalServer
-from tests.support.models import Piece, ScriptedModel, scripted
-
-SECONDS = 20.0
-"""How long a process may take to do what is waited for."""
+from tests.support.command_line import SECONDS, serving
+from tests.support.models import scripted
 
 COMMAND = [sys.executable, "-m", "langchain_darkai.cli"]
 
 Call: TypeAlias = "Callable[..., Done]"
-
-
-@pytest.fixture(autouse=True)
-def settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    monkeypatch.setenv("PYTHONWARNINGS", "error")
-    monkeypatch.setenv("TERM", "dumb")
-
-
-@contextlib.contextmanager
-def serving(monkeypatch: pytest.MonkeyPatch, *replies: list[Piece]) -> Iterator[ScriptedModel]:
-    model = ScriptedModel(replies=list(replies))
-    with LocalServer(model) as server:
-        monkeypatch.setenv("DARKAI_BASE_URL", server.url)
-        yield model
 
 
 @pytest.fixture
@@ -107,9 +83,6 @@ def one_line(text: str) -> str:
     return text
 
 
-# chat, with a prompt
-
-
 def test_chat_prints_the_reply_to_a_prompt(offline: str) -> None:
     done = run("chat", "Count from 1 to 5")
     assert done == (0, "1, 2, 3, 4, 5\n", "")
@@ -165,9 +138,6 @@ def test_text_that_the_terminals_encoding_lacks_does_not_end_the_reply(monkeypat
     assert re.fullmatch(r"na.+ve\n", done.out)
 
 
-# what is wrong is told in one line
-
-
 @pytest.mark.parametrize("command", [("chat", "hi"), ("check",)])
 def test_an_endpoint_that_is_not_there_is_told_with_the_way_out(command: tuple[str, ...], call: Call) -> None:
     done = call(*command, "--base-url", "http://127.0.0.1:1")
@@ -200,9 +170,6 @@ def test_a_server_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, call: 
     assert "secret" not in line
 
 
-# check
-
-
 def test_check_tells_that_the_endpoint_answers(offline: str, call: Call) -> None:
     done = call("check", "--model", "gpt-4o")
     assert (done.code, done.err) == (0, "")
@@ -230,9 +197,6 @@ def test_check_takes_no_longer_than_its_timeout(monkeypatch: pytest.MonkeyPatch,
         done = call("check", "--timeout", "0.5")
     assert done.code == 1
     assert "raise timeout" in one_line(done.err)
-
-
-# serve
 
 
 def address(process: subprocess.Popen[str]) -> str:
@@ -288,8 +252,6 @@ def test_serve_tells_that_the_host_is_not_there(call: Call) -> None:
     assert one_line(done.err).startswith("langchain-darkai serve: Cannot listen on 192.0.2.1:0: ")
 
 
-# demo
-
 DEMO_SHOWS = (
     'for chunk in model.stream("Write a poem about the sea."):',
     "chain = prompt | model | StrOutputParser()",
@@ -318,205 +280,3 @@ def test_the_demo_uses_the_endpoint_that_is_named(monkeypatch: pytest.MonkeyPatc
     assert "local server" not in done.out
     assert "a scripted reply" in done.out
     assert [("human", "Write a poem about the sea.")] in model.asked
-
-
-# chat, at a terminal
-
-# A session leader without a terminal gets the first one that it opens, and with it Ctrl+C.
-ON_A_TERMINAL = """
-import os, runpy
-os.close(os.open(os.ttyname(0), os.O_RDWR))
-runpy.run_module("langchain_darkai.cli", run_name="__main__", alter_sys=True)
-"""
-
-
-class Terminal:
-    """A conversation on a pseudo-terminal: what is typed, and what stands there."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.screen = ""
-        self.seen = 0
-        self.ours, theirs = os.openpty()
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", ON_A_TERMINAL, "chat", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            start_new_session=True,
-        )
-        os.close(theirs)
-
-    def __enter__(self) -> Self:
-        self._read(lambda: "> " in self.screen, "the first prompt")
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.process.kill()
-        self.process.wait(SECONDS)
-        os.close(self.ours)
-
-    def type(self, text: str) -> None:
-        os.write(self.ours, text.encode())
-
-    def wait_for(self, text: str, seconds: float = SECONDS) -> None:
-        """Read until `text` stands after what was waited for before."""
-        self._read(lambda: text in self.screen[self.seen :], f"{text!r} to come", seconds)
-        self.seen = self.screen.index(text, self.seen) + len(text)
-
-    def interrupt(self, text: str) -> None:
-        """Type Ctrl+C until `text` comes: Python misses one in the moment before it begins to wait for input."""
-        for _ in range(int(SECONDS)):
-            self.type(CTRL_C)
-            with contextlib.suppress(AssertionError):
-                self.wait_for(text, 1.0)
-                return
-        self.wait_for(text, 0.0)
-
-    def leave(self) -> int:
-        """Type Ctrl+D at the prompt that is waited for, read to the end, and return the exit code."""
-        self.wait_for("> ")
-        self.type(CTRL_D)
-        self._read(lambda: False, "the end")
-        return self.process.wait(SECONDS)
-
-    def _read(self, enough: Callable[[], bool], what: str, seconds: float = SECONDS) -> None:
-        deadline = time.monotonic() + seconds
-        while not enough():
-            ready, _, _ = select.select([self.ours], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"waited for {what} after {self.screen[self.seen :]!r}; on the screen: {self.screen!r}"
-            try:
-                data = os.read(self.ours, 4096)
-            except OSError:  # how Linux says that the other side is gone
-                data = b""
-            if not data:
-                assert what == "the end", f"ended before {what}; on the screen: {self.screen!r}"
-                return
-            self.screen += data.decode()
-
-
-CTRL_C, CTRL_D = "\x03", "\x04"
-
-
-def test_a_conversation_remembers_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(monkeypatch, ["one ", "reply"], ["another"]) as model, Terminal("--system", "Be brief.") as terminal:
-        terminal.type("first\n")
-        terminal.wait_for("one reply\r\n")
-        terminal.wait_for("> ")
-        terminal.type("second\n")
-        terminal.wait_for("another\r\n")
-        assert terminal.leave() == 0
-    first = [("system", "Be brief."), ("human", "first")]
-    assert model.asked == [first, [*first, ("ai", "one reply"), ("human", "second")]]
-    assert "Traceback" not in terminal.screen
-
-
-def test_the_terminal_is_told_how_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(monkeypatch), Terminal() as terminal:
-        assert "Ctrl+C" in terminal.screen
-        assert "Ctrl+D" in terminal.screen
-        assert terminal.leave() == 0
-
-
-def test_ctrl_c_ends_a_reply_keeps_what_was_shown_and_the_conversation_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with serving(monkeypatch, ["half a reply", ...], ["another"]) as model, Terminal() as terminal:
-        terminal.type("first\n")
-        terminal.wait_for("half a reply")
-        terminal.interrupt("[interrupted]")
-        assert model.record.was_cancelled.wait(SECONDS)
-        terminal.wait_for("> ")
-        terminal.type("second\n")
-        terminal.wait_for("another\r\n")
-        assert terminal.leave() == 0
-    assert model.asked[1] == [("human", "first"), ("ai", "half a reply"), ("human", "second")]
-    assert "Traceback" not in terminal.screen
-
-
-def test_ctrl_c_before_the_first_text_ends_the_reply_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(monkeypatch, [...], ["another"]) as model, Terminal() as terminal:
-        terminal.type("first\n")
-        while not model.asked:
-            time.sleep(0.01)
-        terminal.interrupt("> ")
-        assert model.record.was_cancelled.wait(SECONDS)
-        terminal.type("second\n")
-        terminal.wait_for("another\r\n")
-        assert terminal.leave() == 0
-    assert model.asked[1][-1] == ("human", "second")
-
-
-def test_ctrl_c_while_typing_gives_a_new_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(monkeypatch, ["a reply"]) as model, Terminal() as terminal:
-        terminal.type("never sent")
-        terminal.wait_for("never sent")
-        terminal.interrupt("> ")
-        terminal.type("sent\n")
-        terminal.wait_for("a reply\r\n")
-        assert terminal.leave() == 0
-    assert model.asked == [[("human", "sent")]]
-
-
-@pytest.mark.parametrize(
-    "error", [DarkAIInvalidRequestError("Not so."), DarkAIRateLimitError("Not so.", retry_after=0)]
-)
-def test_a_message_that_failed_is_kept_and_enter_sends_it_again(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failures: list[list[Piece]] = [[error]] * (3 if isinstance(error, DarkAIRateLimitError) else 1)
-    with serving(monkeypatch, *failures, ["a reply"]) as model, Terminal() as terminal:
-        terminal.type("a long message\n")
-        terminal.wait_for("Not so.")
-        terminal.wait_for("press Enter to send it again")
-        terminal.wait_for("> ")
-        terminal.type("\n")
-        terminal.wait_for("a reply\r\n")
-        assert terminal.leave() == 0
-    assert model.asked == [[("human", "a long message")]] * (len(failures) + 1)
-    assert "Traceback" not in terminal.screen
-
-
-def test_another_message_takes_the_place_of_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(monkeypatch, [DarkAIPermissionDeniedError("No.")], ["a reply"]) as model, Terminal() as terminal:
-        terminal.type("first\n")
-        terminal.wait_for("press Enter to send it again")
-        terminal.type("second\n")
-        terminal.wait_for("a reply\r\n")
-        assert terminal.leave() == 0
-    assert model.asked == [[("human", "first")], [("human", "second")]]
-
-
-def test_a_message_that_failed_outlives_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(monkeypatch, [DarkAIPermissionDeniedError("No.")], ["a reply"]) as model, Terminal() as terminal:
-        terminal.type("a long message\n")
-        terminal.wait_for("press Enter to send it again")
-        terminal.wait_for("> ")
-        terminal.type("half of another")
-        terminal.wait_for("half of another")
-        terminal.interrupt("> ")
-        terminal.type("\n")
-        terminal.wait_for("a reply\r\n")
-        assert terminal.leave() == 0
-    assert model.asked == [[("human", "a long message")]] * 2
-
-
-def test_a_reply_that_breaks_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    broken: list[Piece] = ["half a reply", DarkAIPermissionDeniedError("No more.")]
-    with serving(monkeypatch, broken, ["another"]) as model, Terminal() as terminal:
-        terminal.type("first\n")
-        terminal.wait_for("half a reply\r\n")
-        terminal.wait_for("No more.")
-        terminal.wait_for("> ")
-        terminal.type("second\n")
-        terminal.wait_for("another\r\n")
-        assert terminal.leave() == 0
-    assert model.asked[1] == [("human", "first"), ("ai", "half a reply"), ("human", "second")]
-
-
-def test_blank_lines_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving(monkeypatch, ["a reply"]) as model, Terminal() as terminal:
-        for _ in range(2):
-            terminal.wait_for("> ")
-            terminal.type(" \n")
-        assert terminal.leave() == 0
-    assert model.asked == []
