@@ -1,8 +1,7 @@
 """Running the application: listen, serve until it is told to stop, shut down; and `serve`, which does so in a program.
 
 A model behind the server may raise SystemExit or KeyboardInterrupt, and may go on although it was cancelled. Neither
-may end the server, or keep it from ending: tests/integration_tests/test_server_faults.py demands it, in
-`TestModelsThatWouldEndTheServer`, `TestModelsThatWillNotEnd` and `test_serve_outlives_a_model_that_exits`.
+may end the server, or keep it from ending: tests/integration_tests/server/test_stubborn_models.py demands both.
 """
 
 import asyncio

@@ -58,7 +58,7 @@ ERRORS: list[tuple[Exception, type[DarkAIError], bool]] = [
 ]
 
 
-@pytest.mark.parametrize("before", [(), ("Hel", "lo")], ids=["before", "amid"])
+@pytest.mark.parametrize("before", [(), ("Hel", "lo")], ids=["before", "during"])
 @pytest.mark.parametrize(
     ("error", "kind", "is_retryable"), ERRORS, ids=[type(error).__name__ for error, _, _ in ERRORS]
 )
@@ -77,7 +77,7 @@ async def test_errors_survive_the_round_trip(
     assert ("'no'" in str(caught.value)) == isinstance(error, core.ModelError)
 
 
-async def test_a_rate_limit_behind_is_waited_for_in_front(ask: Asker) -> None:
+async def test_a_rate_limit_of_the_model_behind_is_waited_for_by_the_client(ask: Asker) -> None:
     asked: list[float] = []
 
     def replying(*_: Any) -> list[Piece]:
@@ -89,7 +89,7 @@ async def test_a_rate_limit_behind_is_waited_for_in_front(ask: Asker) -> None:
     assert asked[1] - asked[0] > 0.29
 
 
-async def test_a_server_behind_a_server(ask: Asker) -> None:
+async def test_an_error_keeps_its_class_through_two_servers(ask: Asker) -> None:
     """What breaks two servers away is what it was."""
     script: list[Step] = [STREAM + chunk(text("Hel")), 0.05, CLOSE]
     with ScriptedServer(script) as far:
@@ -101,7 +101,9 @@ async def test_a_server_behind_a_server(ask: Asker) -> None:
 
 
 @pytest.mark.parametrize(("pieces", "kind"), [((), DarkAIAPIError), (("", ""), DarkAIEmptyResponseError)])
-async def test_a_model_that_says_nothing(ask: Asker, pieces: tuple[str, ...], kind: type[DarkAIError]) -> None:
+async def test_a_model_that_says_nothing_is_an_error(
+    ask: Asker, pieces: tuple[str, ...], kind: type[DarkAIError]
+) -> None:
     with LocalServer(scripted(*pieces)) as server, pytest.raises(DarkAIAPIError) as caught:
         await ask(client(server))
     assert type(caught.value) is kind
@@ -124,7 +126,7 @@ class TestLeaving:
                 break
             model.comes_to(0, 0.5)
 
-    async def test_a_batch_that_fails_frees_them_all(self) -> None:
+    async def test_a_batch_that_fails_frees_all_its_models(self) -> None:
         async def reply(messages: list[BaseMessage], _: Any) -> AsyncIterator[str]:
             if messages[-1].text == "fail":
                 await asyncio.to_thread(model.comes_to, 20)
@@ -138,7 +140,7 @@ class TestLeaving:
                 await client(server).abatch([*["wait"] * 19, "fail"])
             await asyncio.to_thread(model.comes_to, 0, 1.0)
 
-    def test_requests_that_never_become_one(self) -> None:
+    def test_requests_that_are_never_whole_leave_nothing(self) -> None:
         """Slow, half, abandoned and broken ones; others are served meanwhile, and nothing is left of them."""
         body = json.dumps({"query": "Hi"}).encode()
         whole = b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
@@ -174,7 +176,7 @@ class TestLeaving:
 
 
 class TestCrowds:
-    async def test_two_hundred_clients_at_once(self) -> None:
+    async def test_two_hundred_clients_are_served_at_once(self) -> None:
         everybody = asyncio.Event()
 
         async def reply(messages: list[BaseMessage], _: Any) -> AsyncIterator[str]:
@@ -191,7 +193,7 @@ class TestCrowds:
             assert [message.text for message in replies] == [f"reply to {n}" for n in range(200)]
             assert model.record.ended == 200
 
-    async def test_wrong_keys_and_right_ones(self) -> None:
+    async def test_wrong_keys_are_refused_among_right_ones(self) -> None:
         model = scripted("Hello")
         with LocalServer(model, api_key="right") as server:
             keys = ["right", "wrong", "", "right ", "Right", "r" * 5000] * 10
@@ -202,14 +204,14 @@ class TestCrowds:
         assert [not isinstance(end, DarkAIAuthenticationError) for end in ended] == good
         assert model.record.ended == sum(good)
 
-    async def test_what_is_too_large(self, ask: Asker) -> None:
+    async def test_a_prompt_that_is_too_large_is_an_invalid_request(self, ask: Asker) -> None:
         model = ScriptedModel(replies=[lambda messages, _: [str(len(messages[-1].text))]])
         with LocalServer(model, max_query_bytes=1000) as server:
             with pytest.raises(DarkAIInvalidRequestError, match=r"1,000 bytes.*HTTP 413.*send less"):
                 await ask(client(server), "x" * 2000)
             assert (await ask(client(server), "x" * 900)).content == "900"
 
-    def test_hundreds_of_calls_and_leavings_leave_nothing(self) -> None:
+    def test_hundreds_of_calls_and_abandoned_streams_leave_nothing(self) -> None:
         between: dict[str, list[Piece]] = {"Hi": [], "fail": [core.ModelAPIError("no")], "stay": [...]}
         model = ScriptedModel(replies=[lambda messages, _: ["Hel", *between[messages[-1].text], "lo"]])
         process = psutil.Process()
@@ -256,7 +258,7 @@ def program() -> Iterator["subprocess.Popen[str]"]:
         yield process
 
 
-async def test_sigterm_amid_forty_streams(program: "subprocess.Popen[str]") -> None:
+async def test_sigterm_during_forty_streams_lets_those_finish_that_can(program: "subprocess.Popen[str]") -> None:
     """Those that can finish in time do; the others end with an error that asking again can help, and say no more."""
     assert program.stdout is not None
     assert program.stderr is not None
@@ -303,7 +305,7 @@ async def test_serve_outlives_a_model_that_exits(program: "subprocess.Popen[str]
     assert await asyncio.to_thread(program.wait, 10) == 0
 
 
-async def test_a_server_that_is_killed_amid_streams(program: "subprocess.Popen[str]") -> None:
+async def test_a_server_that_is_killed_during_streams_truncates_them(program: "subprocess.Popen[str]") -> None:
     assert program.stdout is not None
     url = (await asyncio.to_thread(program.stdout.readline)).strip()
     model = ChatDarkAI(base_url=url, max_retries=0)

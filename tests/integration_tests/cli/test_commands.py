@@ -154,14 +154,14 @@ def test_a_demo_without_its_endpoint_fails_in_one_line(monkeypatch: pytest.Monke
     assert "127.0.0.1:1 cannot be reached" in one_line(done.err)
 
 
-def test_a_url_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+def test_a_bad_url_for_the_demo_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     monkeypatch.setenv("DARKAI_BASE_URL", "nonsense")
     done = call("demo")
     assert done.code == 1
     assert "base_url is not a URL like http://127.0.0.1:8000" in one_line(done.err)
 
 
-def test_a_server_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
+def test_a_server_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
     with serving(monkeypatch, [RuntimeError("a secret\nof the server")]):
         done = call("check")
     assert (done.code, done.out) == (1, "")

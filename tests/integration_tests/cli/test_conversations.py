@@ -112,7 +112,7 @@ def test_a_message_that_failed_outlives_ctrl_c(monkeypatch: pytest.MonkeyPatch) 
     assert model.asked == [[("human", "a long message")]] * 2
 
 
-def test_a_reply_that_breaks_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reply_that_breaks_stays_in_the_conversation_as_far_as_it_was_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     broken: list[Piece] = ["half a reply", DarkAIPermissionDeniedError("No more.")]
     with serving(monkeypatch, broken, ["another"]) as model, Terminal() as terminal:
         terminal.type("first\n")
@@ -125,7 +125,7 @@ def test_a_reply_that_breaks_keeps_what_was_shown(monkeypatch: pytest.MonkeyPatc
     assert model.asked[1] == [("human", "first"), ("ai", "half a reply"), ("human", "second")]
 
 
-def test_blank_lines_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blank_lines_at_the_terminal_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(monkeypatch, ["a reply"]) as model, Terminal() as terminal:
         for _ in range(2):
             terminal.wait_for("> ")

@@ -10,7 +10,7 @@ from tests.support.models import scripted
 
 
 @pytest.mark.parametrize("key", ["s3cret", "schlüssel", SecretStr("s3cret"), " s3cret\n"])
-async def test_a_key_is_asked_for(key: Any) -> None:
+async def test_clients_need_the_key(key: Any) -> None:
     plain = (key.get_secret_value() if isinstance(key, SecretStr) else key).strip()
     async with serving(scripted("Hi"), api_key=key) as client:
         for method, path in (("POST", "/chat"), ("GET", "/models")):

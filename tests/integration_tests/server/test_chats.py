@@ -143,7 +143,7 @@ async def test_parameters_reach_only_models_that_know_them() -> None:
         assert model.record.given[-1] == {"stop": ["a", "b"], "temperature": None, "max_tokens": None}
 
 
-async def test_a_mapping_names_the_models() -> None:
+async def test_a_mapping_of_models_is_served_by_name() -> None:
     models = {"one": scripted("I am one"), "two": scripted("I am two")}
     async with serving(models) as client:
         assert text_of(await client.events()) == "I am one"
@@ -162,13 +162,13 @@ async def test_one_model_serves_every_name() -> None:
             assert (await response.json())["models"] == ["llama-3-70b", "gpt-4o", "gpt-3.5-turbo", "llama-3.1-70b"]
 
 
-async def test_the_default_is_the_offline_model() -> None:
+async def test_the_default_model_is_the_offline_model() -> None:
     expected = OfflineChatModel().invoke("What is the capital of France?").text
     async with serving() as client:
         assert text_of(await client.events("What is the capital of France?")) == expected
 
 
-async def test_fifty_clients_at_once() -> None:
+async def test_fifty_clients_are_served_at_once() -> None:
     all_here, here = asyncio.Event(), 0
 
     async def script(messages: list[BaseMessage], _: Any) -> AsyncIterator[str]:

@@ -45,7 +45,7 @@ async def test_a_rate_limit_says_when_to_ask_again() -> None:
 
 
 @pytest.mark.parametrize("wait", [float("nan"), -1, "soon"])
-async def test_a_senseless_wait_is_left_out(wait: Any) -> None:
+async def test_a_retry_after_that_is_no_time_is_left_out(wait: Any) -> None:
     error = core.ModelRateLimitError("slow down")
     error.retry_after = wait  # type: ignore[attr-defined]
     async with serving(scripted(error)) as client, client.chat() as response:
@@ -113,7 +113,9 @@ async def test_a_model_that_hangs_is_a_timeout(before: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("before", [(), ("Hi",)], ids=["at once", "later"])
-async def test_a_model_that_will_not_end_is_a_timeout_and_has_no_more_to_say(before: tuple[str, ...]) -> None:
+async def test_a_model_that_will_not_end_is_a_timeout_and_what_it_says_later_is_dropped(
+    before: tuple[str, ...],
+) -> None:
     let_go = threading.Event()
     model = ScriptedModel(replies=[[*before, Stubborn(let_go), "late"], ["Hello"]])
     async with serving(model, timeout=0.1) as client:
@@ -145,7 +147,7 @@ async def test_a_client_that_leaves_cancels_the_model(before: tuple[str, ...]) -
             assert response.status == 200
 
 
-async def test_a_client_that_leaves_amid_a_torrent_closes_the_model() -> None:
+async def test_a_client_that_leaves_during_a_fast_reply_closes_the_model() -> None:
     model = scripted(*["x" * 10_000] * 100_000)
     async with serving(model) as client:
         response = await client.chat()

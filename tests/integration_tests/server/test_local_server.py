@@ -44,7 +44,7 @@ def fake(*replies: str) -> FakeListChatModel:
     return FakeListChatModel(responses=list(replies or ["Hello"]))
 
 
-def test_it_serves_between_start_and_stop() -> None:
+def test_a_local_server_serves_between_start_and_stop() -> None:
     server = LocalServer(fake())
     with pytest.raises(RuntimeError, match="not running"):
         _ = server.url
@@ -60,7 +60,7 @@ def test_it_serves_between_start_and_stop() -> None:
         _ = server.url
 
 
-def test_start_and_stop_can_be_repeated() -> None:
+def test_a_local_server_can_be_started_and_stopped_again() -> None:
     server = LocalServer(fake())
     server.stop()
     for _ in range(3):
@@ -73,7 +73,7 @@ def test_start_and_stop_can_be_repeated() -> None:
         assert not is_listening(url)
 
 
-def test_it_starts_and_stops_from_many_threads_once() -> None:
+def test_many_threads_start_and_stop_a_local_server_once() -> None:
     server = LocalServer(fake())
     with ThreadPoolExecutor(8) as pool:
         assert len({started.url for started in pool.map(lambda _: server.start(), range(8))}) == 1
@@ -81,13 +81,13 @@ def test_it_starts_and_stops_from_many_threads_once() -> None:
         list(pool.map(lambda _: server.stop(), range(8)))
 
 
-async def test_it_works_inside_a_running_loop() -> None:
+async def test_a_local_server_works_inside_a_running_loop() -> None:
     with LocalServer(fake()) as server:
         async with aiohttp.ClientSession() as session, session.get(f"{server.url}/health") as response:
             assert await response.json() == {"status": "ok"}
 
 
-async def test_its_async_form_does_not_block_the_loop() -> None:
+async def test_async_with_does_not_block_the_loop() -> None:
     model, go_on = waiting()
     async with aiohttp.ClientSession() as session:
         async with LocalServer(model, grace_period=20) as server:
@@ -101,7 +101,7 @@ async def test_its_async_form_does_not_block_the_loop() -> None:
         assert b"stream-end" in rest
 
 
-async def test_a_cancelled_start_leaves_nothing() -> None:
+async def test_a_cancelled_start_leaves_no_server() -> None:
     async def enter() -> None:
         async with LocalServer(fake()):
             await asyncio.Event().wait()
@@ -127,7 +127,7 @@ def test_stop_ends_replies_that_take_too_long(first: str) -> None:
     assert b"stream-end" not in last
 
 
-def test_stop_among_new_connections_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_during_new_connections_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     busy, go_on = threading.Event(), threading.Event()
 
     # It holds up the whole loop, so that all that comes meanwhile comes at once.
@@ -167,7 +167,7 @@ def test_many_calls_of_a_model_without_async_code_run_at_once() -> None:
         assert list(pool.map(lambda _: ask(server.url), range(40))) == ["done"] * 40
 
 
-def test_hundreds_of_calls_leave_nothing() -> None:
+def test_hundreds_of_calls_leave_no_open_sockets() -> None:
     with LocalServer(fake()) as server:
         ask(server.url)
         before = psutil.Process().num_fds()
@@ -185,7 +185,7 @@ def test_hundreds_of_calls_leave_nothing() -> None:
         pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET /he", id="one request and a half"),
     ],
 )
-def test_a_connection_waits_for_a_request_only_so_long(sent: bytes) -> None:
+def test_a_connection_without_a_request_is_closed_in_time(sent: bytes) -> None:
     timeouts = ServerTimeouts(idle_connection=0.2)
     with LocalServer(fake(), timeouts=timeouts) as server, closing(socket.socket()) as client:
         client.settimeout(20)
@@ -195,14 +195,14 @@ def test_a_connection_waits_for_a_request_only_so_long(sent: bytes) -> None:
     assert got.endswith(b'{"status": "ok"}') == (b"/health" in sent)
 
 
-def test_a_reply_may_take_longer_than_the_next_request() -> None:
+def test_a_reply_may_take_longer_than_an_idle_connection() -> None:
     model, go_on = waiting()
     threading.Timer(0.3, go_on.set).start()
     with LocalServer(model, timeouts=ServerTimeouts(idle_connection=0.05)) as server:
         assert ask(server.url) == "Hi there"
 
 
-def test_the_options_are_those_of_the_application() -> None:
+def test_a_local_server_passes_its_options_to_the_application() -> None:
     with LocalServer(fake(), api_key="k", max_query_bytes=100) as server:
         assert ask(server.url, key="k") == "Hello"
         with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -219,14 +219,16 @@ def test_the_options_are_those_of_the_application() -> None:
         ({"unknown": 1}, TypeError, "unknown"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_at_once(options: Any, kind: type[Exception], said: str) -> None:
+def test_a_local_server_refuses_settings_that_cannot_work_at_once(
+    options: Any, kind: type[Exception], said: str
+) -> None:
     with pytest.raises(kind, match=said):
         LocalServer(fake(), **options)
     with pytest.raises(kind, match=said):
         serve(fake(), **options)
 
 
-async def test_a_port_in_use_is_said() -> None:
+async def test_a_port_in_use_is_named_in_the_error() -> None:
     with LocalServer(fake()) as server:
         port = int(server.url.rpartition(":")[2])
         said = rf"Cannot listen on 127\.0\.0\.1:{port}: Address already in use\. Choose another"
@@ -241,12 +243,12 @@ async def test_a_port_in_use_is_said() -> None:
         assert await asyncio.to_thread(ask, server.url) == "Hello"
 
 
-def test_a_host_that_is_none_is_said() -> None:
+def test_a_host_that_is_not_there_is_named_in_the_error() -> None:
     with pytest.raises(OSError, match=r"Cannot listen on 192\.0\.2\.1:0"):
         LocalServer(fake(), host="192.0.2.1").start()
 
 
-def test_an_ipv6_host_is_bracketed() -> None:
+def test_an_ipv6_host_is_bracketed_in_the_url() -> None:
     with LocalServer(fake(), host="::1") as server:
         assert server.url.startswith("http://[::1]:")
         assert ask(server.url) == "Hello"

@@ -95,7 +95,7 @@ def test_serve_says_that_the_port_is_taken() -> None:
     [
         pytest.param("", id="idle"),
         pytest.param("urllib.request.urlopen(url + '/health').read()", id="used"),
-        pytest.param("kept = urllib.request.urlopen(url + '/chat', b'{\"query\": \"1000\"}')", id="amid a reply"),
+        pytest.param("kept = urllib.request.urlopen(url + '/chat', b'{\"query\": \"1000\"}')", id="during a reply"),
         pytest.param("raise SystemExit(0)", id="exit"),
         pytest.param("del server; import gc; gc.collect()", id="forgotten"),
     ],

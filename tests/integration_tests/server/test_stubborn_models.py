@@ -39,7 +39,7 @@ def exiting(model: type[GeneratingModel], kind: type[BaseException]) -> Generati
 class TestModelsThatWouldEndTheServer:
     @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException])
     @pytest.mark.parametrize("model", MODELS)
-    def test_what_it_raises_is_an_error_of_one_request(
+    def test_a_model_that_exits_fails_one_request_only(
         self, model: type[GeneratingModel], kind: type[BaseException]
     ) -> None:
         with LocalServer(exiting(model, kind)) as server:
@@ -87,7 +87,7 @@ def stubborn(let_go: threading.Event) -> Iterator[MakeStubborn]:
 
 
 class TestModelsThatWillNotEnd:
-    @pytest.mark.parametrize("before", [(), ("Hel", "lo")], ids=["before", "amid"])
+    @pytest.mark.parametrize("before", [(), ("Hel", "lo")], ids=["before", "during"])
     async def test_the_client_is_told_in_time_that_a_model_does_not_end(
         self, ask: Asker, stubborn: MakeStubborn, before: tuple[str, ...]
     ) -> None:
@@ -98,7 +98,7 @@ class TestModelsThatWillNotEnd:
             await ask(client(server))
         assert caught.value.partial_text == "".join(before)
 
-    def test_a_generator_that_will_not_close_does_not_hold_up_the_end(
+    def test_a_generator_that_will_not_close_does_not_hold_up_the_servers_end(
         self, let_go: threading.Event, caplog: pytest.LogCaptureFixture
     ) -> None:
         left: list[AsyncIterator[str]] = []
@@ -121,7 +121,7 @@ class TestModelsThatWillNotEnd:
         ]
 
     @pytest.mark.parametrize("end", ["timeout", "client", "stop"])
-    def test_the_server_ends_and_says_that_one_goes_on(
+    def test_the_server_ends_and_warns_of_a_model_that_goes_on(
         self, end: str, stubborn: MakeStubborn, caplog: pytest.LogCaptureFixture
     ) -> None:
         model = stubborn("Hel")

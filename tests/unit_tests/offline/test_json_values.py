@@ -234,7 +234,7 @@ def test_arguments_validate_against_any_parameters(properties: dict[str, Any], q
         },
     ],
 )
-def test_rarer_schema_words_are_met(schema: dict[str, Any]) -> None:
+def test_rarer_schema_keywords_are_met(schema: dict[str, Any]) -> None:
     value = json.loads(say(want(schema), HumanMessage("Whatever you like, 12 times.")))
     validator_for(schema, default=Draft202012Validator)(schema).validate(value)
 
@@ -259,5 +259,5 @@ def test_a_pattern_that_would_run_for_hours_is_not_run(rule: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("schema", [{"type": 3}, {"minItems": "many", "type": "array"}, {"$ref": "#/nowhere"}, True])
-def test_a_schema_that_is_none_still_gets_json(schema: Any) -> None:
+def test_an_invalid_schema_still_gets_json(schema: Any) -> None:
     json.loads(say(want(schema), HumanMessage("Hi")))
