@@ -22,8 +22,8 @@ from langchain_darkai import (
 )
 from langchain_darkai._http import aiohttp_transport
 from tests.conftest import Asker, ModelOf, Serve
-from tests.integration_tests.test_lifecycles import run
 from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.support.run import run
 from tests.support.scripted_server import (
     CLOSE,
     HOLD,

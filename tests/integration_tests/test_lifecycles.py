@@ -6,10 +6,6 @@ errors and has Python's development mode on.
 
 import asyncio
 import gc
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +19,7 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_darkai import DarkAI, DarkAIError
 from langchain_darkai.protocol import StreamEnd
 from tests.conftest import ENTRIES, Asker, ModelOf, Serve
+from tests.support.run import run
 from tests.support.scripted_server import (
     CLOSE,
     END,
@@ -30,7 +27,6 @@ from tests.support.scripted_server import (
     RESET,
     STREAM,
     Request,
-    ScriptedServer,
     Step,
     answer,
     chunk,
@@ -38,36 +34,7 @@ from tests.support.scripted_server import (
     text,
 )
 
-START = """
-import asyncio, atexit, copy, gc, inspect, logging, os, pickle, sys, threading, time, warnings
-from langchain_darkai import ChatDarkAI, DarkAI
-
-logging.getLogger("asyncio").setLevel("ERROR")  # it warns of slow callbacks, such as the import of aiohttp
-warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # users do it all the same
-url = {url!r}
-model = ChatDarkAI(base_url=url, max_retries=0)
-client = DarkAI(base_url=url, max_retries=0)
-
-async def first(stream):
-    async for piece in stream:
-        return piece
-"""
-
 FOR_EVER: list[Step] = [STREAM + chunk(text("Hel")), HOLD]
-
-
-def run(server: ScriptedServer, code: str, seconds: float = 40.0) -> list[str]:
-    """Run code in a fresh interpreter; it must end well, say nothing to standard error, and end in time."""
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", START.format(url=server.url) + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
-    return done.stdout.split()
 
 
 class TestLoops:
