@@ -33,7 +33,7 @@ from langchain_darkai import (
     DarkAITimeoutError,
 )
 from langchain_darkai._http import aiohttp_transport
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
     END,
     HOLD,

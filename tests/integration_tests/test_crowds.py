@@ -11,7 +11,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_darkai import DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 

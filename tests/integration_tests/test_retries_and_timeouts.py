@@ -25,7 +25,7 @@ from langchain_darkai import (
     client,
 )
 from langchain_darkai._http import aiohttp_transport
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import CLOSE, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 BUSY = answer(503, "busy")

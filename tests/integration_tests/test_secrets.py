@@ -21,7 +21,7 @@ from langchain_core.tracers import BaseTracer
 
 from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError, client
 from langchain_darkai._http import aiohttp_transport
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
     CLOSE,
     RESET,

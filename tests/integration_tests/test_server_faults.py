@@ -39,7 +39,7 @@ from langchain_darkai import (
     DarkAITimeoutError,
 )
 from langchain_darkai.server import LocalServer
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.support.scripted_server import CLOSE, STREAM, ScriptedServer, Step, chunk, text
 
 ROOT = Path(__file__).parents[2]

@@ -24,7 +24,7 @@ from pydantic import SecretStr, ValidationError
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError, format_prompt
 from langchain_darkai._http.aiohttp_transport import Post
 from langchain_darkai.protocol import StreamEnd, Usage
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.unit_tests.conftest import FakeAPI
 
 TRUSTED: dict[str, Any] = {"valid_namespaces": ["langchain_darkai"], "allowed_objects": [ChatDarkAI]}

@@ -34,7 +34,7 @@ from langchain_darkai._structured_output.output_format import (
 )
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.protocol import StreamEnd
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.unit_tests.conftest import FakeAPI
 
 
