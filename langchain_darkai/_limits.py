@@ -1,8 +1,9 @@
-"""A limit on calls at once, shared by every thread and event loop that uses a client."""
+"""Limits that calls share: how many run at once, and how much time they may take together."""
 
 import asyncio
 import os
 import threading
+import time
 from collections import deque
 from types import TracebackType
 
@@ -10,21 +11,21 @@ from types import TracebackType
 class ConcurrencyLimiter:
     """An asynchronous semaphore that serves any number of event loops, first come, first served.
 
-    `asyncio.Semaphore` belongs to one loop; a model is called from many. `limit` is the number of holders at once; None
-    for no limit.
+    `asyncio.Semaphore` belongs to one loop; a model is called from many. `limit` is the number of calls at once; None
+    for no limit. `available` is how many more could begin now.
 
     Example:
-        >>> async def hold(slots):
-        ...     async with slots:
-        ...         return slots.free
+        >>> async def hold(limiter):
+        ...     async with limiter:
+        ...         return limiter.available
         >>> asyncio.run(hold(ConcurrencyLimiter(2)))
         1
     """
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
-        self.free = limit or 0
-        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self.available = limit or 0
+        self._waiters: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -34,23 +35,23 @@ class ConcurrencyLimiter:
     async def __aenter__(self) -> None:
         if self.limit is None:
             return
-        if self._process != os.getpid():  # forked meanwhile: who holds and who waits is in the parent
+        if self._process != os.getpid():  # after a fork, the calls that hold or wait are the parent's
             self.__init__(self.limit)  # type: ignore[misc]
         with self._lock:
-            if self.free:
-                self.free -= 1
+            if self.available:
+                self.available -= 1
                 return
             loop = asyncio.get_running_loop()
-            turn = loop.create_future()
-            self._waiting.append((loop, turn))
+            waiter = loop.create_future()
+            self._waiters.append((loop, waiter))
         try:
-            await turn
+            await waiter
         except BaseException:
             with self._lock:
-                still_waiting = (loop, turn) in self._waiting
+                still_waiting = (loop, waiter) in self._waiters
                 if still_waiting:
-                    self._waiting.remove((loop, turn))
-            if not still_waiting:
+                    self._waiters.remove((loop, waiter))
+            if not still_waiting:  # the place was handed over and the wait cancelled at the same time
                 self._release()
             raise
 
@@ -61,21 +62,53 @@ class ConcurrencyLimiter:
             self._release()
 
     def _release(self) -> None:
-        """Hand the slot to the longest waiting call; to the next one, where that one's loop has closed meanwhile."""
+        """Hand the place to the call that has waited longest and whose loop is still open."""
         while True:
             with self._lock:
-                if not self._waiting:
-                    self.free += 1
+                if not self._waiters:
+                    self.available += 1
                     return
-                loop, turn = self._waiting.popleft()
+                loop, waiter = self._waiters.popleft()
             try:
-                loop.call_soon_threadsafe(_wake, turn)
-            except RuntimeError:
+                loop.call_soon_threadsafe(_wake, waiter)
+            except RuntimeError:  # the loop was closed
                 continue
             return
 
 
-def _wake(turn: asyncio.Future[None]) -> None:
-    # A turn that was cancelled meanwhile passes its slot on by itself, in `__aenter__`.
-    if not turn.done():
-        turn.set_result(None)
+def _wake(waiter: asyncio.Future[None]) -> None:
+    # A waiter that was cancelled meanwhile hands its place on by itself, in `__aenter__`.
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class TimeBudget:
+    """The seconds that one call, or several after each other, may take; None for no limit.
+
+    Time runs only inside `async with`, so waiting for a place among `max_concurrency` calls costs nothing.
+
+    Example:
+        >>> async def spend(budget):
+        ...     async with budget:
+        ...         await asyncio.sleep(0.01)
+        ...     return budget.remaining < 5
+        >>> asyncio.run(spend(TimeBudget(5.0)))
+        True
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self.remaining = seconds
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no time is left."""
+        return self.remaining is not None and self.remaining <= 0
+
+    async def __aenter__(self) -> float | None:
+        """Return the deadline, a time of the running loop's clock."""
+        self._entered = time.monotonic()
+        return None if self.remaining is None else asyncio.get_running_loop().time() + self.remaining
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.remaining is not None:
+            self.remaining -= time.monotonic() - self._entered

@@ -1,7 +1,7 @@
-"""Running the asynchronous code from synchronous code, on one event loop in a thread of its own.
+"""A portal from synchronous code to asynchronous code: one event loop in a background thread.
 
-A synchronous call never touches the caller's event loop, so it works inside a running one (a notebook) and in a thread
-that has none. The thread starts with the first call and ends with the process, which it does not keep from ending.
+A synchronous call never touches the caller's event loop. So it works inside a running loop (a notebook) and in a thread
+that has none. The thread starts with the first call. It is a daemon thread: the process can exit while it runs.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ _END = object()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Return the coroutine's result; what ends the wait, a keyboard interrupt say, cancels the coroutine."""
+    """Return the coroutine's result. An exception that ends the wait, such as KeyboardInterrupt, cancels it."""
     future = _submit(coroutine)
     try:
         return future.result()
     except BaseException as error:
         future.cancel()
-        _hold_at_exit(error)
+        _wait_for_exit(error)
         raise
 
 
 def run_if_started(function: Callable[[], Coroutine[Any, Any, object]]) -> None:
-    """Run a coroutine function on the loop, where there is one."""
+    """Run a coroutine function on the background loop, if the loop has been started."""
     if _loop is not None:
         run(function())
 
@@ -71,21 +71,29 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
     try:
         while (item := items.get()) is not _END:
             if isinstance(item, _Raised):
-                _hold_at_exit(item.error)
+                _wait_for_exit(item.error)
                 raise item.error
             yield item
     finally:
         pumping.cancel()
 
 
-def _hold_at_exit(error: BaseException) -> None:
-    """Do not tell a daemon thread that the process's exit cancelled its call: it ends now, and would print it."""
+def _wait_for_exit(error: BaseException) -> None:
+    """Stop the calling thread here where it is a daemon and its call was cancelled because the process exits.
+
+    Otherwise the thread would die of the error and print a traceback during the exit. test_portal.py runs such a
+    process and looks at its output.
+    """
     if _is_exiting and threading.current_thread().daemon and isinstance(error, _CANCELLED):
         threading.Event().wait()
 
 
 def _submit(coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
-    """Run a coroutine on the background loop; to its end, elsewhere, where that loop would wait for itself."""
+    """Start a coroutine on the background loop and return its future.
+
+    A call from the background thread itself (a callback or a tool that calls a model) would wait for itself. It runs in
+    a new thread with a loop of its own; so does a call in a process that is exiting and has no background loop.
+    """
     done: Future[T] = Future()
     if threading.current_thread() is _thread:
         run = contextvars.copy_context().run
@@ -103,17 +111,20 @@ def _submit(coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
 def _run_here(coroutine: Coroutine[Any, Any, T], done: "Future[T]") -> None:
     try:
         done.set_result(asyncio.run(coroutine))
-    except BaseException as error:  # noqa: BLE001 - who asks for the result gets it
+    except BaseException as error:  # noqa: BLE001 - `done.result()` raises it
         done.set_exception(error)
 
 
 def _background_loop() -> asyncio.AbstractEventLoop | None:
-    """Return the loop; None where its thread cannot be started, as at the interpreter's exit from Python 3.12 on."""
+    """Return the loop, started with the first call.
+
+    None where its thread cannot be started: from Python 3.12 on, an interpreter that is exiting starts no threads.
+    """
     global _loop, _thread
     with _lock:
         if _loop is None:
             loop = asyncio.new_event_loop()
-            loop.set_debug(False)  # PYTHONDEVMODE is about the caller's loops
+            loop.set_debug(False)  # PYTHONDEVMODE is meant for the caller's loops
             thread = threading.Thread(target=_serve, args=(loop,), name="langchain-darkai", daemon=True)
             try:
                 thread.start()
@@ -138,7 +149,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 @atexit.register
 def _stop() -> None:
-    """End the loop and, with it, its connections; a later call starts another."""
+    """Stop the loop at exit, which closes its connections. A later call starts another loop."""
     global _loop, _thread, _is_exiting
     with _lock:
         loop, thread = _loop, _thread
@@ -149,8 +160,11 @@ def _stop() -> None:
         thread.join(timeout=2)
 
 
-def _forget() -> None:
-    """In a forked child the thread does not exist; its loop is left alone, since it shares the parent's sockets."""
+def _reset_after_fork() -> None:
+    """Start anew in a forked child, which has no background thread.
+
+    The parent's loop object is kept, so that it is not collected: closing it would close sockets that both share.
+    """
     global _loop, _thread, _lock
     _abandoned.append(_loop)
     _loop = _thread = None
@@ -159,4 +173,4 @@ def _forget() -> None:
 
 _abandoned: list[object] = []
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,95 +1,49 @@
-"""The client of a DarkAI chat API: settings, retries, and the provider interface by which the API is known."""
+"""The client of a DarkAI chat API: an endpoint's settings, calls with their retries, and the provider interface.
+
+The provider interface is the one by which this API is known: class attributes such as `models`, and
+`create_async_generator`.
+"""
 
 import asyncio
-import contextlib
-import difflib
 import functools
 import importlib
-import ipaddress
+import inspect
 import os
-import re
 import ssl
 import threading
-import time
-import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
-from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_darkai import _portal
-from langchain_darkai._http.redaction import basic, collect_secrets
-from langchain_darkai._limits import ConcurrencyLimiter
-from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError, DarkAIRateLimitError, DarkAITimeoutError
+from langchain_darkai._closable import Closable
+from langchain_darkai._http.endpoint import Endpoint
+from langchain_darkai._limits import ConcurrencyLimiter, TimeBudget
+from langchain_darkai._retry import Attempts, CallPolicy, RetryPause
+from langchain_darkai._validation import check_count, check_seconds
+from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
 from langchain_darkai.protocol import StreamEnd, encode_request
+from langchain_darkai.transport import ApiCall, Transport
 
 if TYPE_CHECKING:
     from types import EllipsisType
 
     import aiohttp
-    from tenacity import RetryCallState
 
-T = TypeVar("T")
-Events = AsyncGenerator[str | StreamEnd, None]
-
-MAX_RETRY_AFTER = 60.0
-"""The longest wait, in seconds, that a Retry-After header can ask for; nobody waits an hour inside a call."""
-
-USER_AGENT = "langchain-darkai"
+__all__ = ["DarkAI", "Restart"]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of the API.
-
-    `timeout` is in seconds for the whole call, retries included; None for no limit. `per_event` yields each text
-    event by itself instead of one piece a network read. `allow_empty` takes a complete reply without text for an
-    answer. `before_retry` is awaited, for a rate limiter, before each request but the first; before that, too, where
-    `is_retry` says that the caller has asked already.
-    """
-
-    query: str
-    model: str
-    body: bytes
-    timeout: float | None = None
-    max_retries: int = 0
-    per_event: bool = False
-    allow_empty: bool = False
-    before_retry: Callable[[], Awaitable[object]] | None = None
-    is_retry: bool = False
-
-
-class TimeBudget:
-    """The seconds that are left for one call or more, which spend them while they hold a place; None for no limit.
-
-    Example:
-        >>> async def spend(limit):
-        ...     async with limit:
-        ...         await asyncio.sleep(0.01)
-        ...     return limit.left < 5
-        >>> asyncio.run(spend(TimeBudget(5.0)))
-        True
-    """
-
-    def __init__(self, seconds: float | None) -> None:
-        self.left = seconds
-
-    async def __aenter__(self) -> float | None:
-        """Return the deadline, a time of the running loop's clock."""
-        self._entered = time.monotonic()
-        return None if self.left is None else asyncio.get_running_loop().time() + self.left
-
-    async def __aexit__(self, *_: object) -> None:
-        if self.left is not None:
-            self.left -= time.monotonic() - self._entered
+class Restart:
+    """Stands in a reply where it begins anew: what came before does not count."""
 
 
 class _ClassOrInstanceMethod:
-    """A method that gets its instance, or its class where it is called on that."""
+    """A method that gets its instance, or its class where it is called on that.
+
+    The provider interface calls `create_async_generator` on the class. A plain class method would ignore the settings
+    of an instance that it is called on, and send its prompts to the hosted service.
+    """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -99,7 +53,7 @@ class _ClassOrInstanceMethod:
         return functools.partial(self.function, owner if instance is None else instance)
 
 
-class DarkAI:
+class DarkAI(Closable):
     """A client of one DarkAI endpoint.
 
     Constructing does no I/O. The connections belong to the running event loop, are shared by all clients on it, and end
@@ -111,11 +65,13 @@ class DarkAI:
     - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
     - `timeout`: for a whole call, retries included; None for no limit.
     - `max_retries`: further requests after one that failed in a way that may pass.
-    - `stream_chunk_timeout`: the longest gap between events with content; None for no limit.
+    - `stream_chunk_timeout`: the idle timeout: the longest gap between events with content; None for no limit.
     - `default_headers`: sent with each request, over the client's own.
     - `verify`: True, False, a CA file or folder, or an `ssl.SSLContext`.
     - `max_concurrency`: requests at once; None for no limit. Waiting for a place counts towards no timeout.
     - `session`: an aiohttp session to use instead; it is never closed here.
+    - `transport`: what sends the calls; None for HTTP. `session`, `proxy`, `verify`, `default_headers` and
+      `stream_chunk_timeout` are settings of HTTP, and mean nothing to another transport.
 
     Raises DarkAIInvalidRequestError, a ValueError, for settings that cannot work.
 
@@ -145,26 +101,34 @@ class DarkAI:
         verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
         max_concurrency: int | None = None,
         session: "aiohttp.ClientSession | None" = None,
+        transport: Transport | None = None,
     ) -> None:
-        base_url = _or_environment(base_url, "DARKAI_BASE_URL") or self.api_endpoint
-        self.endpoint, login = _endpoint(base_url)
-        self.host = urlsplit(self.endpoint).netloc
-        key = _or_environment(api_key, "DARKAI_API_KEY")
-        if key and login:
-            raise DarkAIInvalidRequestError("base_url holds a user and a password, and there is an api_key: use one.")
-        self.proxy = _checked_proxy(_or_environment(proxy, "DARKAI_PROXY"))
+        self._endpoint = Endpoint.from_settings(
+            base_url=_or_environment(base_url, "DARKAI_BASE_URL") or self.api_endpoint,
+            api_key=_or_environment(api_key, "DARKAI_API_KEY"),
+            proxy=_or_environment(proxy, "DARKAI_PROXY"),
+            default_headers=default_headers,
+            verify=verify,
+        )
         self.timeout = check_seconds("timeout", timeout)
         self.max_retries = check_count("max_retries", max_retries)
         self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
-        self.verify = verify if isinstance(verify, bool | ssl.SSLContext) else os.fspath(verify)
-        self.headers = _headers(f"Bearer {key}" if key else login, default_headers)
-        self.secrets = collect_secrets(key, base_url, self.proxy, (default_headers or {}).values())
-        _warn_of_plain_http(urlsplit(self.endpoint), self.headers)
-        self._resume_at = 0.0
         self.session = session
-        self.slots = ConcurrencyLimiter(
-            None if max_concurrency is None else check_count("max_concurrency", max_concurrency, least=1)
+        self.limiter = ConcurrencyLimiter(
+            None if max_concurrency is None else check_count("max_concurrency", max_concurrency, minimum=1)
         )
+        self._transport = transport
+        self._pause = RetryPause()
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that calls are sent to."""
+        return self._endpoint.url
+
+    @property
+    def host(self) -> str:
+        """The endpoint's host and port, by which error messages name it."""
+        return self._endpoint.host
 
     @classmethod
     def get_model(cls, model: str | None = None) -> str:
@@ -196,17 +160,16 @@ class DarkAI:
             True
         """
         if isinstance(self, type):
-            settings = {name: kwargs.pop(name) for name in SETTINGS & kwargs.keys()}
+            settings = {name: kwargs.pop(name) for name in _SETTINGS & kwargs.keys()}
             client = self(proxy=proxy, **settings)
-        elif proxy is not None or SETTINGS & kwargs.keys():
-            given = ", ".join(sorted(SETTINGS & kwargs.keys() | ({"proxy"} if proxy is not None else set())))
+        elif proxy is not None or _SETTINGS & kwargs.keys():
+            given = ", ".join(sorted(_SETTINGS & kwargs.keys() | ({"proxy"} if proxy is not None else set())))
             raise DarkAIInvalidRequestError(
                 f"{given}: an instance has its settings already; give them to its constructor."
             )
         else:
             client = self
-        call = client.call(format_prompt(messages), model, parameters=kwargs)
-        events = client.stream(call)
+        events = client.stream(client.call(format_prompt(messages), model, parameters=kwargs))
         try:
             async for event in events:
                 if isinstance(event, str):
@@ -220,163 +183,72 @@ class DarkAI:
         model: str | None = None,
         *,
         parameters: Mapping[str, Any] | None = None,
-        timeout: "float | EllipsisType | None" = ...,
-        max_retries: int | None = None,
         per_event: bool = False,
         allow_empty: bool = False,
-        before_retry: Callable[[], Awaitable[object]] | None = None,
-    ) -> Call:
-        """Return a call, checked before anything is sent; what is not given is as in this client's settings."""
-        name = self.get_model(model)
-        return Call(
-            query=query,
-            model=name,
-            body=encode_request(query, name, parameters),
-            timeout=self.timeout if timeout is ... else check_seconds("timeout", timeout),
-            max_retries=self.max_retries if max_retries is None else check_count("max_retries", max_retries),
-            per_event=per_event,
-            allow_empty=allow_empty,
-            before_retry=before_retry,
+    ) -> ApiCall:
+        """Return a call, its model's alias resolved. Raise DarkAIInvalidRequestError for parameters without JSON form.
+
+        The arguments are described at `ApiCall`.
+        """
+        if parameters:
+            encode_request("", "", parameters)  # so that nothing is sent, or retried, which cannot be sent
+        return ApiCall(query, self.get_model(model), parameters or {}, per_event, allow_empty)
+
+    def policy(
+        self,
+        *,
+        timeout: "float | EllipsisType | None" = ...,
+        max_retries: int | None = None,
+        acquire_rate_limit: Callable[[], Awaitable[object]] | None = None,
+    ) -> CallPolicy:
+        """Return how long a call may take and when it is sent again; what is not given is as in the client's settings.
+
+        The arguments are described at `CallPolicy`; `timeout` is in seconds, None for no limit.
+        """
+        return CallPolicy(
+            TimeBudget(self.timeout if timeout is ... else check_seconds("timeout", timeout)),
+            self.max_retries if max_retries is None else check_count("max_retries", max_retries),
+            acquire_rate_limit=acquire_rate_limit,
         )
 
-    async def stream(self, call: Call, limit: TimeBudget | None = None) -> Events:
+    async def stream(
+        self, call: ApiCall, policy: CallPolicy | None = None
+    ) -> "AsyncGenerator[str | StreamEnd | Restart, None]":
         """Yield the reply's text as it comes, then its `StreamEnd`.
 
-        A request that fails before the first of these is tried again where that can help; later, what was handed over
-        cannot be taken back. `limit` is shared with other calls; None for the call's own timeout. Raises a DarkAIError.
+        A request that fails before its first text is sent again where that can help, as the policy allows; None for the
+        client's own. Later, what was handed over cannot be taken back: with `may_restart`, a `Restart` tells that the
+        reply begins anew, otherwise the error is raised. Raises a DarkAIError.
         """
-        async with self.slots, limit or TimeBudget(call.timeout) as deadline:
-
-            async def begin() -> tuple[Events, str | StreamEnd]:
-                events = await self._post(call, deadline)
+        policy = policy or self.policy()
+        async with self.limiter, policy.budget as deadline:
+            transport = self._transport or await self._http()
+            attempts = Attempts(policy, self._pause, deadline, self.host)
+            while True:
+                await attempts.begin()
+                has_begun = False
+                events = transport.stream(call, deadline)
                 try:
-                    return events, await anext(events)
-                except BaseException:
-                    await events.aclose()
-                    raise
-
-            events, first = await self._with_retries(call, deadline, begin)
-            try:
-                yield first
-                async for event in events:
-                    yield event
-            finally:
-                await events.aclose()
-
-    async def read(self, call: Call, reader: Callable[[Events], Awaitable[T]], limit: TimeBudget | None = None) -> T:
-        """Return what `reader` makes of the whole reply, which it may leave early.
-
-        Nothing is handed over before the end, so a reply that breaks in the middle is asked for again, too. `limit` is
-        as in `stream`.
-        """
-        async with self.slots, limit or TimeBudget(call.timeout) as deadline:
-
-            async def attempt() -> T:
-                events = await self._post(call, deadline)
-                try:
-                    return await reader(events)
+                    async for event in events:
+                        has_begun = True
+                        yield event
+                except DarkAIError as error:
+                    if has_begun and not policy.may_restart:
+                        raise
+                    await attempts.wait_or_raise(error)
+                else:
+                    return
                 finally:
                     await events.aclose()
+                if has_begun:
+                    yield Restart()
 
-            return await self._with_retries(call, deadline, attempt)
-
-    async def _post(self, call: Call, deadline: float | None) -> Events:
-        """Return the events of one request, which is sent when the first is asked for."""
-        http = await _http()
-        if call.max_retries:
-            await self._wait_out_pause(call, deadline)
-        events: Events = http.post(
-            http.Post(
-                url=self.endpoint,
-                source=self.host,
-                body=call.body,
-                headers=self.headers,
-                proxy=self.proxy,
-                verify=self.verify,
-                secrets=self.secrets,
-                deadline=deadline,
-                gap=self.stream_chunk_timeout,
-                per_event=call.per_event,
-                allow_empty=call.allow_empty,
-                session=self.session,
-            )
-        )
-        return events
-
-    async def _wait_out_pause(self, call: Call, deadline: float | None) -> None:
-        """Wait until the time before which the server wants no request, from any call of this client."""
-        pause = self._resume_at - time.monotonic()
-        if pause > 0:
-            if deadline is not None and asyncio.get_running_loop().time() + pause >= deadline:
-                raise DarkAIRateLimitError(
-                    f"{self.host} wants no request for another {pause:.1f} s, which is longer than the call may take.",
-                    status=429,
-                    retry_after=pause,
-                )
-            await asyncio.sleep(pause)
-
-    async def _with_retries(self, call: Call, deadline: float | None, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Return the attempt's result, tried again while its error says that this can help and the deadline allows."""
-        started = time.monotonic()
-        if call.is_retry:
-            await self._wait_to_retry(call, deadline)
-        try:
-            return await attempt()
-        except DarkAIError as error:
-            if not (error.is_retryable and call.max_retries):
-                raise
-            failure = error
-        import tenacity  # not for each call: most succeed at once
-
-        attempts = 0
-        backoff = tenacity.wait_random_exponential(multiplier=0.5, max=8)
-
-        async def counted() -> T:
-            nonlocal attempts
-            attempts += 1
-            if attempts == 1:
-                raise failure
-            await self._wait_to_retry(call, deadline)
-            return await attempt()
-
-        def wait(state: "RetryCallState") -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = error.retry_after if isinstance(error, DarkAIError) else None
-            if asked is None:
-                return float(backoff(state))
-            seconds = min(asked, MAX_RETRY_AFTER)
-            if isinstance(error, DarkAIRateLimitError) and state.attempt_number <= call.max_retries:
-                self._resume_at = max(self._resume_at, time.monotonic() + seconds)
-            return seconds
-
-        def stop(state: "RetryCallState") -> bool:
-            late = deadline is not None and asyncio.get_running_loop().time() + state.upcoming_sleep >= deadline
-            return late or state.attempt_number > call.max_retries
-
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, DarkAIError) and error.is_retryable),
-            stop=stop,
-            wait=wait,
-            reraise=True,
-        )
-        try:
-            return await retrying(counted)
-        except DarkAIError as error:
-            error.__context__ = None  # Python 3.10 sets it to what tenacity caught
-            if attempts > 1:
-                error.args = (f"{error} ({attempts} attempts in {time.monotonic() - started:.1f} s)",)
-            raise
-
-    async def _wait_to_retry(self, call: Call, deadline: float | None) -> None:
-        """Wait for the rate limiter, no longer than the call may take."""
-        if call.before_retry is None:
-            return
-        try:
-            await asyncio.wait_for(call.before_retry(), deadline and deadline - asyncio.get_running_loop().time())
-        except asyncio.TimeoutError as error:
-            raise DarkAITimeoutError(
-                f"{self.host}: the call's timeout ran out while it waited for its rate limiter to try again."
-            ) from error
+    async def _http(self) -> Transport:
+        """Return the client's HTTP transport, made with the first call."""
+        if self._transport is None:
+            make = await _load_http_transport()
+            self._transport = make(self._endpoint, idle_timeout=self.stream_chunk_timeout, session=self.session)
+        return self._transport
 
     async def aclose(self) -> None:
         """Close the running loop's connections, which all clients on it share; the next call makes new ones.
@@ -384,133 +256,38 @@ class DarkAI:
         Those in use, by whichever client, are closed when the last of their calls has ended. Nothing needs to be closed
         by hand: connections end with their loop. A session of the user's own stays open.
         """
-        for http in _loaded:
-            await http.close_session()
+        if self._transport is not None or _loaded:
+            await (self._transport or await self._http()).aclose()
 
     def close(self) -> None:
         """Close the connections of the synchronous calls, as `aclose` does those of a loop."""
         _portal.run_if_started(self.aclose)
 
-    async def __aenter__(self) -> Self:
-        return self
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-SETTINGS = frozenset(DarkAI.__init__.__kwdefaults__ or ()) - {"proxy"}
+_SETTINGS = frozenset(inspect.signature(DarkAI.__init__).parameters) - {"self", "proxy"}
 """The names of the constructor's settings, but for the one that `create_async_generator` names itself."""
 
 
-_loaded: list[Any] = []
+_loaded: list[Callable[..., Transport]] = []
 
 
-async def _http() -> Any:
-    """Return the module that knows aiohttp, loaded with the first call, and beside the loop: it takes a while."""
-    if not _loaded:  # not sys.modules, where a module stands before it is whole
+async def _load_http_transport() -> Callable[..., Transport]:
+    """Return the class of the HTTP transport, imported with the first call so that importing the package is fast.
+
+    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on. The thread is one of its
+    own: those of the loop's executor may all be busy waiting for this very call.
+    """
+    if not _loaded:  # a look into sys.modules would find a module that is only half imported
         load = functools.partial(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
         if threading.main_thread().is_alive():
-            with ThreadPoolExecutor(1) as own:  # the threads of the loop's executor may all be waiting for this call
-                _loaded.append(await asyncio.get_running_loop().run_in_executor(own, load))
+            with ThreadPoolExecutor(1) as executor:
+                module = await asyncio.get_running_loop().run_in_executor(executor, load)
         else:
-            _loaded.append(load())  # at the exit, when no thread can be had any more
+            module = load()  # the interpreter is exiting, and starts no threads any more
+        _loaded.append(module.AiohttpTransport)
     return _loaded[0]
-
-
-def check_seconds(name: str, value: Any) -> float | None:
-    """Return a duration, None for no limit; DarkAIInvalidRequestError for what is no positive number."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise DarkAIInvalidRequestError(f"{name}={value!r} is not a positive number of seconds. Use None for no limit.")
-    return float(value)
-
-
-def check_count(name: str, value: Any, least: int = 0) -> int:
-    """Return a whole number, refusing one below `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise DarkAIInvalidRequestError(f"{name}={value!r} is not a whole number of {least} or more.")
-    return value
-
-
-def refuse_unknown(names: Mapping[str, Any], known: Sequence[str], what: str) -> None:
-    """Raise DarkAIInvalidRequestError for a name that is not known, with the nearest one that is."""
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise DarkAIInvalidRequestError(
-                f"{what} has no argument {name!r}.{meant} Further parameters of the request go into model_kwargs."
-            )
-
-
-def _endpoint(base_url: str) -> tuple[str, str | None]:
-    """Return the address of the API, and the authorization that a user and a password in the URL stand for."""
-    parts = _split_url("base_url", base_url)
-    path = parts.path.rstrip("/")
-    user, _, netloc = parts.netloc.rpartition("@")
-    login = f"Basic {basic(user)}" if user else None
-    parts = parts._replace(netloc=netloc, path=path if path.endswith("/chat") else f"{path}/chat", fragment="")
-    return urlunsplit(parts), login
-
-
-_warned_hosts: set[str] = set()
-_NAMES_OF_KEYS = re.compile("auth|cookie|key|secret|token", re.IGNORECASE)
-
-
-def _warn_of_plain_http(endpoint: SplitResult, headers: Mapping[str, str]) -> None:
-    """Warn, once a host, of a key in a header or the query that goes over the network for everybody to read."""
-    host = endpoint.hostname or ""
-    if endpoint.scheme != "http" or host in _warned_hosts:
-        return
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost" or host.endswith(".localhost")
-    names = (*headers, *(name for name, _ in parse_qsl(endpoint.query)))
-    if not is_local and any(map(_NAMES_OF_KEYS.search, names)):
-        _warned_hosts.add(host)
-        warnings.warn(f"The key for {host} is sent over plain http; use https.", UserWarning, stacklevel=4)
 
 
 def _or_environment(value: str | None, variable: str) -> str | None:
     """Return a setting, None for an empty one; the environment counts only where nothing was given."""
     return (os.environ.get(variable) if value is None else value) or None
-
-
-def _checked_proxy(proxy: str | None) -> str | None:
-    if proxy is not None:
-        _split_url("proxy", proxy)
-    return proxy
-
-
-def _split_url(name: str, url: str) -> SplitResult:
-    """Return the parts of an http(s) URL; the error does not repeat it, since it may hold a password."""
-    with contextlib.suppress(ValueError, AttributeError):
-        parts = urlsplit(url.strip())
-        if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
-            return parts
-    raise DarkAIInvalidRequestError(f"{name} is not a URL like http://127.0.0.1:8000 or https://example.org.")
-
-
-def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
-    headers = {"accept": "text/event-stream", "content-type": "application/json", "user-agent": USER_AGENT}
-    if authorization:
-        headers["authorization"] = authorization
-    for name, value in (default_headers or {}).items():
-        if not (isinstance(name, str) and isinstance(value, str)):
-            raise DarkAIInvalidRequestError(f"default_headers: {name!r} and its value must both be strings.")
-        headers[name.lower()] = value
-    for name, value in headers.items():
-        if not name.isascii() or not value.isprintable() or any(c in name for c in ' \t\r\n:"(),/;<=>?@[\\]{}'):
-            what = "api_key" if name == "authorization" and authorization else f"the header {name!r}"
-            raise DarkAIInvalidRequestError(
-                f"{what} has a character that HTTP headers cannot carry, a line end perhaps."
-            )
-    return headers

@@ -19,8 +19,6 @@ Each is also the class that langchain_core names for its condition, so code writ
 `is_retryable` is True exactly where asking again can help.
 """
 
-from typing import Any
-
 from langchain_core.exceptions import (
     ContextOverflowError,
     ModelAPIError,
@@ -123,98 +121,3 @@ class DarkAIStreamTruncatedError(DarkAIConnectionError):
 
 class DarkAITimeoutError(DarkAIError, ModelTimeoutError, TimeoutError):
     """The server took longer than the call allows."""
-
-
-_BY_STATUS: dict[int, type[DarkAIError]] = {
-    401: DarkAIAuthenticationError,
-    403: DarkAIPermissionDeniedError,
-    404: DarkAINotFoundError,
-    408: DarkAITimeoutError,
-    429: DarkAIRateLimitError,
-}
-
-
-def error_class_for_status(status: int) -> type[DarkAIError]:
-    """Return the error class of an HTTP status that is not a success.
-
-    408 is a timeout; 4xx without a class of its own is an invalid request; all else, 3xx and 5xx, is the server's
-    failure.
-
-    Example:
-        >>> error_class_for_status(429).__name__
-        'DarkAIRateLimitError'
-    """
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return DarkAIInvalidRequestError if 400 <= status < 500 else DarkAIAPIError
-
-
-_HINTS: dict[type[DarkAIError], str] = {
-    DarkAIContextOverflowError: "The prompt is too long for this model; send less.",
-    DarkAIAuthenticationError: "Set api_key, or DARKAI_API_KEY, to a key that this server knows.",
-    DarkAIPermissionDeniedError: "The key may not use this; ask the server's owner.",
-    DarkAINotFoundError: "Check base_url and the model's name.",
-    DarkAIRateLimitError: "Wait, or ask more slowly.",
-    DarkAITimeoutError: "Ask again.",
-}
-
-
-def hint_for(kind: type[DarkAIError]) -> str:
-    """Return what to do about an error that a server reported.
-
-    Example:
-        >>> hint_for(DarkAIRateLimitError)
-        'Wait, or ask more slowly.'
-    """
-    return _HINTS.get(kind) or ("Ask again later." if kind.is_retryable else "Check the request.")
-
-
-# How a core error travels through the local server: the HTTP status that names it, most specific class first.
-_STATUS_OF: tuple[tuple[type[BaseException], int], ...] = (
-    (ContextOverflowError, 400),
-    (ModelAuthenticationError, 401),
-    (ModelPermissionDeniedError, 403),
-    (ModelNotFoundError, 404),
-    (ModelRateLimitError, 429),
-    (ModelTimeoutError, 504),
-    (ModelConnectionError, 502),
-    (ModelInvalidRequestError, 400),
-)
-
-
-def status_for_error(error: BaseException) -> int:
-    """Return the HTTP status by which an error is reported: its own, else that of its class, else 500.
-
-    Example:
-        >>> status_for_error(DarkAIRateLimitError("slow down"))
-        429
-    """
-    own = error.status if isinstance(error, DarkAIError) else None
-    if own is not None and 400 <= own <= 599:
-        return own
-    return next((status for kind, status in _STATUS_OF if isinstance(error, kind)), 500)
-
-
-def wire_error_type(error: BaseException) -> str:
-    """Return the name of an error on the wire: the langchain_core class it is, e.g. `ModelRateLimitError`."""
-    kinds = (*(kind for kind, _ in _STATUS_OF), ModelAPIError, ModelError)
-    return next((kind.__name__ for kind in kinds if isinstance(error, kind)), "ModelAPIError")
-
-
-_BY_WIRE_TYPE: dict[str, type[DarkAIError]] = {
-    "ContextOverflowError": DarkAIContextOverflowError,
-    "ModelAuthenticationError": DarkAIAuthenticationError,
-    "ModelPermissionDeniedError": DarkAIPermissionDeniedError,
-    "ModelNotFoundError": DarkAINotFoundError,
-    "ModelRateLimitError": DarkAIRateLimitError,
-    "ModelTimeoutError": DarkAITimeoutError,
-    "ModelConnectionError": DarkAIConnectionError,
-    "ModelInvalidRequestError": DarkAIInvalidRequestError,
-    "ModelAPIError": DarkAIAPIError,
-    "ModelError": DarkAIError,
-}
-
-
-def error_class_for_wire_type(name: Any) -> type[DarkAIError] | None:
-    """Return the error class that a server names in an error body or event, or None for a name of its own."""
-    return _BY_WIRE_TYPE.get(name) if isinstance(name, str) else None

@@ -6,7 +6,7 @@ is HTTP; anything with these two methods can take its place: a scripted one in t
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_darkai.protocol import StreamEnd
 
@@ -34,6 +34,7 @@ class ApiCall:
     allow_empty: bool = False
 
 
+@runtime_checkable
 class Transport(Protocol):
     """Sends a call and yields its reply."""
 

@@ -1,143 +1,116 @@
-"""One reply of the model: what was asked, what came, and what is wrong with it."""
+"""One reply of the model, read as it comes: its text, its tool calls, and what is wrong with it. No input or output."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-
+from langchain_darkai._generation.request import GenerationRequest, ReplyRequirements
 from langchain_darkai._generation.stop import StopSequenceFilter
-from langchain_darkai.client import Call, Events, TimeBudget
-from langchain_darkai.errors import DarkAIError
-from langchain_darkai.prompts import CALL_START, format_prompt
+from langchain_darkai.client import Restart
+from langchain_darkai.prompts import CALL_START
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
-    from langchain_darkai._structured_output.output_format import OutputFormat
-    from langchain_darkai._tool_calls.parser import Call as ParsedToolCall
-    from langchain_darkai._tool_calls.parser import Part, ReplyParser
-    from langchain_darkai._tool_calls.tools import Tool, ToolChoice
-
-
-@dataclass(frozen=True)
-class ReplyRequirements:
-    """What is asked of the model beside an answer to its messages: by default, nothing."""
-
-    instructions: str = ""
-    tools: "tuple[Tool, ...]" = ()
-    choice: "ToolChoice | None" = None
-    parallel: bool = True
-    output: "OutputFormat | None" = None
-    content_must_be_json: bool = False
-
-    @property
-    def forces_call(self) -> bool:
-        """Whether the reply must be a call."""
-        return self.choice is not None and self.choice.forced
-
-    @property
-    def forced_tool(self) -> str | None:
-        """The tool that must be called; None for any, or none."""
-        return self.choice.name if self.choice else None
-
-
-@dataclass(frozen=True)
-class Request:
-    """What one call of the model asks, and how its reply is read.
-
-    `call` is made anew when the model is asked again, within the same `limit`.
-    """
-
-    messages: list[BaseMessage]
-    call: Call
-    new_call: Callable[..., Call]
-    limit: TimeBudget
-    asked: ReplyRequirements
-    stop: tuple[str, ...]
-    reasks: int
-
-    def can_reask(self, asked: int) -> bool:
-        """Return whether the model can be asked once more, after `asked` times, in the time that is left."""
-        return asked < self.reasks and (self.limit.left is None or self.limit.left > 0)
-
-    def again(self, text: str, problem: str) -> "Request":
-        """Return the request that shows the model its reply and what is wrong with it."""
-        messages = [*self.messages, AIMessage(text), HumanMessage(problem)]
-        call = self.new_call(format_prompt(messages, instructions=self.asked.instructions))
-        return replace(self, call=replace(call, is_retry=True))
+    from langchain_darkai._tool_calls.output import Call as ParsedToolCall
+    from langchain_darkai._tool_calls.output import Part
+    from langchain_darkai._tool_calls.parser import ReplyParser
 
 
 class Reply:
-    """One reply, read as it comes: its text, and what that says."""
+    """One reply. `feed` takes its events, `abort` its end by an error; both return the parts that become certain.
 
-    def __init__(self, request: Request) -> None:
+    `is_over` tells that nothing that follows counts: the server ended the reply, a stop sequence came, or the last call
+    that was asked for is complete. `usage` is the server's count of tokens, None where it gave none.
+    """
+
+    def __init__(self, request: GenerationRequest) -> None:
         self.request = request
-        self.text: list[str] = []
+        self._begin()
+
+    def _begin(self) -> None:
         self.usage: Usage | None = None
-        self.parser = _parser_for(request.asked) if request.asked.tools else None
+        self.is_over = False
+        self._texts: list[str] = []
+        self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
+        self._parser = _parser_for(self.request.requirements) if self.request.requirements.tools else None
 
-    async def parts(self, events: Events) -> "AsyncGenerator[list[Part], None]":
-        """Yield the reply's parts, those of one network read together."""
-        if self.request.stop:
-            events = _until_stop(events, self.request.stop)
-        try:
-            async for event in events:
-                if isinstance(event, StreamEnd):
-                    self.usage = event.usage
-                    continue
-                self.text.append(event)
-                if self.parser is None:
-                    yield [event]
-                    continue
-                if parts := self.parser.feed(event):
-                    yield parts
-                if self.parser.done:
-                    break
-        except DarkAIError:
-            if self.parser is not None and (parts := self.parser.abort()):
-                yield parts
-            raise
-        finally:
-            await events.aclose()  # not left to the garbage collector, which asks the loop to do it, in a task
-        if self.parser is not None and not self.parser.done and (parts := self.parser.finish()):
-            yield parts
+    def feed(self, event: str | StreamEnd | Restart) -> "list[Part]":
+        """Return the parts of the reply that an event makes certain."""
+        if isinstance(event, Restart):
+            self._begin()
+            return []
+        if isinstance(event, StreamEnd):
+            self.usage = event.usage
+            return self._end()
+        text = self._stop.feed(event) if self._stop else event
+        parts = self._read(text)
+        if self._stop and self._stop.stopped:
+            parts += self._end()
+        self.is_over = self.is_over or (self._parser is not None and self._parser.done)
+        return parts
+
+    def abort(self) -> "list[Part]":
+        """Return what was held back, and what keeps a half-written call from being completed, after an error."""
+        parts = self._read(self._stop.finish()) if self._stop else []
+        return parts + self._parser.abort() if self._parser else parts
+
+    def _read(self, text: str) -> "list[Part]":
+        if not text:
+            return []
+        self._texts.append(text)
+        return self._parser.feed(text) if self._parser else [text]
+
+    def _end(self) -> "list[Part]":
+        self.is_over = True
+        parts = self._read(self._stop.finish()) if self._stop else []
+        return parts + self._parser.finish() if self._parser and not self._parser.done else parts
 
     @property
-    def calls(self) -> "list[ParsedToolCall]":
-        """The reply's calls, the invalid ones too."""
-        return self.parser.calls if self.parser else []
-
-    @property
-    def made(self) -> "list[ParsedToolCall]":
-        """The calls that can run. A stream has handed them over, so they must not be asked for again."""
-        return [call for call in self.calls if call.reason is None]
+    def text(self) -> str:
+        """The reply as the model wrote it, its calls included."""
+        return "".join(self._texts)
 
     @property
     def content(self) -> str:
         """The reply's text, without its calls."""
-        return self.parser.content if self.parser else "".join(self.text)
+        return self._parser.content if self._parser else self.text
 
-    def problem(self) -> str | None:
+    @property
+    def calls(self) -> "list[ParsedToolCall]":
+        """The reply's calls, the invalid ones too."""
+        return self._parser.calls if self._parser else []
+
+    @property
+    def valid_calls(self) -> "list[ParsedToolCall]":
+        """The calls that can run. A stream has handed them over, so they must not be asked for again."""
+        return [call for call in self.calls if call.reason is None]
+
+    def violation(self) -> str | None:
         """Return what the model is to be told, in a sentence or two; None where the reply is what was asked for."""
-        broken = [call for call in self.calls if call.reason]
-        if broken and not self.made:
+        return self._call_violation() or self._output_violation()
+
+    def _call_violation(self) -> str | None:
+        if self.valid_calls:
+            return None
+        if self.calls:
             return (
-                f"Your tool call could not be read: {broken[0].reason}. Write it again, as a {CALL_START} block with "
-                "valid JSON."
+                f"Your tool call could not be read: {self.calls[0].reason}. Write it again, as a {CALL_START} block "
+                "with valid JSON."
             )
-        asked = self.request.asked
-        if asked.forces_call and not self.made:
-            wanted = f"the tool {asked.forced_tool}" if asked.forced_tool else "a tool"
-            return f"Your reply does not call {wanted}, but it must. Reply with the {CALL_START} block."
-        output = asked.output
+        requirements = self.request.requirements
+        if not requirements.forces_call:
+            return None
+        wanted = f"the tool {requirements.forced_tool}" if requirements.forced_tool else "a tool"
+        return f"Your reply does not call {wanted}, but it must. Reply with the {CALL_START} block."
+
+    def _output_violation(self) -> str | None:
+        output = self.request.requirements.output
         if output is None or (self.calls and output.method != "function_calling"):
             return None
         from langchain_darkai._structured_output.output_format import InvalidAnswer
 
         try:
             if output.method == "function_calling":
-                output.result(next(json.loads(call.arguments) for call in self.calls if call.name == output.name))
+                output.result(next(json.loads(call.arguments) for call in self.valid_calls if call.name == output.name))
             else:
                 output.read(self.content)
         except InvalidAnswer as error:
@@ -146,49 +119,23 @@ class Reply:
 
     @property
     def is_json_content(self) -> bool:
-        """Whether the answer is JSON that the caller reads as it is."""
-        return self.request.asked.content_must_be_json and not self.calls
+        """Whether the content is JSON that the caller reads as it is."""
+        return self.request.requirements.content_must_be_json and not self.calls
 
     def json_text(self) -> str:
         """Return the answer's JSON, and nothing else. Raises OutputParserException where there is none."""
         from langchain_darkai._structured_output.output_format import InvalidAnswer
         from langchain_darkai._structured_output.output_parser import invalid_answer
 
-        assert self.request.asked.output is not None
+        assert self.request.requirements.output is not None
         try:
-            return self.request.asked.output.read(self.content)[0]
+            return self.request.requirements.output.read(self.content)[0]
         except InvalidAnswer as error:
             raise invalid_answer(error, self.content) from error
 
 
-def _parser_for(asked: ReplyRequirements) -> "ReplyParser":
+def _parser_for(requirements: ReplyRequirements) -> "ReplyParser":
     from langchain_darkai._tool_calls.parser import ReplyParser
     from langchain_darkai._tool_calls.tools import ToolChoice
 
-    return ReplyParser(asked.tools, asked.choice or ToolChoice(), parallel=asked.parallel)
-
-
-async def read_whole(request: Request, events: Events) -> Reply:
-    """Return the reply, read to its end."""
-    reply = Reply(request)
-    async for _ in reply.parts(events):
-        pass
-    return reply
-
-
-async def _until_stop(events: Events, stop: tuple[str, ...]) -> Events:
-    """Yield the events up to the first stop sequence, after which nothing more is read."""
-    stop_filter = StopSequenceFilter(stop)
-    try:
-        async for event in events:
-            text = stop_filter.finish() if isinstance(event, StreamEnd) else stop_filter.feed(event)
-            if text:
-                yield text
-            if stop_filter.stopped:
-                return
-            if isinstance(event, StreamEnd):
-                yield event
-    except DarkAIError:
-        if text := stop_filter.finish():
-            yield text
-        raise
+    return ReplyParser(requirements.tools, requirements.choice or ToolChoice(), parallel=requirements.parallel)

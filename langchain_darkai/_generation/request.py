@@ -1,24 +1,147 @@
-"""What a call asks of the model beside its messages: tools, and the form of the answer.
-
-Loaded with the first call that asks for either, so that importing the package stays light.
-"""
+"""What one LangChain call asks of the model: its messages, and what the reply has to be."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from langchain_darkai._generation.reply import ReplyRequirements
-from langchain_darkai._structured_output.output_format import OutputFormat, format_of_response_format
-from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from langchain_darkai._retry import CallPolicy
+from langchain_darkai._settings import ChatSettings
+from langchain_darkai._validation import (
+    check_count,
+    check_model,
+    check_model_kwargs,
+    check_stop,
+    refuse_unknown,
+    sampling_parameters,
+)
+from langchain_darkai.client import DarkAI
+from langchain_darkai.prompts import format_prompt
+from langchain_darkai.transport import ApiCall
+
+if TYPE_CHECKING:
+    from langchain_darkai._structured_output.output_format import OutputFormat
+    from langchain_darkai._tool_calls.tools import Tool, ToolChoice
+
+CALL_ARGUMENTS = (
+    *("model", "temperature", "max_tokens", "timeout", "max_retries", "max_reasks", "model_kwargs", "stream"),
+    *("tools", "tool_choice", "parallel_tool_calls", "response_format", "output_format", "strict"),
+)
+"""The keyword arguments that a call of the model takes, beside those of LangChain."""
+
+
+@dataclass(frozen=True)
+class ReplyRequirements:
+    """What is asked of a reply beside answering the messages: by default, nothing.
+
+    `instructions` tell it to the model. `content_must_be_json` is true where the caller reads the message's content as
+    JSON, as it is.
+    """
+
+    instructions: str = ""
+    tools: "tuple[Tool, ...]" = ()
+    choice: "ToolChoice | None" = None
+    parallel: bool = True
+    output: "OutputFormat | None" = None
+    content_must_be_json: bool = False
+
+    @property
+    def forces_call(self) -> bool:
+        """Whether the reply must be a call."""
+        return self.choice is not None and self.choice.forced
+
+    @property
+    def forced_tool(self) -> str | None:
+        """The tool that must be called; None for any, or none."""
+        return self.choice.name if self.choice else None
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """One LangChain call: what is sent, and how its reply is read and judged."""
+
+    messages: list[BaseMessage]
+    call: ApiCall
+    policy: CallPolicy
+    requirements: ReplyRequirements
+    stop: tuple[str, ...]
+    max_reasks: int
+
+    def can_reask(self, reasks: int) -> bool:
+        """Return whether the model can be asked once more, after `reasks` times, in the time that is left."""
+        return reasks < self.max_reasks and not self.policy.budget.is_spent
+
+    def with_feedback(self, reply: str, violation: str) -> "GenerationRequest":
+        """Return the request that shows the model its reply and what is wrong with it, in the same time budget."""
+        messages = [*self.messages, AIMessage(reply), HumanMessage(violation)]
+        query = format_prompt(messages, instructions=self.requirements.instructions)
+        return replace(self, call=replace(self.call, query=query), policy=replace(self.policy, is_reask=True))
+
+
+def build_request(
+    settings: ChatSettings,
+    client: DarkAI,
+    messages: list[BaseMessage],
+    stop: list[str] | None,
+    arguments: Mapping[str, Any],
+) -> GenerationRequest:
+    """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
+
+    An argument that is None leaves a request parameter out, also where the model sets it. Raises
+    DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
+    """
+    refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
+    unset = {name for name, value in arguments.items() if value is None}
+    defaults = {**sampling_parameters(vars(settings)), **settings.model_kwargs}
+    parameters = {
+        **{name: value for name, value in defaults.items() if name not in unset},
+        **sampling_parameters(arguments),
+        **check_model_kwargs(arguments.get("model_kwargs") or {}),
+    }
+    requirements = requirements_from(arguments)
+    model = arguments.get("model")
+    call = client.call(
+        format_prompt(messages, instructions=requirements.instructions),
+        check_model(settings.model if model is None else model, client.models),
+        parameters=parameters,
+        per_event=settings.chunk_per_event,
+        allow_empty=settings.allow_empty,
+    )
+    limiter = settings.rate_limiter
+    policy = client.policy(
+        timeout=arguments.get("timeout", ...),
+        max_retries=arguments.get("max_retries"),
+        acquire_rate_limit=partial(limiter.aacquire, blocking=True) if limiter else None,
+    )
+    reasks = arguments.get("max_reasks")
+    return GenerationRequest(
+        messages=messages,
+        call=call,
+        policy=policy,
+        requirements=requirements,
+        stop=check_stop((settings.stop if stop is None else stop) or ()),
+        max_reasks=settings.max_reasks if reasks is None else check_count("max_reasks", reasks),
+    )
 
 
 def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
-    """Return what a call's keyword arguments ask for, and the instructions that say it to the model."""
+    """Return what a call's keyword arguments ask of the reply.
+
+    The code for tools and schemas is imported with the first call that needs it, so that importing the package is fast.
+    """
+    if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
+        return ReplyRequirements()
+    from langchain_darkai._structured_output.output_format import format_of_response_format
+    from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
+
     bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
     choice = parse_tool_choice(arguments.get("tool_choice"), bound)
     tools = offered_tools(bound, choice)
     parallel = arguments.get("parallel_tool_calls") is not False
-    answer = format_of_response_format(arguments.get("response_format"))
-    output: OutputFormat | None = arguments.get("output_format") or answer
+    response_format = format_of_response_format(arguments.get("response_format"))
+    output: OutputFormat | None = arguments.get("output_format") or response_format
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())
@@ -28,5 +151,5 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
         choice=choice,
         parallel=parallel,
         output=output,
-        content_must_be_json=answer is not None,
+        content_must_be_json=response_format is not None,
     )

@@ -17,7 +17,7 @@ import socket
 import ssl
 import time
 import weakref
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from datetime import timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from langchain_darkai._http.redaction import login_secrets, masked
+from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai.errors import (
     DarkAIAPIError,
     DarkAIConnectionError,
@@ -38,10 +38,17 @@ from langchain_darkai.errors import (
     DarkAIStreamDecodeError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
+)
+from langchain_darkai.protocol import (
+    EventDecoder,
+    StreamEnd,
+    StreamFailure,
+    encode_request,
     error_class_for_status,
     hint_for,
+    reported_error,
 )
-from langchain_darkai.protocol import EventDecoder, StreamEnd, StreamFailure, reported_error
+from langchain_darkai.transport import ApiCall, ReplyEvents
 
 CONNECT_TIMEOUT = 30.0
 """Seconds for name look-up, connection and TLS hand-shake together."""
@@ -56,98 +63,103 @@ BODY_END_TIMEOUT = 1.0
 """Seconds that a body may take to end after `stream-end`, for its connection to be used again."""
 
 
-class Post(NamedTuple):
-    """One request. `deadline` is a time of the running loop's clock, or None; `gap` is in seconds, or None."""
+class AiohttpTransport:
+    """Sends calls to one endpoint over aiohttp. `idle_timeout` is in seconds; None for no limit.
 
-    url: str
-    source: str
+    The connections belong to the running event loop, and all transports on it share them. `session` is used instead
+    where it is given; it is never closed here.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, *, idle_timeout: float | None, session: aiohttp.ClientSession | None = None
+    ) -> None:
+        self._endpoint = endpoint
+        self._idle_timeout = idle_timeout
+        self._session = session
+
+    async def stream(self, call: ApiCall, deadline: float | None) -> ReplyEvents:
+        """Yield the text of the reply as it comes, one piece a network read, then its `StreamEnd`.
+
+        Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
+        """
+        loop = asyncio.get_running_loop()
+        endpoint = self._endpoint.through(self._endpoint.proxy or _environment_proxy(self._endpoint.url))
+        request = _Request(
+            endpoint,
+            encode_request(call.query, call.model, call.parameters),
+            deadline,
+            self._idle_timeout,
+            self._session is not None,
+        )
+        decoder = EventDecoder(endpoint.host, endpoint.redact, per_event=call.per_event)
+        shared = _Shared(self._session) if self._session else await _shared_session(loop)
+        try:
+            async with shared:
+                response = await _open(request, shared.session, loop)
+                shared.replies.add(response)
+                content = response.content
+                watch = IdleTimer(loop, self._idle_timeout, content)
+                ended = False
+                try:
+                    if response.status != 200:
+                        raise await error_from_response(request, response, loop)
+                    if response.content_type == "text/html":
+                        raise DarkAIStreamDecodeError(
+                            f"{endpoint.host} answered with an HTML page, a login or error page perhaps, and no event "
+                            "stream. Check base_url, proxy and key.",
+                            status=response.status,
+                        )
+                    while True:
+                        watch.start()
+                        try:
+                            data = await content.readany()
+                        except Exception as error:  # noqa: BLE001 - raised again, as ours
+                            data = take_buffered(content)  # all of it first; then the same error comes again
+                            if not data:
+                                raise map_error(error, request, decoder)  # noqa: B904 - it has its cause
+                        texts, ending = decoder.feed(data) if data else decoder.finish()
+                        if texts:
+                            watch.content()
+                            for text in texts:
+                                yield text
+                        if isinstance(ending, StreamFailure):
+                            data = b""  # tools show the locals of a stack, and the server may have repeated a key
+                            raise ending.error
+                        if isinstance(ending, StreamEnd):
+                            ended = True
+                            if not (decoder.text or call.allow_empty):
+                                raise DarkAIEmptyResponseError(
+                                    f"{endpoint.host} sent a complete reply without any text. Ask again, or set "
+                                    "allow_empty=True where nothing is an answer."
+                                )
+                            yield ending
+                            return
+                finally:
+                    watch.stop()
+                    shared.end(response, loop, BODY_END_TIMEOUT if ended else 0.0)
+                    del response  # its repr has the URL and headers, for the same tools
+        except DarkAIError as error:
+            error.__context__ = None  # aiohttp's error would show what the cause made of it hides
+            raise
+
+    async def aclose(self) -> None:
+        """Close the running loop's connections as soon as no call uses them; the next call makes new ones."""
+        await close_session()
+
+
+class _Request(NamedTuple):
+    endpoint: Endpoint
     body: bytes
-    headers: Mapping[str, str]
-    proxy: str | None
-    verify: bool | str | ssl.SSLContext
-    secrets: tuple[str, ...]
     deadline: float | None
-    gap: float | None
-    per_event: bool
-    allow_empty: bool
-    session: aiohttp.ClientSession | None
+    idle_timeout: float | None
+    has_own_session: bool
 
     def __repr__(self) -> str:
-        return f"<Post to {self.source}>"  # tools that show the locals of a stack would show the headers
-
-    def proxy_used(self) -> str | None:
-        """Return the proxy, where there is one."""
-        return self.proxy or _environment_proxy(self.url)
-
-    def masked(self, text: str) -> str:
-        """Return a server's words without what must not show."""
-        return masked(text, {*self.secrets, *login_secrets(self.proxy_used() or "")})
-
-
-async def post(request: Post) -> AsyncGenerator[str | StreamEnd, None]:
-    """Yield the text of the reply as it comes, one piece a network read, then its `StreamEnd`.
-
-    Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
-    """
-    loop = asyncio.get_running_loop()
-    decoder = EventDecoder(request.source, request.masked)
-    shared = _Shared(request.session) if request.session else await _shared_session(loop)
-    try:
-        async with shared:
-            response = await _open(request, shared.session, loop)
-            shared.replies.add(response)
-            content = response.content
-            watch = IdleTimer(loop, request.gap, content)
-            ended = False
-            try:
-                if response.status != 200:
-                    raise await error_from_response(request, response, loop)
-                if response.content_type == "text/html":
-                    raise DarkAIStreamDecodeError(
-                        f"{request.source} answered with an HTML page, a login or error page perhaps, and no event "
-                        "stream. Check base_url, proxy and key.",
-                        status=response.status,
-                    )
-                while True:
-                    watch.start()
-                    try:
-                        data = await content.readany()
-                    except Exception as error:  # noqa: BLE001 - raised again, as ours
-                        data = take_buffered(content)  # all of it first; then the same error comes again
-                        if not data:
-                            raise map_error(error, request, decoder)  # noqa: B904 - it has its cause
-                    events = decoder.feed(data) if data else decoder.finish()
-                    ending = events.pop() if events and not isinstance(events[-1], str) else None
-                    if events:
-                        watch.content()
-                        if request.per_event:
-                            for text in events:
-                                yield text  # type: ignore[misc]
-                        else:
-                            yield "".join(events)  # type: ignore[arg-type]
-                    if isinstance(ending, StreamFailure):
-                        data = b""  # tools show the locals of a stack, and the server may have repeated a key
-                        raise ending.error
-                    if isinstance(ending, StreamEnd):
-                        ended = True
-                        if not (decoder.text or request.allow_empty):
-                            raise DarkAIEmptyResponseError(
-                                f"{request.source} sent a complete reply without any text. Ask again, or set "
-                                "allow_empty=True where nothing is an answer."
-                            )
-                        yield ending
-                        return
-            finally:
-                watch.stop()
-                shared.end(response, loop, BODY_END_TIMEOUT if ended else 0.0)
-                del response  # its repr has the URL and headers, for the same tools
-    except DarkAIError as error:
-        error.__context__ = None  # aiohttp's error would show what the cause made of it hides
-        raise
+        return f"<Request to {self.endpoint.host}>"  # tools that show the locals of a stack would show the headers
 
 
 async def _open(
-    request: Post, session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop
+    request: _Request, session: aiohttp.ClientSession, loop: asyncio.AbstractEventLoop
 ) -> aiohttp.ClientResponse:
     """Return the response, its headers read; a kept connection that turns out dead makes way for a new one."""
     has_retried = False
@@ -155,14 +167,14 @@ async def _open(
         remaining = None if request.deadline is None else request.deadline - loop.time()
         if remaining is not None and remaining <= 0:
             raise _timeout(request, "the call's timeout had run out before the request was sent")
-        may_be_dead = _has_kept(session, URL(request.url))
+        may_be_dead = _has_kept(session, URL(request.endpoint.url))
         try:
             return await session.post(
-                URL(request.url),
+                URL(request.endpoint.url),
                 data=request.body,
-                headers=request.headers,
+                headers=request.endpoint.headers,
                 **_way(request),
-                timeout=aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.gap),
+                timeout=aiohttp.ClientTimeout(total=remaining, connect=CONNECT_TIMEOUT, sock_read=request.idle_timeout),
                 allow_redirects=False,  # a redirect would carry the prompt to a host that nobody named
                 raise_for_status=False,  # a session of the user's own may be set to do it
             )
@@ -179,10 +191,10 @@ def _has_kept(session: aiohttp.ClientSession, url: URL) -> bool:
     return any(connections and (key.host, key.port) == (url.raw_host, url.port) for key, connections in kept.items())
 
 
-def _way(request: Post) -> dict[str, Any]:
-    proxy = request.proxy_used()
-    is_tls = request.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": _ssl(request.verify) if is_tls else True}
+def _way(request: _Request) -> dict[str, Any]:
+    proxy = request.endpoint.proxy
+    is_tls = request.endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
+    return {"proxy": proxy, "ssl": _ssl(request.endpoint.verify) if is_tls else True}
 
 
 class IdleTimer:
@@ -419,14 +431,14 @@ def _context(bundle: str) -> ssl.SSLContext:
         ) from error
 
 
-def map_error(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
+def map_error(error: Exception, request: _Request, decoder: EventDecoder | None) -> DarkAIError:
     """Return our error for one of aiohttp's, which becomes its cause; `decoder` is None before the reply began."""
     if isinstance(error, DarkAIError):
         return error
     ours = _mapped(error, request, decoder)
     cause = stripped_of_details(error)
     told = f"{cause!r} {vars(cause)}"
-    ours.__cause__ = cause if request.masked(told) == told else None
+    ours.__cause__ = cause if request.endpoint.redact(told) == told else None
     return ours
 
 
@@ -453,13 +465,13 @@ def stripped_of_details(error: BaseException) -> BaseException:
     return error.with_traceback(None)
 
 
-def _mapped(error: Exception, request: Post, decoder: EventDecoder | None) -> DarkAIError:
-    where = request.source
+def _mapped(error: Exception, request: _Request, decoder: EventDecoder | None) -> DarkAIError:
+    where = request.endpoint.host
     partial_text = decoder.text if decoder else ""
     if isinstance(error, IdleTimeoutError):
         return _timeout(request, f"the reply {error}", partial_text, "raise stream_chunk_timeout")
     if isinstance(error, aiohttp.ConnectionTimeoutError):
-        if request.proxy_used():
+        if request.endpoint.proxy:
             return _timeout(request, "no connection was made through the proxy", hint=f"check {_PROXY_SETTINGS}")
         return _timeout(request, "no connection was made", hint="check that the server runs and can be reached")
     if isinstance(error, aiohttp.SocketTimeoutError):
@@ -481,7 +493,7 @@ def _mapped(error: Exception, request: Post, decoder: EventDecoder | None) -> Da
             f"Too many files are open for another connection to {where}. Limit the calls at once with "
             "max_concurrency, or raise the system's limit (ulimit -n)."
         )
-    is_proxys = isinstance(error, aiohttp.ClientConnectorError) and error.host != URL(request.url).raw_host
+    is_proxys = isinstance(error, aiohttp.ClientConnectorError) and error.host != URL(request.endpoint.url).raw_host
     if isinstance(error, aiohttp.ClientProxyConnectionError) or is_proxys:
         return _proxy_error(request, describe(error))
     if isinstance(error, aiohttp.ClientHttpProxyError):
@@ -496,12 +508,12 @@ def _mapped(error: Exception, request: Post, decoder: EventDecoder | None) -> Da
             f"The connection to {where} broke amid the reply: {describe(error)}. Ask again.", partial_text=partial_text
         )
     if isinstance(error, aiohttp.ClientResponseError):
-        reason = request.masked(describe(error))
+        reason = request.endpoint.redact(describe(error))
         return not_retryable(DarkAIConnectionError(f"{where} does not speak HTTP: {reason}. Check base_url."))
-    if request.session is not None and isinstance(error, RuntimeError | ValueError):
+    if request.has_own_session and isinstance(error, RuntimeError | ValueError):
         return DarkAIInvalidRequestError(
-            f"The session= for {where} cannot be used: {request.masked(str(error))}. It must be open, belong to the "
-            "event loop of the call, and have no auth= beside a key."
+            f"The session= for {where} cannot be used: {request.endpoint.redact(str(error))}. It must be open, "
+            "belong to the event loop of the call, and have no auth= beside a key."
         )
     return DarkAIConnectionError(f"The connection to {where} broke before the reply: {describe(error)}. Ask again.")
 
@@ -509,9 +521,10 @@ def _mapped(error: Exception, request: Post, decoder: EventDecoder | None) -> Da
 _PROXY_SETTINGS = "proxy=, HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
 
 
-def _proxy_error(request: Post, reason: str, status: int | None = None) -> DarkAIError:
+def _proxy_error(request: _Request, reason: str, status: int | None = None) -> DarkAIError:
     error = DarkAIConnectionError(
-        f"The proxy on the way to {request.source} cannot be used ({reason}). Check {_PROXY_SETTINGS}.", status=status
+        f"The proxy on the way to {request.endpoint.host} cannot be used ({reason}). Check {_PROXY_SETTINGS}.",
+        status=status,
     )
     if status is not None:
         error.is_retryable = error_class_for_status(status).is_retryable
@@ -519,9 +532,9 @@ def _proxy_error(request: Post, reason: str, status: int | None = None) -> DarkA
 
 
 def _timeout(
-    request: Post, what: str, partial_text: str = "", hint: str = "raise timeout, or ask for less"
+    request: _Request, what: str, partial_text: str = "", hint: str = "raise timeout, or ask for less"
 ) -> DarkAITimeoutError:
-    return DarkAITimeoutError(f"{request.source}: {what}; {hint}.", partial_text=partial_text)
+    return DarkAITimeoutError(f"{request.endpoint.host}: {what}; {hint}.", partial_text=partial_text)
 
 
 def not_retryable(error: DarkAIError) -> DarkAIError:
@@ -557,19 +570,19 @@ _CONTEXT_OVERFLOW = re.compile(
 
 
 async def error_from_response(
-    request: Post, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop
+    request: _Request, response: aiohttp.ClientResponse, loop: asyncio.AbstractEventLoop
 ) -> DarkAIError:
     """Return the error of an answer that is no reply; its body is quoted where it says something readable."""
     status = response.status
     if 300 <= status < 400:
         return not_retryable(
             DarkAIAPIError(
-                f"{request.source} answered with a redirect ({status}), which is not followed. Set base_url "
+                f"{request.endpoint.host} answered with a redirect ({status}), which is not followed. Set base_url "
                 "to the final address.",
                 status=status,
             )
         )
-    if status == 407 and request.proxy_used():
+    if status == 407 and request.endpoint.proxy:
         return _proxy_error(request, "HTTP 407", status)
     body = b""
     limit = loop.call_later(ERROR_BODY_TIMEOUT, response.content.set_exception, IdleTimeoutError("took too long"))
@@ -588,7 +601,7 @@ async def error_from_response(
             said = text
         if isinstance(said, dict) and "error" in said:
             said = said["error"]
-    report = reported_error(said, request.source, status, request.masked)
+    report = reported_error(said, request.endpoint.host, status, request.endpoint.redact)
     kind = report.kind
     if status in (400, 413, 422) and _CONTEXT_OVERFLOW.search(text):
         kind = DarkAIContextOverflowError
@@ -601,7 +614,7 @@ async def error_from_response(
         f"{report.message} (HTTP {status}). {hint}",
         status=status,
         retry_after=report.retry_after if retry_after is None else retry_after,
-        request_id=request.masked(response.headers.get("x-request-id", "")) or None,
+        request_id=request.endpoint.redact(response.headers.get("x-request-id", "")) or None,
     )
     return not_retryable(error) if is_final else error
 

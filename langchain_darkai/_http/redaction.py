@@ -29,15 +29,15 @@ def login_secrets(url: str) -> set[str]:
     login = urlsplit(url.strip()).netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
     parts = {password, "" if password and len(user) < MIN_SECRET_LENGTH else user}
-    return {*parts, *map(unquote, parts), basic(login) if login else ""} - {""}
+    return {*parts, *map(unquote, parts), basic_credentials(login) if login else ""} - {""}
 
 
-def basic(login: str) -> str:
+def basic_credentials(login: str) -> str:
     """Return the user and the password of a URL as a header of basic authorization has them."""
     return base64.b64encode(unquote(login if ":" in login else f"{login}:").encode()).decode()
 
 
-def masked(text: str, secrets: Iterable[str]) -> str:
+def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text without the secrets, also where it has them escaped as in URLs, JSON or Python."""
     longest_first = sorted(secrets, key=len, reverse=True)  # one may be a part of another
     return re.sub("|".join(map(_pattern, longest_first)), "***", text) if longest_first else text

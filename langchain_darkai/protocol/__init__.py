@@ -1,25 +1,52 @@
-"""The wire format of the DarkAI chat API: requests, events and errors, with no input or output of its own."""
+"""The wire format of the DarkAI chat API, both ways, without input or output of its own.
 
-from langchain_darkai.protocol.decoder import (
-    MAX_EVENT_BYTES,
-    ChatRequest,
-    Event,
-    EventDecoder,
-    StreamEnd,
-    StreamFailure,
-    Usage,
-    decode_request,
+A request is a POST of one JSON object to `/chat`: the whole prompt, the model's name, and further parameters.
+
+    {"query": "Hello", "model": "llama-3-70b", "temperature": 0}
+
+The reply is a stream of lines. An event is a JSON object on a line that starts with `data:`
+
+    data: {"event": "text-chunk", "data": {"text": "Hel"}}
+    data: {"event": "final-response", "data": {"message": "Hello"}}
+    data: {"event": "stream-end", "data": {"usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}}}
+
+- `text-chunk` brings a piece of the reply's text.
+- `final-response` (optional) repeats the whole text; what the chunks lacked is added.
+- `stream-end` makes the reply complete; without it, the reply is truncated. Its usage is optional.
+- `error` reports a failure during the reply. Its data has a "message", and where known "type", "status" and
+  "retry_after" in seconds: see `encode_error`.
+- Other events are ignored.
+
+A failure before the reply is an HTTP status, with the same members under "error" in a JSON body.
+
+Lines are those of https://html.spec.whatwg.org/multipage/server-sent-events.html, with two differences that servers
+were seen to need: no blank line is needed between events, and a line without `data:` continues an event whose JSON is
+not complete.
+"""
+
+from langchain_darkai.protocol.codec import ChatRequest, decode_request, encode_event, encode_request
+from langchain_darkai.protocol.decoder import MAX_EVENT_BYTES, EventDecoder
+from langchain_darkai.protocol.events import Decoded, StreamEnd, StreamFailure, Usage
+from langchain_darkai.protocol.lines import LineDecoder, LineFault
+from langchain_darkai.protocol.wire_errors import (
+    ReportedError,
     encode_error,
-    encode_event,
-    encode_request,
+    error_class_for_status,
+    error_class_for_wire_type,
+    hint_for,
     reported_error,
+    status_for_error,
+    wire_error_type,
 )
 
 __all__ = [
     "MAX_EVENT_BYTES",
     "ChatRequest",
-    "Event",
+    "Decoded",
     "EventDecoder",
+    "LineDecoder",
+    "LineFault",
+    "ReportedError",
     "StreamEnd",
     "StreamFailure",
     "Usage",
@@ -27,5 +54,10 @@ __all__ = [
     "encode_error",
     "encode_event",
     "encode_request",
+    "error_class_for_status",
+    "error_class_for_wire_type",
+    "hint_for",
     "reported_error",
+    "status_for_error",
+    "wire_error_type",
 ]

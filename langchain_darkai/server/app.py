@@ -34,11 +34,10 @@ from langchain_darkai.errors import (
     DarkAINotFoundError,
     DarkAIPermissionDeniedError,
     DarkAITimeoutError,
-    error_class_for_status,
 )
 from langchain_darkai.offline.model import OfflineChatModel
 from langchain_darkai.prompts import format_call, parse_prompt
-from langchain_darkai.protocol import decode_request, encode_error, encode_event
+from langchain_darkai.protocol import decode_request, encode_error, encode_event, error_class_for_status
 
 MAX_QUERY_BYTES = 16 * 1024 * 1024
 """The longest request that is read, in bytes: room for the longest context windows of today, a few million tokens,

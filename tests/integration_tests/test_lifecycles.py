@@ -154,7 +154,7 @@ class TestProcesses:
             ask()
             for _ in range(4):
                 threading.Thread(target=ask).start()
-            while limited.slots.free:
+            while limited.limiter.available:
                 time.sleep(0.01)
             if pid := os.fork():
                 os.waitpid(pid, 0)

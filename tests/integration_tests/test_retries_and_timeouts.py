@@ -22,9 +22,9 @@ from langchain_darkai import (
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
     DarkAIToolChoiceError,
-    client,
 )
 from langchain_darkai._http import aiohttp_transport
+from langchain_darkai._retry import delay_after
 from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import CLOSE, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
@@ -67,14 +67,14 @@ class TestWaiting:
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
         assert waits(server.requests)[0] < 1.5
 
-    async def test_no_longer_than_a_minute(
-        self, serve: Serve, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
+    async def test_a_server_that_asks_for_a_day_is_waited_for_a_minute_at_most(
+        self, serve: Serve, model_of: ModelOf
     ) -> None:
-        assert client.MAX_RETRY_AFTER == 60.0
-        monkeypatch.setattr(client, "MAX_RETRY_AFTER", 0.2)
-        server = serve(answer(429, retry_after="86400"), reply("Hello"))
-        assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
-        assert waits(server.requests)[0] < 1.5
+        server = serve(answer(429, retry_after="86400"))
+        with pytest.raises(DarkAIRateLimitError) as caught:
+            await model_of(server, max_retries=0).ainvoke("Hi")
+        assert caught.value.retry_after == 86_400.0
+        assert delay_after(caught.value, attempt=1) == 60.0
 
     async def test_what_the_deadline_does_not_allow_fails_at_once(
         self, serve: Serve, ask: Asker, model_of: ModelOf

@@ -19,8 +19,8 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.load import dumpd, dumps
 from langchain_core.tracers import BaseTracer
 
-from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError, client
-from langchain_darkai._http import aiohttp_transport
+from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError
+from langchain_darkai._http import aiohttp_transport, endpoint
 from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
     CLOSE,
@@ -446,8 +446,8 @@ class TestEnvironmentProxies:
 
 class TestPlainHttp:
     @pytest.fixture(autouse=True)
-    def _nobody_was_warned(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(client, "_warned_hosts", set())
+    def _nobody_was_warned(self) -> None:
+        endpoint.warned_hosts.clear()
 
     @pytest.mark.parametrize(
         "settings",

@@ -1,17 +1,11 @@
 """No unit test opens a socket; what the network would bring is scripted one layer above it."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import pytest_socket
 
-from langchain_darkai import ChatDarkAI
-from langchain_darkai._http import aiohttp_transport
-from langchain_darkai._http.aiohttp_transport import Post
-from langchain_darkai.protocol import StreamEnd
-
-Event = str | StreamEnd | Exception
+from tests.support.scripted_transport import ScriptedTransport
 
 
 @pytest.fixture(autouse=True)
@@ -22,31 +16,6 @@ def _no_sockets() -> Iterator[None]:
     pytest_socket.enable_socket()
 
 
-class FakeAPI:
-    """Takes the place of the POST: keeps the requests, and replies with its scripts in turn, the last one for ever."""
-
-    def __init__(self) -> None:
-        self.posts: list[Post] = []
-        self.scripts: list[Sequence[Event]] = [["Hello", StreamEnd()]]
-        self.closed = 0
-
-    async def post(self, request: Post) -> AsyncGenerator[str | StreamEnd, None]:
-        self.posts.append(request)
-        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-        try:
-            for event in script:
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-        finally:
-            self.closed += 1
-
-    def model(self, **settings: Any) -> ChatDarkAI:
-        return ChatDarkAI(**{"base_url": "https://model.test", **settings})
-
-
 @pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> FakeAPI:
-    fake = FakeAPI()
-    monkeypatch.setattr(aiohttp_transport, "post", fake.post)
-    return fake
+def api() -> ScriptedTransport:
+    return ScriptedTransport()

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import json
 import pickle
 import ssl
 import threading
@@ -22,19 +21,18 @@ from langchain_core.runnables import ConfigurableField
 from pydantic import SecretStr, ValidationError
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError, format_prompt
-from langchain_darkai._http.aiohttp_transport import Post
+from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai.protocol import StreamEnd, Usage
 from tests.support.asker import Asker
-from tests.unit_tests.conftest import FakeAPI
+from tests.support.scripted_transport import ScriptedTransport, body
 
 TRUSTED: dict[str, Any] = {"valid_namespaces": ["langchain_darkai"], "allowed_objects": [ChatDarkAI]}
 USAGE = Usage(input_tokens=3, output_tokens=1, total_tokens=4)
 
 
-def body(post: Post) -> dict[str, Any]:
-    value = json.loads(post.body)
-    assert isinstance(value, dict)
-    return value
+def endpoint_of(model: ChatDarkAI) -> Endpoint:
+    """Return where the model's calls go, and with what."""
+    return model._client._endpoint
 
 
 def key_of(model: ChatDarkAI, /, **call: Any) -> str:
@@ -91,45 +89,41 @@ class TestSettings:
         with pytest.raises(ValueError, match="temprature"):
             ChatDarkAI().temprature = 0.5
 
-    def test_settings_from_the_environment(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+    def test_settings_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DARKAI_BASE_URL", "https://env.test")
         monkeypatch.setenv("DARKAI_API_KEY", "env-key")
         monkeypatch.setenv("DARKAI_PROXY", "http://proxy.test:3128")
-        ChatDarkAI().invoke("Hi")
-        (post,) = api.posts
-        assert (post.url, post.proxy) == ("https://env.test/chat", "http://proxy.test:3128")
-        assert post.headers["authorization"] == "Bearer env-key"
+        endpoint = endpoint_of(ChatDarkAI())
+        assert (endpoint.url, endpoint.proxy) == ("https://env.test/chat", "http://proxy.test:3128")
+        assert endpoint.headers["authorization"] == "Bearer env-key"
 
-    def test_an_empty_variable_sets_nothing(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+    def test_an_empty_variable_sets_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("BASE_URL", "API_KEY", "PROXY"):
             monkeypatch.setenv(f"DARKAI_{name}", "")
-        ChatDarkAI().invoke("Hi")
-        (post,) = api.posts
-        assert (post.url, post.proxy) == ("https://darkai.foundation/chat", None)
-        assert "authorization" not in post.headers
+        endpoint = endpoint_of(ChatDarkAI())
+        assert (endpoint.url, endpoint.proxy) == ("https://darkai.foundation/chat", None)
+        assert "authorization" not in endpoint.headers
 
-    def test_an_explicit_none_is_not_the_environments(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+    def test_an_explicit_none_is_not_the_environments(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DARKAI_BASE_URL", "https://env.test")
         monkeypatch.setenv("DARKAI_API_KEY", "env-key")
         monkeypatch.setenv("DARKAI_PROXY", "http://proxy.test:3128")
-        ChatDarkAI(base_url=None, api_key=None, proxy=None).invoke("Hi")
-        (post,) = api.posts
-        assert (post.url, post.proxy) == ("https://darkai.foundation/chat", None)
-        assert "authorization" not in post.headers
+        endpoint = endpoint_of(ChatDarkAI(base_url=None, api_key=None, proxy=None))
+        assert (endpoint.url, endpoint.proxy) == ("https://darkai.foundation/chat", None)
+        assert "authorization" not in endpoint.headers
 
-    def test_what_a_model_was_made_with_stays(self, monkeypatch: pytest.MonkeyPatch, api: FakeAPI) -> None:
+    def test_what_a_model_was_made_with_stays(self, monkeypatch: pytest.MonkeyPatch) -> None:
         model = ChatDarkAI()
         monkeypatch.setenv("DARKAI_BASE_URL", "https://later.test")
-        model.model_copy(update={"temperature": 0.5}).invoke("Hi")
-        assert api.posts[0].url == "https://darkai.foundation/chat"
+        assert endpoint_of(model.model_copy(update={"temperature": 0.5})).url == "https://darkai.foundation/chat"
 
 
 class TestSecrets:
-    def test_a_plain_key_becomes_a_secret(self, api: FakeAPI) -> None:
+    def test_a_plain_key_becomes_a_secret(self, api: ScriptedTransport) -> None:
         model = api.model(api_key="sk-hidden")
         assert model.api_key == SecretStr("sk-hidden")
         model.invoke("Hi")
-        assert api.posts[0].headers["authorization"] == "Bearer sk-hidden"
+        assert endpoint_of(model).headers["authorization"] == "Bearer sk-hidden"
 
     @pytest.mark.parametrize(
         "made",
@@ -175,10 +169,10 @@ def _assigned(model: ChatDarkAI, /, **values: Any) -> ChatDarkAI:
 
 
 class TestRequest:
-    async def test_the_request_body(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_the_request_body(self, api: ScriptedTransport, ask: Asker) -> None:
         model = api.model(model="gpt-4o", temperature=0.0, max_tokens=9, model_kwargs={"top_p": 0.5})
         await ask(model, [("system", "Be brief."), ("user", "Hi")])
-        assert body(api.posts[0]) == {
+        assert body(api.calls[0]) == {
             "query": "System: Be brief.\nUser: Hi\nAssistant:",
             "model": "gpt-4o",
             "temperature": 0.0,
@@ -186,16 +180,16 @@ class TestRequest:
             "top_p": 0.5,
         }
 
-    async def test_what_is_not_set_is_not_sent(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_what_is_not_set_is_not_sent(self, api: ScriptedTransport, ask: Asker) -> None:
         await ask(api.model(stop=["x"], streaming=True))
-        assert body(api.posts[0]) == {"query": "Hi", "model": "llama-3-70b"}
+        assert body(api.calls[0]) == {"query": "Hi", "model": "llama-3-70b"}
 
-    async def test_a_call_has_its_own_settings(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_a_call_has_its_own_settings(self, api: ScriptedTransport, ask: Asker) -> None:
         model = api.model(model="gpt-4o", temperature=0.9, max_tokens=9, model_kwargs={"top_p": 0.5, "seed": 1})
         await ask(
             model, model="llama-3.1-70b", temperature=0.1, max_tokens=5, model_kwargs={"seed": 2}, timeout=7, stop=None
         )
-        assert body(api.posts[0]) == {
+        assert body(api.calls[0]) == {
             "query": "Hi",
             "model": "llama-3-70b",
             "temperature": 0.1,
@@ -204,20 +198,20 @@ class TestRequest:
             "seed": 2,
         }
         await ask(model)
-        assert body(api.posts[1])["temperature"] == 0.9
+        assert body(api.calls[1])["temperature"] == 0.9
 
-    async def test_bound_settings(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_bound_settings(self, api: ScriptedTransport, ask: Asker) -> None:
         bound = api.model().bind(model="gpt-4o", temperature=0.3, stop=["lo"])
         assert (await ask(bound)).content == "Hel"
-        assert body(api.posts[0]) == {"query": "Hi", "model": "gpt-4o", "temperature": 0.3}
+        assert body(api.calls[0]) == {"query": "Hi", "model": "gpt-4o", "temperature": 0.3}
 
-    async def test_a_call_without_a_timeout(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_a_call_without_a_timeout(self, api: ScriptedTransport, ask: Asker) -> None:
         await ask(api.model(timeout=5.0), timeout=None)
-        assert api.posts[0].deadline is None
+        assert api.deadlines == [None]
 
-    async def test_a_call_without_the_models_temperature(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_a_call_without_the_models_temperature(self, api: ScriptedTransport, ask: Asker) -> None:
         await ask(api.model(temperature=0.5), temperature=None)
-        assert "temperature" not in body(api.posts[0])
+        assert "temperature" not in body(api.calls[0])
 
     @pytest.mark.parametrize(
         ("call", "message"),
@@ -243,13 +237,13 @@ class TestRequest:
         ],
     )
     async def test_a_call_that_cannot_work_is_refused_unsent(
-        self, api: FakeAPI, ask: Asker, call: dict[str, Any], message: str
+        self, api: ScriptedTransport, ask: Asker, call: dict[str, Any], message: str
     ) -> None:
         with pytest.raises(DarkAIInvalidRequestError, match=message) as caught:
             await ask(api.model(), **call)
         assert isinstance(caught.value, ValueError)
         assert isinstance(caught.value, ModelInvalidRequestError)
-        assert not api.posts
+        assert not api.calls
 
     @pytest.mark.parametrize(
         ("messages", "message"),
@@ -259,13 +253,13 @@ class TestRequest:
         ],
     )
     async def test_messages_that_cannot_be_sent(
-        self, api: FakeAPI, ask: Asker, messages: list[Any], message: str
+        self, api: ScriptedTransport, ask: Asker, messages: list[Any], message: str
     ) -> None:
         with pytest.raises(ValueError, match=message):
             await ask(api.model(), messages)
-        assert not api.posts
+        assert not api.calls
 
-    async def test_what_the_caller_hands_over_is_left_as_it_was(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_what_the_caller_hands_over_is_left_as_it_was(self, api: ScriptedTransport, ask: Asker) -> None:
         messages = [HumanMessage([{"type": "text", "text": "Hi"}])]
         extra, stop, headers = {"top_p": 0.5}, ["x"], {"X-Team": "a"}
         before = copy.deepcopy((messages, extra, stop, headers))
@@ -275,7 +269,7 @@ class TestRequest:
 
 
 class TestReply:
-    async def test_text_and_metadata_with_the_servers_usage(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_text_and_metadata_with_the_servers_usage(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
         message = await ask(api.model(model="llama-3.1-70b"))
         assert message.content == "Hello"
@@ -286,20 +280,20 @@ class TestReply:
         }
         assert message.usage_metadata == USAGE
 
-    async def test_usage_is_estimated_where_the_server_gives_none(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_usage_is_estimated_where_the_server_gives_none(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [["Hello", StreamEnd()]]
         message = await ask(api.model(), "What?")
         assert message.response_metadata["usage_source"] == "estimated"
         assert message.usage_metadata == {"input_tokens": 2, "output_tokens": 2, "total_tokens": 4}
 
-    async def test_a_tokenizer_of_the_users_own_estimates(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_a_tokenizer_of_the_users_own_estimates(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [["one two three", StreamEnd()]]
         model = api.model(custom_get_token_ids=lambda text: list(range(len(text.split()))))
         message = await ask(model, "a b")
         assert message.usage_metadata == {"input_tokens": 2, "output_tokens": 3, "total_tokens": 5}
 
     @pytest.mark.parametrize("entry", ["stream", "astream"])
-    async def test_metadata_comes_once_in_an_empty_last_chunk(self, api: FakeAPI, entry: str) -> None:
+    async def test_metadata_comes_once_in_an_empty_last_chunk(self, api: ScriptedTransport, entry: str) -> None:
         api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
         *texts, last = await Asker(entry).chunks(api.model())
         assert [chunk.content for chunk in texts] == ["Hel", "lo"]
@@ -308,26 +302,26 @@ class TestReply:
         assert (last.content, last.chunk_position, last.usage_metadata) == ("", "last", USAGE)
         assert len({chunk.id for chunk in (*texts, last)}) == 1
 
-    async def test_all_entries_give_one_message(self, api: FakeAPI) -> None:
+    async def test_all_entries_give_one_message(self, api: ScriptedTransport) -> None:
         api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
         replies = [await Asker(entry)(api.model()) for entry in ("invoke", "ainvoke", "stream", "astream")]
         seen = [(m.content, m.response_metadata, m.usage_metadata, m.content_blocks, m.tool_calls) for m in replies]
         assert all(one == seen[0] for one in seen)
 
-    async def test_blocks_of_output_version_1(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_blocks_of_output_version_1(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [["Hel", "lo", StreamEnd(USAGE)]]
         message = await ask(api.model(output_version="v1"))
         assert [(block["type"], block.get("text")) for block in message.content_blocks] == [("text", "Hello")]
         assert message.text == "Hello"
         assert message.usage_metadata == USAGE
 
-    async def test_an_empty_reply_where_it_is_allowed(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_an_empty_reply_where_it_is_allowed(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [[StreamEnd(USAGE)]]
         message = await ask(api.model(allow_empty=True))
         assert (message.content, message.usage_metadata) == ("", USAGE)
-        assert api.posts[0].allow_empty
+        assert api.calls[0].allow_empty
 
-    async def test_usage_callback(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_usage_callback(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [["Hello", StreamEnd(USAGE)]]
         handler = UsageMetadataCallbackHandler()
         for _ in range(2):
@@ -335,7 +329,7 @@ class TestReply:
         twice = {"input_tokens": 6, "output_tokens": 2, "total_tokens": 8}
         assert handler.usage_metadata == {"llama-3-70b": twice}
 
-    def test_invoke_streams_for_callbacks_where_that_is_set(self, api: FakeAPI) -> None:
+    def test_invoke_streams_for_callbacks_where_that_is_set(self, api: ScriptedTransport) -> None:
         api.scripts = [["Hel", "lo", StreamEnd()]]
         assert [e["event"] for e in _events(api.model(streaming=True))].count("on_chat_model_stream") == 3
 
@@ -362,7 +356,7 @@ class TestStop:
         ],
     )
     async def test_a_reply_ends_before_a_stop_sequence(
-        self, api: FakeAPI, ask: Asker, pieces: list[str], stop: list[str], text: str
+        self, api: ScriptedTransport, ask: Asker, pieces: list[str], stop: list[str], text: str
     ) -> None:
         api.scripts = [[*pieces, StreamEnd()]]
         message = await ask(api.model(), stop=stop)
@@ -372,20 +366,20 @@ class TestStop:
         assert api.closed == 1
         assert (await ask(api.model(stop=stop))).content == text
 
-    async def test_a_calls_sequences_are_used_instead(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_a_calls_sequences_are_used_instead(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [["a-b+c", StreamEnd()]]
         model = api.model(stop="-")
         assert model.stop == ["-"]
         assert (await ask(model, stop=["+"])).content == "a-b"
         assert (await ask(model, stop=[])).content == "a-b+c"
 
-    async def test_nothing_is_read_after_a_stop(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_nothing_is_read_after_a_stop(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [["a END", DarkAIAPIError("never met"), StreamEnd()]]
         assert (await ask(api.model(max_retries=0), stop=["END"])).content == "a "
         assert api.closed == 1
 
     @pytest.mark.parametrize("entry", ["stream", "astream"])
-    async def test_text_that_was_held_back_is_not_lost_in_a_failure(self, api: FakeAPI, entry: str) -> None:
+    async def test_text_that_was_held_back_is_not_lost_in_a_failure(self, api: ScriptedTransport, entry: str) -> None:
         api.scripts = [["one E", DarkAIAPIError("broke", partial_text="one E")]]
         texts: list[str] = []
         with pytest.raises(DarkAIAPIError, match="broke"):
@@ -405,50 +399,47 @@ class TestCopies:
         ],
         ids=["copy", "deepcopy", "pickle", "model_copy", "deep model_copy"],
     )
-    def test_a_copy_is_equal_and_works(self, api: FakeAPI, again: Callable[[ChatDarkAI], ChatDarkAI]) -> None:
+    def test_a_copy_is_equal_and_works(self, api: ScriptedTransport, again: Callable[[ChatDarkAI], ChatDarkAI]) -> None:
         model = api.model(model="gpt-4o", api_key="k", stop=["x"], model_kwargs={"a": [1]}, max_concurrency=2)
         model.invoke("Hi")
         copied = again(model)
         assert copied == model
         copied.invoke("Hi")
-        assert api.posts[0]._replace(deadline=None) == api.posts[1]._replace(deadline=None)
+        assert api.calls[0] == api.calls[1]
+        assert endpoint_of(copied) == endpoint_of(model)
 
-    def test_a_deep_copy_shares_what_cannot_be_copied(self, api: FakeAPI) -> None:
+    def test_a_deep_copy_shares_what_cannot_be_copied(self, api: ScriptedTransport) -> None:
         model = api.model(verify=ssl.create_default_context())
         for copied in (copy.deepcopy(model), model.model_copy(deep=True), copy.deepcopy([model])[0]):
             assert copied.verify is model.verify
             assert copied.model_kwargs is not model.model_kwargs
 
-    def test_a_copy_with_other_values(self, api: FakeAPI) -> None:
+    def test_a_copy_with_other_values(self, api: ScriptedTransport) -> None:
         model = api.model(model="gpt-4o", api_key="k")
         model.invoke("Hi")
         other = model.model_copy(update={"base_url": "https://other.test", "model": "llama-3-70b", "api_key": "k2"})
         other.invoke("Hi")
         model.invoke("Hi")
-        assert [post.url for post in api.posts] == [
+        assert [body(call)["model"] for call in api.calls] == ["gpt-4o", "llama-3-70b", "gpt-4o"]
+        assert [endpoint_of(each).url for each in (model, other)] == [
             "https://model.test/chat",
             "https://other.test/chat",
-            "https://model.test/chat",
         ]
-        assert api.posts[1].headers["authorization"] == "Bearer k2"
-        assert body(api.posts[1])["model"] == "llama-3-70b"
+        assert endpoint_of(other).headers["authorization"] == "Bearer k2"
 
-    def test_an_assigned_value_counts_from_then_on(self, api: FakeAPI) -> None:
+    def test_an_assigned_value_counts_from_then_on(self, api: ScriptedTransport) -> None:
         model = api.model()
         model.invoke("Hi")
         model.base_url, model.stream_chunk_timeout, model.temperature = "https://other.test", 7.0, 0.5
         model.invoke("Hi")
-        assert (api.posts[1].url, api.posts[1].gap, body(api.posts[1])["temperature"]) == (
-            "https://other.test/chat",
-            7.0,
-            0.5,
-        )
+        assert (endpoint_of(model).url, model._client.stream_chunk_timeout) == ("https://other.test/chat", 7.0)
+        assert body(api.calls[1])["temperature"] == 0.5
 
-    def test_a_value_that_cannot_work_is_refused_at_the_latest_by_the_call(self, api: FakeAPI) -> None:
+    def test_a_value_that_cannot_work_is_refused_at_the_latest_by_the_call(self, api: ScriptedTransport) -> None:
         model = api.model()
         with pytest.raises(ValueError, match="timeout"):
             _assigned(model, timeout=-1.0).invoke("Hi")
-        assert not api.posts
+        assert not api.calls
 
     def test_copies_do_not_share_what_they_hold(self) -> None:
         model = ChatDarkAI(model_kwargs={"a": [1]})
@@ -501,7 +492,7 @@ class TestCache:
             {"model_kwargs": {"a": 1}},
         ],
     )
-    def test_what_shapes_a_reply_is_in_the_key(self, api: FakeAPI, setting: dict[str, Any]) -> None:
+    def test_what_shapes_a_reply_is_in_the_key(self, api: ScriptedTransport, setting: dict[str, Any]) -> None:
         plain = api.model()
         key = key_of(plain)
         assert key_of(api.model()) == key
@@ -509,12 +500,12 @@ class TestCache:
         assert key_of(plain.model_copy(update=setting)) != key
         assert key_of(_assigned(plain, **setting)) != key
 
-    def test_a_calls_settings_are_in_the_key(self, api: FakeAPI) -> None:
+    def test_a_calls_settings_are_in_the_key(self, api: ScriptedTransport) -> None:
         model = api.model()
         keys = {key_of(model), key_of(model, model="gpt-4o"), key_of(model, stop=["x"]), key_of(model, temperature=1)}
         assert len(keys) == 4
 
-    def test_replies_are_cached_by_model(self, api: FakeAPI) -> None:
+    def test_replies_are_cached_by_model(self, api: ScriptedTransport) -> None:
         cache = InMemoryCache()
         api.scripts = [[f"reply {n}", StreamEnd(USAGE)] for n in range(9)]
         model = api.model(cache=cache)
@@ -573,7 +564,7 @@ class TestDescription:
 
 
 class TestRunnable:
-    async def test_chain(self, api: FakeAPI) -> None:
+    async def test_chain(self, api: ScriptedTransport) -> None:
         prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")])
         chain = prompt | api.model() | StrOutputParser()
         api.scripts = [["Hel", "lo", StreamEnd()]]
@@ -581,41 +572,41 @@ class TestRunnable:
         assert [text for text in chain.stream({"question": "Hi"}) if text] == ["Hel", "lo"]
         assert [text async for text in chain.astream({"question": "Hi"}) if text] == ["Hel", "lo"]
         assert chain.batch([{"question": "Hi"}] * 3) == await chain.abatch([{"question": "Hi"}] * 3) == ["Hello"] * 3
-        assert {body(post)["query"] for post in api.posts} == {"System: Be brief.\nUser: Hi\nAssistant:"}
+        assert {body(call)["query"] for call in api.calls} == {"System: Be brief.\nUser: Hi\nAssistant:"}
 
-    async def test_configurable_fields(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_configurable_fields(self, api: ScriptedTransport, ask: Asker) -> None:
         model = api.model(temperature=0.5).configurable_fields(
             temperature=ConfigurableField(id="heat"), model=ConfigurableField(id="which")
         )
         await ask(model, config={"configurable": {"heat": 0.1, "which": "gpt-4o"}})
         await ask(model)
-        assert [(body(post)["temperature"], body(post)["model"]) for post in api.posts] == [
+        assert [(body(call)["temperature"], body(call)["model"]) for call in api.calls] == [
             (0.1, "gpt-4o"),
             (0.5, "llama-3-70b"),
         ]
 
-    async def test_fallbacks(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_fallbacks(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
         model = api.model(max_retries=0).with_fallbacks([api.model(model="gpt-4o")])
         assert (await ask(model)).content == "Hello"
-        assert [body(post)["model"] for post in api.posts] == ["llama-3-70b", "gpt-4o"]
+        assert [body(call)["model"] for call in api.calls] == ["llama-3-70b", "gpt-4o"]
 
     @pytest.mark.parametrize("entry", ["invoke", "ainvoke"])
-    async def test_with_retry(self, api: FakeAPI, entry: str) -> None:
+    async def test_with_retry(self, api: ScriptedTransport, entry: str) -> None:
         api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
         model = api.model(max_retries=0).with_retry(
             retry_if_exception_type=(DarkAIError,), wait_exponential_jitter=False, stop_after_attempt=2
         )
         assert (await Asker(entry)(model)).content == "Hello"
 
-    async def test_the_rate_limiter_is_asked_before_each_request(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_the_rate_limiter_is_asked_before_each_request(self, api: ScriptedTransport, ask: Asker) -> None:
         limiter = CountingLimiter()
         api.scripts = [[DarkAIAPIError("busy", retry_after=0)], [DarkAIAPIError("busy", retry_after=0)], ["Hello"]]
         api.scripts[-1] = ["Hello", StreamEnd()]
         await ask(api.model(rate_limiter=limiter))
-        assert (limiter.acquired, len(api.posts)) == (3, 3)
+        assert (limiter.acquired, len(api.calls)) == (3, 3)
 
-    async def test_streamed_messages_merge_to_the_invoked_one(self, api: FakeAPI) -> None:
+    async def test_streamed_messages_merge_to_the_invoked_one(self, api: ScriptedTransport) -> None:
         api.scripts = [["one ", "two ", "three", StreamEnd(USAGE)]]
         merged = await Asker("stream")(api.model())
         invoked = api.model().invoke("Hi")
@@ -623,7 +614,7 @@ class TestRunnable:
         assert (merged.content, merged.usage_metadata) == (invoked.content, invoked.usage_metadata)
 
     def test_calls_by_hand_on_a_loop_leave_nothing_pending(
-        self, api: FakeAPI, caplog: pytest.LogCaptureFixture
+        self, api: ScriptedTransport, caplog: pytest.LogCaptureFixture
     ) -> None:
         model = api.model()
         for call in (model.ainvoke("Hi"), model.ainvoke("Hi", stop=["ll"]), _first(model.astream("Hi", stop=["ll"]))):
@@ -635,7 +626,7 @@ class TestRunnable:
             assert not pending
         assert not caplog.records
 
-    def test_the_estimate_is_of_the_prompt(self, api: FakeAPI) -> None:
+    def test_the_estimate_is_of_the_prompt(self, api: ScriptedTransport) -> None:
         messages = [("system", "Be brief."), ("user", "Hi")]
         usage = api.model().invoke(messages).usage_metadata
         assert usage is not None
@@ -660,3 +651,12 @@ class CountingLimiter(BaseRateLimiter):
     async def aacquire(self, *, blocking: bool = True) -> bool:
         self.acquired += 1
         return blocking
+
+
+async def test_text_after_a_forced_call_is_not_lost(api: ScriptedTransport, ask: Asker) -> None:
+    block = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+    api.scripts = [[block, "\nI asked ", "for ", "the time.", StreamEnd()]]
+    model = api.model().bind_tools([{"name": "now", "description": "", "parameters": {}}], tool_choice="any")
+    message = await ask(model)
+    assert message.text.strip() == "I asked for the time."
+    assert [call["name"] for call in message.tool_calls] == ["now"]

@@ -2,14 +2,13 @@
 
 import asyncio
 import inspect
-import json
 import ssl
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import tenacity
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_darkai import (
@@ -22,37 +21,25 @@ from langchain_darkai import (
     DarkAIRateLimitError,
     DarkAIStreamTruncatedError,
 )
-from langchain_darkai import client as client_module
+from langchain_darkai.client import Restart
 from langchain_darkai.protocol import StreamEnd
-from tests.unit_tests.conftest import FakeAPI
+from tests.support.scripted_transport import ScriptedTransport, body
 
 
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let no time pass between attempts, and tell how long it would have been."""
-    slept: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        slept.append(seconds)
-
-    _, *others = tenacity.AsyncRetrying.__init__.__defaults__ or ()
-    monkeypatch.setattr(tenacity.AsyncRetrying.__init__, "__defaults__", (sleep, *others))
-    return slept
+async def text_of(client: DarkAI, **policy: Any) -> str:
+    events = client.stream(client.call("Hi"), client.policy(**policy))
+    return "".join([event async for event in events if isinstance(event, str)])
 
 
-def client(**settings: Any) -> DarkAI:
-    return DarkAI(**{"base_url": "https://model.test", **settings})
-
-
-async def text_of(client: DarkAI, **call: Any) -> str:
-    return "".join([event async for event in client.stream(client.call("Hi", **call)) if isinstance(event, str)])
-
-
-async def read(client: DarkAI, **call: Any) -> str:
-    async def reader(events: Any) -> str:
-        return "".join([event async for event in events if isinstance(event, str)])
-
-    return await client.read(client.call("Hi", **call), reader)
+async def whole_text_of(client: DarkAI, **policy: Any) -> str:
+    """Read a reply of which nothing is handed on before it is whole."""
+    texts: list[str] = []
+    async for event in client.stream(client.call("Hi"), replace(client.policy(**policy), may_restart=True)):
+        if isinstance(event, Restart):
+            texts.clear()
+        elif isinstance(event, str):
+            texts.append(event)
+    return "".join(texts)
 
 
 class TestSettings:
@@ -119,27 +106,28 @@ class TestSettings:
 
     def test_none_is_no_limit(self) -> None:
         unlimited = DarkAI(timeout=None, stream_chunk_timeout=None, max_concurrency=None)
-        assert (unlimited.timeout, unlimited.stream_chunk_timeout, unlimited.slots.limit) == (None, None, None)
+        assert (unlimited.timeout, unlimited.stream_chunk_timeout, unlimited.limiter.limit) == (None, None, None)
 
     def test_settings_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("DARKAI_BASE_URL", "https://env.test")
         monkeypatch.setenv("DARKAI_API_KEY", "env-key")
         monkeypatch.setenv("DARKAI_PROXY", "http://proxy.test:3128")
         from_env = DarkAI()
-        assert (from_env.endpoint, from_env.proxy) == ("https://env.test/chat", "http://proxy.test:3128")
-        assert from_env.headers["authorization"] == "Bearer env-key"
+        endpoint = from_env._endpoint
+        assert (from_env.endpoint, endpoint.proxy) == ("https://env.test/chat", "http://proxy.test:3128")
+        assert endpoint.headers["authorization"] == "Bearer env-key"
         given = DarkAI(base_url="https://given.test", api_key="given-key", proxy="https://other.test")
-        assert (given.endpoint, given.proxy) == ("https://given.test/chat", "https://other.test")
-        assert given.headers["authorization"] == "Bearer given-key"
+        assert (given.endpoint, given._endpoint.proxy) == ("https://given.test/chat", "https://other.test")
+        assert given._endpoint.headers["authorization"] == "Bearer given-key"
 
     def test_headers(self) -> None:
-        assert DarkAI().headers == {
+        assert DarkAI()._endpoint.headers == {
             "accept": "text/event-stream",
             "content-type": "application/json",
             "user-agent": "langchain-darkai",
         }
         given = {"User-Agent": "mine", "x-team": "a"}
-        headers = DarkAI(default_headers=given, api_key="k").headers
+        headers = DarkAI(default_headers=given, api_key="k")._endpoint.headers
         assert headers["user-agent"] == "mine"
         assert headers["x-team"] == "a"
         assert headers["authorization"] == "Bearer k"
@@ -147,10 +135,10 @@ class TestSettings:
 
     @pytest.mark.parametrize("verify", [True, False, "/etc/ca.pem", ssl.create_default_context()])
     def test_verify_takes_what_it_says(self, verify: Any) -> None:
-        assert DarkAI(verify=verify).verify is verify
+        assert DarkAI(verify=verify)._endpoint.verify is verify
 
     def test_verify_takes_a_path(self) -> None:
-        assert DarkAI(verify=Path("/etc/ca.pem")).verify == "/etc/ca.pem"
+        assert DarkAI(verify=Path("/etc/ca.pem"))._endpoint.verify == "/etc/ca.pem"
 
     def test_positional_settings_are_refused(self) -> None:
         with pytest.raises(TypeError):
@@ -191,42 +179,53 @@ class TestProvider:
         ],
         ids=["dicts", "messages"],
     )
-    async def test_create_async_generator(self, api: FakeAPI, on: str, messages: list[Any]) -> None:
+    async def test_create_async_generator(self, api: ScriptedTransport, on: str, messages: list[Any]) -> None:
         api.scripts = [["Hel", "lo", StreamEnd()]]
         if on == "class":
-            source = DarkAI.create_async_generator("llama-3.1-70b", messages, base_url="https://model.test", top_p=0.5)
+            source = DarkAI.create_async_generator("llama-3.1-70b", messages, transport=api, top_p=0.5)
         else:
-            source = client().create_async_generator("llama-3.1-70b", messages, top_p=0.5)
+            source = api.client().create_async_generator("llama-3.1-70b", messages, top_p=0.5)
         assert inspect.isasyncgen(source)
         assert [text async for text in source] == ["Hel", "lo"]
-        (post,) = api.posts
-        assert post.url == "https://model.test/chat"
         query = "System: Be brief.\nUser: Hi\nAssistant:"
-        assert json.loads(post.body) == {"query": query, "model": "llama-3-70b", "top_p": 0.5}
+        assert [body(call) for call in api.calls] == [{"query": query, "model": "llama-3-70b", "top_p": 0.5}]
 
-    async def test_settings_of_a_call_on_the_class(self, api: FakeAPI) -> None:
-        messages = [{"role": "user", "content": "Hi"}]
-        proxy = "http://proxy.test:3128"
-        source = DarkAI.create_async_generator(
-            "gpt-4o", messages, proxy, base_url="https://model.test", api_key="k", stream_chunk_timeout=7
+    async def test_settings_of_a_call_on_the_class(self, api: ScriptedTransport) -> None:
+        made: list[DarkAI] = []
+
+        class Recorded(DarkAI):
+            def __init__(self, **settings: Any) -> None:
+                super().__init__(transport=api, **settings)
+                made.append(self)
+
+        source = Recorded.create_async_generator(
+            "gpt-4o",
+            [{"role": "user", "content": "Hi"}],
+            "http://proxy.test:3128",
+            base_url="https://model.test",
+            api_key="k",
+            stream_chunk_timeout=7,
         )
         assert "".join([text async for text in source]) == "Hello"
-        (post,) = api.posts
-        assert (post.proxy, post.gap, post.headers["authorization"]) == (proxy, 7.0, "Bearer k")
-        assert json.loads(post.body) == {"query": "Hi", "model": "gpt-4o"}
+        (client,) = made
+        assert client.endpoint == "https://model.test/chat"
+        assert client._endpoint.proxy == "http://proxy.test:3128"
+        assert client._endpoint.headers["authorization"] == "Bearer k"
+        assert client.stream_chunk_timeout == 7.0
+        assert [body(call) for call in api.calls] == [{"query": "Hi", "model": "gpt-4o"}]
 
     @pytest.mark.parametrize(
         "settings", [{"proxy": "http://proxy.test"}, {"timeout": 5}, {"base_url": "http://x.test"}]
     )
-    async def test_an_instance_has_its_settings_already(self, api: FakeAPI, settings: dict[str, Any]) -> None:
+    async def test_an_instance_has_its_settings_already(self, api: ScriptedTransport, settings: dict[str, Any]) -> None:
         with pytest.raises(DarkAIInvalidRequestError, match="give them to its constructor"):
-            async for _ in client().create_async_generator("m", [{"role": "user", "content": "Hi"}], **settings):
+            async for _ in api.client().create_async_generator("m", [{"role": "user", "content": "Hi"}], **settings):
                 pass
-        assert not api.posts
+        assert not api.calls
 
-    async def test_a_generator_that_is_left_ends_the_request(self, api: FakeAPI) -> None:
+    async def test_a_generator_that_is_left_ends_the_request(self, api: ScriptedTransport) -> None:
         api.scripts = [["a", "b", StreamEnd()]]
-        source = client().create_async_generator(None, [{"role": "user", "content": "Hi"}])
+        source = api.client().create_async_generator(None, [{"role": "user", "content": "Hi"}])
         assert await anext(source) == "a"
         await source.aclose()
         assert api.closed == 1
@@ -234,126 +233,150 @@ class TestProvider:
     @pytest.mark.parametrize("name", ["query", "model"])
     def test_parameters_cannot_replace_what_the_client_fills(self, name: str) -> None:
         with pytest.raises(DarkAIInvalidRequestError, match=name):
-            client().call("Hi", "gpt-4o", parameters={name: "x"})
+            DarkAI().call("Hi", "gpt-4o", parameters={name: "x"})
+
+    @pytest.mark.parametrize("parameters", [{"x": object()}, {"temperature": float("nan")}])
+    def test_parameters_without_json_form_are_refused_before_anything_is_sent(self, parameters: dict[str, Any]) -> None:
+        with pytest.raises(DarkAIInvalidRequestError, match="no JSON form"):
+            DarkAI().call("Hi", parameters=parameters)
 
     @pytest.mark.parametrize(
-        ("call", "message"),
-        [
-            ({"timeout": 0}, "timeout=0"),
-            ({"max_retries": -1}, "max_retries=-1"),
-            ({"parameters": {"x": object()}}, "no JSON form"),
-            ({"parameters": {"temperature": float("nan")}}, "no JSON form"),
-        ],
+        ("policy", "message"), [({"timeout": 0}, "timeout=0"), ({"max_retries": -1}, "max_retries=-1")]
     )
-    def test_a_call_that_cannot_work_is_refused_before_it_is_sent(self, call: dict[str, Any], message: str) -> None:
+    def test_a_policy_that_cannot_work_is_refused_before_anything_is_sent(
+        self, policy: dict[str, Any], message: str
+    ) -> None:
         with pytest.raises(DarkAIInvalidRequestError, match=message):
-            client().call("Hi", **call)
+            DarkAI().policy(**policy)
 
 
-@pytest.mark.parametrize("asked", [text_of, read], ids=["stream", "read"])
+def busy(**details: Any) -> DarkAIAPIError:
+    """Return an error that may pass, after which a retry need not wait."""
+    return DarkAIAPIError("busy", retry_after=0.0, **details)
+
+
+@pytest.mark.parametrize("read", [text_of, whole_text_of], ids=["stream", "whole"])
 class TestRetries:
-    async def test_what_may_pass_is_tried_again(self, api: FakeAPI, waits: list[float], asked: Any) -> None:
-        api.scripts = [[DarkAIAPIError("busy")], [DarkAIConnectionError("broke")], ["Hello", StreamEnd()]]
-        assert await asked(client(max_retries=2)) == "Hello"
-        assert len(api.posts) == 3
-        assert len(waits) == 2
-        assert all(0 <= wait <= 8 for wait in waits)
+    async def test_a_call_that_may_pass_is_sent_again(self, api: ScriptedTransport, read: Any) -> None:
+        api.scripts = [[busy()], [DarkAIConnectionError("broke", retry_after=0.0)], ["Hello", StreamEnd()]]
+        assert await read(api.client(max_retries=2)) == "Hello"
+        assert len(api.calls) == 3
 
     @pytest.mark.parametrize("retries", [0, 1, 3])
-    async def test_so_often_and_no_more(self, api: FakeAPI, waits: list[float], asked: Any, retries: int) -> None:
-        api.scripts = [[DarkAIAPIError("busy", status=503)]]
+    async def test_a_call_is_sent_again_max_retries_times(
+        self, api: ScriptedTransport, read: Any, retries: int
+    ) -> None:
+        api.scripts = [[busy(status=503)]]
         with pytest.raises(DarkAIAPIError, match="busy") as caught:
-            await asked(client(max_retries=retries))
-        assert len(api.posts) == retries + 1
+            await read(api.client(max_retries=retries))
+        assert len(api.calls) == retries + 1
         assert (f"({retries + 1} attempts in" in str(caught.value)) == (retries > 0)
         assert caught.value.status == 503
 
-    async def test_a_call_has_its_own_number(self, api: FakeAPI, waits: list[float], asked: Any) -> None:
-        api.scripts = [[DarkAIAPIError("busy")]]
+    async def test_a_call_can_have_its_own_max_retries(self, api: ScriptedTransport, read: Any) -> None:
+        api.scripts = [[busy()]]
         with pytest.raises(DarkAIAPIError):
-            await asked(client(max_retries=5), max_retries=1)
-        assert len(api.posts) == 2
+            await read(api.client(max_retries=5), max_retries=1)
+        assert len(api.calls) == 2
 
     @pytest.mark.parametrize("error", [DarkAIAuthenticationError("no"), DarkAIInvalidRequestError("no")])
-    async def test_what_cannot_pass_is_not(
-        self, api: FakeAPI, waits: list[float], asked: Any, error: DarkAIError
+    async def test_an_error_that_cannot_pass_is_not_retried(
+        self, api: ScriptedTransport, read: Any, error: DarkAIError
     ) -> None:
         api.scripts = [[error]]
         with pytest.raises(type(error)):
-            await asked(client(max_retries=5))
-        assert len(api.posts) == 1
+            await read(api.client(max_retries=5))
+        assert len(api.calls) == 1
 
-    async def test_the_server_says_how_long_to_wait(
-        self, api: FakeAPI, waits: list[float], asked: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(client_module, "MAX_RETRY_AFTER", 0.2)
-        api.scripts = [
-            [DarkAIRateLimitError("slow down", retry_after=0.1)],
-            [DarkAIRateLimitError("slow down", retry_after=86_400.0)],
-            ["Hello", StreamEnd()],
-        ]
-        assert await asked(client()) == "Hello"
-        assert waits == [0.1, 0.2]
+    async def test_a_retry_waits_as_long_as_the_server_says(self, api: ScriptedTransport, read: Any) -> None:
+        api.scripts = [[DarkAIRateLimitError("slow down", retry_after=0.1)], ["Hello", StreamEnd()]]
+        started = time.monotonic()
+        assert await read(api.client()) == "Hello"
+        assert time.monotonic() - started >= 0.1
 
-    async def test_no_wait_beyond_the_deadline(self, api: FakeAPI, asked: Any) -> None:
+    async def test_a_retry_that_would_miss_the_deadline_is_not_begun(self, api: ScriptedTransport, read: Any) -> None:
         api.scripts = [[DarkAIRateLimitError("slow down", retry_after=30.0)]]
         started = time.monotonic()
         with pytest.raises(DarkAIRateLimitError):
-            await asked(client(timeout=5.0, max_retries=5))
+            await read(api.client(timeout=5.0, max_retries=5))
         assert time.monotonic() - started < 5
-        assert len(api.posts) == 1
+        assert len(api.calls) == 1
 
-    async def test_before_each_further_request(self, api: FakeAPI, waits: list[float], asked: Any) -> None:
-        asked_before: list[int] = []
+    async def test_a_rate_limit_pauses_the_other_calls_of_the_client(self, api: ScriptedTransport, read: Any) -> None:
+        api.scripts = [[DarkAIRateLimitError("slow down", retry_after=0.2)], ["Hello", StreamEnd()]]
+        client = api.client(max_retries=1)
+        first = asyncio.create_task(read(client))
+        await asyncio.sleep(0.05)
+        started = time.monotonic()
+        assert await read(client) == "Hello"
+        assert time.monotonic() - started >= 0.1
+        assert await first == "Hello"
 
-        async def before_retry() -> None:
-            asked_before.append(len(api.posts))
+    async def test_a_pause_that_outlasts_the_deadline_is_a_rate_limit_error(
+        self, api: ScriptedTransport, read: Any
+    ) -> None:
+        api.scripts = [[DarkAIRateLimitError("slow down", retry_after=30.0)], ["Hello", StreamEnd()]]
+        client = api.client(max_retries=1)
+        with pytest.raises(DarkAIRateLimitError, match="slow down"):
+            await read(client, timeout=5.0)
+        with pytest.raises(DarkAIRateLimitError, match="wants no request for another") as caught:
+            await read(client, timeout=5.0)
+        assert caught.value.retry_after == pytest.approx(30.0, abs=5.0)
+        assert len(api.calls) == 1
 
-        api.scripts = [[DarkAIAPIError("busy")], [DarkAIAPIError("busy")], ["Hello", StreamEnd()]]
-        await asked(client(), before_retry=before_retry)
-        assert asked_before == [1, 2]
+    async def test_the_rate_limiter_is_acquired_before_each_retry(self, api: ScriptedTransport, read: Any) -> None:
+        sent_before: list[int] = []
 
-    async def test_attempts_that_failed_are_closed(self, api: FakeAPI, waits: list[float], asked: Any) -> None:
-        api.scripts = [[DarkAIAPIError("busy")], ["Hello", StreamEnd()]]
-        await asked(client())
+        async def acquire() -> None:
+            sent_before.append(len(api.calls))
+
+        api.scripts = [[busy()], [busy()], ["Hello", StreamEnd()]]
+        await read(api.client(), acquire_rate_limit=acquire)
+        assert sent_before == [1, 2]
+
+    async def test_attempts_that_failed_are_closed(self, api: ScriptedTransport, read: Any) -> None:
+        api.scripts = [[busy()], ["Hello", StreamEnd()]]
+        await read(api.client())
         assert api.closed == 2
 
 
-async def test_a_stream_is_not_tried_again_once_text_came(api: FakeAPI) -> None:
+async def test_a_stream_is_not_retried_once_text_has_come(api: ScriptedTransport) -> None:
     api.scripts = [["Hel", DarkAIStreamTruncatedError("cut", partial_text="Hel")]]
-    texts = []
-    ours = client(max_retries=5)
-    events = ours.stream(ours.call("Hi"))
-    texts.append(await anext(events))
+    client = api.client(max_retries=5)
+    events = client.stream(client.call("Hi"))
+    texts = [await anext(events)]
     with pytest.raises(DarkAIStreamTruncatedError):
         await anext(events)
-    assert (texts, len(api.posts)) == (["Hel"], 1)
+    assert (texts, len(api.calls)) == (["Hel"], 1)
 
 
-async def test_a_whole_reply_is_tried_again_also_after_text(api: FakeAPI, waits: list[float]) -> None:
-    api.scripts = [["Hel", DarkAIStreamTruncatedError("cut")], ["Hello", StreamEnd()]]
-    assert await read(client()) == "Hello"
+async def test_a_whole_reply_is_retried_also_after_text(api: ScriptedTransport) -> None:
+    api.scripts = [["Hel", DarkAIStreamTruncatedError("cut", retry_after=0.0)], ["Hello", StreamEnd()]]
+    assert await whole_text_of(api.client()) == "Hello"
 
 
-async def test_a_reader_may_leave_early(api: FakeAPI) -> None:
+async def test_a_stream_that_is_left_frees_its_place_and_its_connection(api: ScriptedTransport) -> None:
     api.scripts = [["a", "b", StreamEnd()]]
-
-    async def first(events: Any) -> str:
-        async for event in events:
-            return str(event)
-        return ""
-
-    ours = client(max_concurrency=1)
-    assert await ours.read(ours.call("Hi"), first) == "a"
-    assert (api.closed, ours.slots.free) == (1, 1)
+    client = api.client(max_concurrency=1)
+    events = client.stream(client.call("Hi"))
+    assert await anext(events) == "a"
+    assert client.limiter.available == 0
+    await events.aclose()
+    assert (api.closed, client.limiter.available) == (1, 1)
 
 
-async def test_calls_of_one_client_share_its_limit(api: FakeAPI) -> None:
-    ours = client(max_concurrency=1)
-    going = ours.stream(ours.call("Hi"))
+async def test_calls_of_one_client_share_its_limit(api: ScriptedTransport) -> None:
+    client = api.client(max_concurrency=1)
+    going = client.stream(client.call("Hi"))
     await anext(going)
-    second = asyncio.create_task(text_of(ours))
+    second = asyncio.create_task(text_of(client))
     await asyncio.sleep(0.01)
-    assert len(api.posts) == 1
+    assert len(api.calls) == 1
     await going.aclose()
     assert await second == "Hello"
+
+
+async def test_closing_a_client_closes_its_transport(api: ScriptedTransport) -> None:
+    async with api.client() as client:
+        await text_of(client)
+    assert api.is_closed

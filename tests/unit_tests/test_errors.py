@@ -1,4 +1,4 @@
-"""The exception tree: what each class is to core's code, what it keeps, and its names on the wire."""
+"""The exception tree: what each class is to core's code, and what it keeps."""
 
 import copy
 import inspect
@@ -24,10 +24,6 @@ from langchain_darkai.errors import (
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
     DarkAIToolChoiceError,
-    error_class_for_status,
-    error_class_for_wire_type,
-    status_for_error,
-    wire_error_type,
 )
 
 # Each class: the class above it, its core class, its class of the standard library, whether asking again can help.
@@ -121,95 +117,3 @@ def test_copies_and_pickles_keep_everything(kind: type[DarkAIError]) -> None:
 def test_attributes_are_named_in_the_call() -> None:
     with pytest.raises(TypeError):
         DarkAIError("it failed", 500)  # type: ignore[call-arg]
-
-
-@pytest.mark.parametrize(
-    ("status", "kind"),
-    [
-        (400, DarkAIInvalidRequestError),
-        (401, DarkAIAuthenticationError),
-        (402, DarkAIInvalidRequestError),
-        (403, DarkAIPermissionDeniedError),
-        (404, DarkAINotFoundError),
-        (405, DarkAIInvalidRequestError),
-        (408, DarkAITimeoutError),
-        (409, DarkAIInvalidRequestError),
-        (413, DarkAIInvalidRequestError),
-        (415, DarkAIInvalidRequestError),
-        (422, DarkAIInvalidRequestError),
-        (429, DarkAIRateLimitError),
-        (499, DarkAIInvalidRequestError),
-        (500, DarkAIAPIError),
-        (502, DarkAIAPIError),
-        (503, DarkAIAPIError),
-        (504, DarkAIAPIError),
-        (529, DarkAIAPIError),
-        (599, DarkAIAPIError),
-    ],
-)
-def test_class_of_a_status(status: int, kind: type[DarkAIError]) -> None:
-    assert error_class_for_status(status) is kind
-
-
-@pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308])
-def test_a_redirect_that_leads_nowhere_is_an_error(status: int) -> None:
-    assert issubclass(error_class_for_status(status), DarkAIError)
-
-
-@pytest.mark.parametrize(
-    ("error", "status"),
-    [
-        (core.ContextOverflowError("x"), 400),
-        (core.ModelInvalidRequestError("x"), 400),
-        (core.ModelAuthenticationError("x"), 401),
-        (core.ModelPermissionDeniedError("x"), 403),
-        (core.ModelNotFoundError("x"), 404),
-        (core.ModelRateLimitError("x"), 429),
-        (core.ModelAPIError("x"), 500),
-        (core.ModelError("x"), 500),
-        (core.ModelConnectionError("x"), 502),
-        (core.ModelTimeoutError("x"), 504),
-        (DarkAIContextOverflowError("x"), 400),
-        (DarkAIStreamTruncatedError("x"), 502),
-        (DarkAIToolChoiceError("x"), 500),
-        (KeyError("x"), 500),
-        (ValueError("x"), 500),
-        (TimeoutError("x"), 500),
-    ],
-)
-def test_status_of_an_error(error: Exception, status: int) -> None:
-    assert status_for_error(error) == status
-
-
-@pytest.mark.parametrize("kind", CORE_CLASSES)
-def test_core_classes_survive_the_wire(kind: type[core.ModelError]) -> None:
-    name = wire_error_type(kind("x"))
-    back = error_class_for_wire_type(name)
-    assert name == kind.__name__
-    assert back is not None
-    assert issubclass(back, kind)
-    assert back.is_retryable is kind.is_retryable
-
-
-@pytest.mark.parametrize("kind", CLASSES)
-def test_own_classes_survive_as_their_core_class(kind: type[DarkAIError]) -> None:
-    back = error_class_for_wire_type(wire_error_type(kind("x")))
-    assert back is not None
-    assert issubclass(back, TREE[kind][1])
-
-
-def test_a_class_of_another_provider_goes_by_its_core_class() -> None:
-    class TheirRateLimitError(core.ModelRateLimitError):
-        pass
-
-    assert wire_error_type(TheirRateLimitError("x")) == "ModelRateLimitError"
-
-
-@pytest.mark.parametrize("error", [KeyError("x"), OSError("x"), TimeoutError("x"), ValueError("x")])
-def test_an_error_of_no_model_is_an_api_error(error: Exception) -> None:
-    assert wire_error_type(error) == "ModelAPIError"
-
-
-@pytest.mark.parametrize("name", ["", "rate_limit", "modelratelimiterror", "KeyError", None, 5, ["ModelAPIError"], {}])
-def test_names_that_are_not_ours(name: object) -> None:
-    assert error_class_for_wire_type(name) is None

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from langchain_darkai._http.redaction import basic, collect_secrets, masked
+from langchain_darkai._http.redaction import basic_credentials, collect_secrets, redact
 
 FORMS: dict[str, Callable[[str], str]] = {
     "as it is": str,
@@ -25,16 +25,16 @@ FORMS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("secret", ["sk-abc.DEF_123~", "ab/cd+ef&gh=", "pa\\ss'wo\"rd", "%41 b", ".*", "a\\\\b\\'"])
 def test_every_form_is_masked(secret: str, form: str) -> None:
-    assert masked(f"x{FORMS[form](secret)}y", [secret]).strip("xyb'\"\\") == "***"
+    assert redact(f"x{FORMS[form](secret)}y", [secret]).strip("xyb'\"\\") == "***"
 
 
 def test_other_words_stay() -> None:
-    assert masked("a.b, a-b, A.B, %41", ["a-b", "A"]) == "a.b, ***, ***.B, %41"
-    assert masked("as it was", []) == "as it was"
+    assert redact("a.b, a-b, A.B, %41", ["a-b", "A"]) == "a.b, ***, ***.B, %41"
+    assert redact("as it was", []) == "as it was"
 
 
 def test_the_longest_goes_first() -> None:
-    assert masked("abc-abcdef", ["abc", "abcdef"]) == "***-***"
+    assert redact("abc-abcdef", ["abc", "abcdef"]) == "***-***"
 
 
 def test_a_mask_takes_no_time() -> None:
@@ -42,7 +42,7 @@ def test_a_mask_takes_no_time() -> None:
     for text in ("\\" * 20_000, "'\\" * 10_000, "\\'" * 10_000, "-" * 20_000, "%5C" * 7000):
         secrets = ["'" + "x" * 100, "\\" * 100 + "y", "\\'" * 100 + "y", "-" * 100 + "y", "-\\-\\\\-y"]
         started = time.monotonic()
-        assert masked(text, secrets) == text
+        assert redact(text, secrets) == text
         assert time.monotonic() - started < 5
 
 
@@ -71,5 +71,5 @@ def test_the_secrets_of_settings() -> None:
     ("login", "sent"), [("user:pw", "dXNlcjpwdw=="), ("user", "dXNlcjo="), ("user:", "dXNlcjo="), (":", "Og==")]
 )
 def test_basic_always_has_its_colon(login: str, sent: str) -> None:
-    assert basic(login) == sent
-    assert basic(quote_plus(login, safe=":")) == sent
+    assert basic_credentials(login) == sent
+    assert basic_credentials(quote_plus(login, safe=":")) == sent

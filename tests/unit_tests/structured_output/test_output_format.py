@@ -35,7 +35,7 @@ from langchain_darkai._structured_output.output_format import (
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.protocol import StreamEnd
 from tests.support.asker import Asker
-from tests.unit_tests.conftest import FakeAPI
+from tests.support.scripted_transport import ScriptedTransport
 
 
 class Person(BaseModel):
@@ -383,7 +383,7 @@ def test_what_is_no_schema_is_refused(schema: Any) -> None:
         output_format(schema)
 
 
-def test_what_is_no_method_is_refused(api: FakeAPI) -> None:
+def test_what_is_no_method_is_refused(api: ScriptedTransport) -> None:
     with pytest.raises(DarkAIInvalidRequestError, match="method='xml'"):
         api.model().with_structured_output(Person, method="xml")  # type: ignore[call-overload]
 
@@ -405,7 +405,7 @@ def script(*texts: str) -> list[Any]:
 
 class TestResponseFormat:
     @pytest.mark.parametrize("response_format", RESPONSE_FORMATS, ids=str)
-    async def test_the_content_is_bare_json(self, api: FakeAPI, ask: Asker, response_format: Any) -> None:
+    async def test_the_content_is_bare_json(self, api: ScriptedTransport, ask: Asker, response_format: Any) -> None:
         api.scripts = [script("<think>Hm {.</think>Sure!\n```json\n", ANN, "\n```\nDone.")]
 
         message = await ask(api.model().bind(response_format=response_format))
@@ -413,12 +413,14 @@ class TestResponseFormat:
         assert json.loads(message.text) == ANN_DICT
         assert message.tool_calls == []
 
-    async def test_text_is_left_alone(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_text_is_left_alone(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [script("Sure: ", ANN)]
 
         assert (await ask(api.model().bind(response_format={"type": "text"}))).content == f"Sure: {ANN}"
 
-    async def test_the_content_is_valid_against_the_very_schema_that_was_given(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_the_content_is_valid_against_the_very_schema_that_was_given(
+        self, api: ScriptedTransport, ask: Asker
+    ) -> None:
         api.scripts = [script('{"value": [1, 2]}')]
 
         message = await ask(
@@ -427,15 +429,15 @@ class TestResponseFormat:
 
         assert json.loads(message.text) == [1, 2]
 
-    async def test_no_answer_is_an_error_with_the_text(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_no_answer_is_an_error_with_the_text(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [script("I will not.")]
 
         with pytest.raises(OutputParserException) as caught:
             await ask(api.model(max_reasks=1).bind(response_format=SCHEMA))
         assert caught.value.llm_output == "I will not."
-        assert len(api.posts) == 2
+        assert len(api.calls) == 2
 
-    async def test_a_call_beside_a_response_format_is_a_call(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_a_call_beside_a_response_format_is_a_call(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [script('<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>')]
         add = {
             "name": "add",
@@ -446,9 +448,9 @@ class TestResponseFormat:
         message = await ask(api.model().bind_tools([add], response_format=SCHEMA))
 
         assert (message.text, [call["name"] for call in message.tool_calls]) == ("", ["add"])
-        assert len(api.posts) == 1
+        assert len(api.calls) == 1
 
-    def test_a_schema_that_is_none_is_refused(self, api: FakeAPI) -> None:
+    def test_a_schema_that_is_none_is_refused(self, api: ScriptedTransport) -> None:
         with pytest.raises(DarkAIInvalidRequestError):
             api.model().invoke(
                 "Hi", response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}
@@ -474,7 +476,7 @@ async def results(ask: Asker, runnable: Any, **kwargs: Any) -> list[Any]:
 class TestWithStructuredOutput:
     @pytest.mark.parametrize("method", METHODS)
     @pytest.mark.parametrize("schema", [Person, OldPerson, PersonDict, PersonData, {**SCHEMA, "title": "Person"}])
-    async def test_every_method_and_schema(self, api: FakeAPI, ask: Asker, method: Any, schema: Any) -> None:
+    async def test_every_method_and_schema(self, api: ScriptedTransport, ask: Asker, method: Any, schema: Any) -> None:
         name = output_format(schema).name
         api.scripts = [script(CALL.replace("Person", name) if method == "function_calling" else ANN)]
 
@@ -483,7 +485,7 @@ class TestWithStructuredOutput:
         assert result == (schema(**ANN_DICT) if isinstance(schema, type) else ANN_DICT)
 
     @pytest.mark.parametrize("method", METHODS)
-    async def test_bad_bad_good(self, api: FakeAPI, ask: Asker, method: Any) -> None:
+    async def test_bad_bad_good(self, api: ScriptedTransport, ask: Asker, method: Any) -> None:
         bad = ['{"name": "Ann"}', '{"name": "Ann", "age": "old"}', ANN, "never sent"]
         if method == "function_calling":
             bad = [f'<tool_call>{{"name": "Person", "arguments": {text}}}</tool_call>' for text in bad]
@@ -495,9 +497,9 @@ class TestWithStructuredOutput:
 
         assert found[-1] == Person(name="Ann", age=30)
         assert len(found) == 1
-        assert len(api.posts) == 3
+        assert len(api.calls) == 3
         assert handler.starts == 1
-        again = [post.body.decode() for post in api.posts]
+        again = [call.query for call in api.calls]
         assert "age: Field required" in again[1]
         assert "unable to parse" in again[2]
         assert all("Ann" in request for request in again[1:])
@@ -513,17 +515,17 @@ class TestWithStructuredOutput:
             '<tool_call>{"name": "Person", "arguments": {"name": "Ann"}}</tool_call>',
         ],
     )
-    async def test_never_a_silent_none(self, api: FakeAPI, ask: Asker, method: Any, text: str) -> None:
+    async def test_never_a_silent_none(self, api: ScriptedTransport, ask: Asker, method: Any, text: str) -> None:
         api.scripts = [script(text)]
 
         with pytest.raises(OutputParserException) as caught:
             await results(ask, api.model().with_structured_output(Person, method=method))
 
         assert caught.value.llm_output
-        assert len(api.posts) == 2
+        assert len(api.calls) == 2
 
     @pytest.mark.parametrize("method", METHODS)
-    async def test_include_raw_keeps_the_reply_and_the_error(self, api: FakeAPI, method: Any) -> None:
+    async def test_include_raw_keeps_the_reply_and_the_error(self, api: ScriptedTransport, method: Any) -> None:
         api.scripts = [script('{"name": "Ann"}')]
 
         result = (
@@ -537,7 +539,7 @@ class TestWithStructuredOutput:
         assert isinstance(result["parsing_error"], OutputParserException)
 
     @pytest.mark.parametrize("method", METHODS)
-    async def test_include_raw_with_a_good_answer_after_a_bad_one(self, api: FakeAPI, method: Any) -> None:
+    async def test_include_raw_with_a_good_answer_after_a_bad_one(self, api: ScriptedTransport, method: Any) -> None:
         good = CALL if method == "function_calling" else ANN
         api.scripts = [script("Hm."), script(good)]
         runnable = api.model().with_structured_output(Person, method=method, include_raw=True)
@@ -555,7 +557,7 @@ class TestWithStructuredOutput:
 
     @pytest.mark.parametrize("method", METHODS)
     @pytest.mark.parametrize("schema", [{**SCHEMA, "title": "Person"}, PersonDict])
-    async def test_a_stream_grows_and_ends_validated(self, api: FakeAPI, method: Any, schema: Any) -> None:
+    async def test_a_stream_grows_and_ends_validated(self, api: ScriptedTransport, method: Any, schema: Any) -> None:
         text = CALL.replace("Person", output_format(schema).name) if method == "function_calling" else f"Sure: {ANN}"
         api.scripts = [script(*text)]
 
@@ -570,14 +572,14 @@ class TestWithStructuredOutput:
         assert all(grows(a, b) for a, b in itertools.pairwise(found))
         assert {"name": "A"} in found
 
-    async def test_a_stream_of_a_bad_answer_ends_in_an_error(self, api: FakeAPI) -> None:
+    async def test_a_stream_of_a_bad_answer_ends_in_an_error(self, api: ScriptedTransport) -> None:
         api.scripts = [script('{"name": "Ann", ', '"age": "old"}')]
 
         with pytest.raises(OutputParserException, match="age"):
             async for _ in api.model(max_reasks=0).with_structured_output(SCHEMA).astream("Who?"):
                 pass
 
-    async def test_a_stream_begins_anew_with_the_next_try(self, api: FakeAPI) -> None:
+    async def test_a_stream_begins_anew_with_the_next_try(self, api: ScriptedTransport) -> None:
         api.scripts = [script('{"name": "Bob"}'), script(ANN)]
 
         found = [item async for item in api.model().with_structured_output(SCHEMA).astream("Who?")]
@@ -586,7 +588,9 @@ class TestWithStructuredOutput:
 
     @pytest.mark.parametrize("schema", [list[int], int, Person | Note])
     @pytest.mark.parametrize("method", ["json_schema", "function_calling"])
-    async def test_roots_that_are_no_objects(self, api: FakeAPI, ask: Asker, schema: Any, method: Any) -> None:
+    async def test_roots_that_are_no_objects(
+        self, api: ScriptedTransport, ask: Asker, schema: Any, method: Any
+    ) -> None:
         value, result = {list[int]: ("[1, 2]", [1, 2]), int: ("42", 42)}.get(schema, (ANN, Person(name="Ann", age=30)))
         name = output_format(schema).name
         text = f'{{"value": {value}}}'
@@ -600,26 +604,26 @@ class TestWithStructuredOutput:
 
         assert (await results(ask, api.model().with_structured_output(schema, method=method)))[-1] == result
 
-    async def test_bare_arguments_count_as_the_call(self, api: FakeAPI, ask: Asker) -> None:
+    async def test_bare_arguments_count_as_the_call(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [script(ANN)]
 
         found = await results(ask, api.model().with_structured_output(Person, method="function_calling"))
 
         assert found[-1] == Person(name="Ann", age=30)
-        assert len(api.posts) == 1
+        assert len(api.calls) == 1
 
-    async def test_an_optional_answer_may_be_none(self, api: FakeAPI) -> None:
+    async def test_an_optional_answer_may_be_none(self, api: ScriptedTransport) -> None:
         api.scripts = [script('{"value": null}')]
 
         assert await api.model().with_structured_output(Person | None).ainvoke("Who?") is None
 
-    async def test_a_failure_of_the_service_is_no_parsing_error(self, api: FakeAPI) -> None:
+    async def test_a_failure_of_the_service_is_no_parsing_error(self, api: ScriptedTransport) -> None:
         api.scripts = [[DarkAIError("down")]]
 
         with pytest.raises(DarkAIError, match="down"):
             await api.model().with_structured_output(Person, include_raw=True).ainvoke("Who?")
 
-    async def test_the_schema_is_traced(self, api: FakeAPI) -> None:
+    async def test_the_schema_is_traced(self, api: ScriptedTransport) -> None:
         runnable: Any = api.model().with_structured_output(Person, strict=True)
 
         traced = runnable.first.kwargs["ls_structured_output_format"]

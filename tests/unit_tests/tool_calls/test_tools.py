@@ -28,7 +28,7 @@ from langchain_darkai._tool_calls.tools import (
 )
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
-from tests.unit_tests.conftest import FakeAPI
+from tests.support.scripted_transport import ScriptedTransport
 
 PARAMETERS = {
     "type": "object",
@@ -330,22 +330,21 @@ def test_nothing_can_be_forced_where_there_are_no_tools(given: Any) -> None:
 
 
 class TestBinding:
-    def test_an_unknown_name_is_refused_when_bound(self, api: FakeAPI) -> None:
+    def test_an_unknown_name_is_refused_when_bound(self, api: ScriptedTransport) -> None:
         with pytest.raises(DarkAIInvalidRequestError, match="get_wether"):
             api.model().bind_tools([weather], tool_choice="get_wether")
 
-    def test_the_tools_stand_at_the_end_of_the_system_turn(self, api: FakeAPI) -> None:
+    def test_the_tools_stand_at_the_end_of_the_system_turn(self, api: ScriptedTransport) -> None:
         api.model().bind_tools([weather]).invoke([("system", "Be brief."), ("human", "Hi")])
 
-        (post,) = api.posts
+        (call,) = api.calls
         expected = tool_instructions([tool_from(weather)], ToolChoice())
-        query = json.loads(post.body)["query"]
-        assert query == format_prompt([("system", "Be brief."), HumanMessage("Hi")], instructions=expected)
+        assert call.query == format_prompt([("system", "Be brief."), HumanMessage("Hi")], instructions=expected)
 
-    def test_no_tools_are_offered_where_none_is_to_be_called(self, api: FakeAPI) -> None:
+    def test_no_tools_are_offered_where_none_is_to_be_called(self, api: ScriptedTransport) -> None:
         api.model().bind_tools([weather], tool_choice="none").invoke("Hi")
 
-        assert "<tools>" not in str(api.posts[0])
+        assert "<tools>" not in str(api.calls[0])
 
-    def test_no_tools(self, api: FakeAPI) -> None:
+    def test_no_tools(self, api: ScriptedTransport) -> None:
         assert api.model().bind_tools([]).invoke("Hi").content == "Hello"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_darkai import ChatDarkAI, format_prompt
-from langchain_darkai._generation.tokens import estimate_tokens
+from langchain_darkai._generation.messages import estimate_tokens
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Many calls at once on one event loop."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def as_completed(
+    call: Callable[[int], Awaitable[T]], count: int, *, limit: int, return_exceptions: bool
+) -> AsyncGenerator[tuple[int, T | Exception], None]:
+    """Yield the number and the result of each of `count` calls, as they come, at most `limit` of them at once.
+
+    The first failure is raised, and ends the other calls; with `return_exceptions` it stands in its result's place.
+    Leaving the generator ends the calls that are still going.
+    """
+    semaphore = asyncio.Semaphore(limit)
+
+    async def one(number: int) -> tuple[int, T | Exception]:
+        async with semaphore:
+            try:
+                return number, await call(number)
+            except Exception as error:
+                if not return_exceptions:
+                    raise
+                return number, error
+
+    tasks = [asyncio.ensure_future(one(number)) for number in range(count)]
+    try:
+        for completed in asyncio.as_completed(tasks):
+            yield await completed
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

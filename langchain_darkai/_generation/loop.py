@@ -1,0 +1,140 @@
+"""Asking a model, judging its reply, and asking again where the reply is not what was asked for."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from langchain_core.messages.ai import UsageMetadata, add_usage
+
+from langchain_darkai._generation.reply import Reply
+from langchain_darkai._generation.request import GenerationRequest
+from langchain_darkai._generation.text_gate import TextGate
+from langchain_darkai.client import DarkAI
+from langchain_darkai.errors import DarkAIError, DarkAIToolChoiceError
+from langchain_darkai.protocol import Usage
+
+if TYPE_CHECKING:
+    from langchain_darkai._tool_calls.output import Part
+
+
+class Reask:
+    """Stands between the parts of a reply that was not what was asked for, and those of the next one."""
+
+
+@dataclass
+class GenerationResult:
+    """The last reply of a call, and what all of its replies took together.
+
+    - `usage`: the tokens of all replies.
+    - `is_estimated`: whether the server left some of them uncounted.
+    - `reasks`: how often the model was asked again.
+    """
+
+    reply: Reply
+    usage: UsageMetadata
+    is_estimated: bool
+    reasks: int
+
+
+class ReaskLoop:
+    """One LangChain call. Use `complete` for a whole reply, or `parts` for one that is handed over as it comes.
+
+    `count_tokens` estimates the tokens of a text, for servers that do not count. `result` is set when a reply has been
+    read, and final once `complete` or `parts` has ended.
+    """
+
+    result: GenerationResult
+
+    def __init__(self, client: DarkAI, request: GenerationRequest, count_tokens: Callable[[str], int]) -> None:
+        self._client = client
+        self._request = request
+        self._count_tokens = count_tokens
+        self._reasks = 0
+
+    async def complete(self) -> GenerationResult:
+        """Return the result. Nothing is handed over before it, so a reply that breaks off can be asked for again.
+
+        Raises as `parts` does.
+        """
+        self._request = replace(self._request, policy=replace(self._request.policy, may_restart=True))
+        async for _ in self.parts():
+            pass
+        return self.result
+
+    async def parts(self) -> "AsyncGenerator[Part | Reask, None]":
+        """Yield the parts of the answer as they come: texts, and pieces of calls.
+
+        Raises a DarkAIError, and OutputParserException where the content must be JSON and is not.
+        """
+        requirements = self._request.requirements
+        gate = TextGate(hold=requirements.forces_call or requirements.content_must_be_json)
+        first_index = 0
+        while True:
+            reply = Reply(self._request)
+            async with aclosing(self._read(reply)) as reads:
+                async for parts in reads:
+                    for part in gate.feed(parts):
+                        yield _renumbered(part, first_index)
+            self._count(reply)
+            violation = reply.violation()
+            if violation is None or not self._request.can_reask(self._reasks):
+                break
+            self._reasks += 1
+            first_index += len(reply.calls)
+            gate.begin_reply()
+            yield Reask()
+            self._request = self._request.with_feedback(reply.text, violation)
+        if violation is not None:
+            self._raise_for_missing_call(reply)
+        if rest := gate.end(reply.json_text() if reply.is_json_content else None):
+            yield rest
+
+    async def _read(self, reply: Reply) -> "AsyncGenerator[list[Part], None]":
+        """Yield the parts of one reply as they come, those of one network read together."""
+        async with aclosing(self._client.stream(self._request.call, self._request.policy)) as events:
+            try:
+                async for event in events:
+                    if parts := reply.feed(event):
+                        yield parts
+                    if reply.is_over:
+                        break
+            except DarkAIError:
+                if parts := reply.abort():
+                    yield parts
+                raise
+
+    def _count(self, reply: Reply) -> None:
+        """Add up the usage of all replies so far: the server's count, or else an estimate."""
+        counted = reply.usage
+        is_estimated = counted is None
+        if counted is None:
+            sent, received = self._count_tokens(self._request.call.query), self._count_tokens(reply.text)
+            counted = Usage(input_tokens=sent, output_tokens=received, total_tokens=sent + received)
+        usage = UsageMetadata(
+            input_tokens=counted["input_tokens"],
+            output_tokens=counted["output_tokens"],
+            total_tokens=counted["total_tokens"],
+        )
+        if self._reasks:
+            usage = add_usage(self.result.usage, usage)
+            is_estimated = is_estimated or self.result.is_estimated
+        self.result = GenerationResult(reply, usage, is_estimated, self._reasks)
+
+    def _raise_for_missing_call(self, reply: Reply) -> None:
+        """Raise where a forced call is missing. A structured answer is left to its parser, which says what is wrong."""
+        requirements = self._request.requirements
+        is_structured = requirements.output is not None and requirements.output.method == "function_calling"
+        if reply.valid_calls or not requirements.forces_call or is_structured:
+            return
+        wanted = f"the tool {requirements.forced_tool!r}" if requirements.forced_tool else "a tool"
+        raise DarkAIToolChoiceError(
+            f"{self._request.call.model} was to call {wanted} and did not, in {self._reasks + 1} attempts. Raise "
+            'max_reasks, or leave the choice to the model with tool_choice="auto".',
+            partial_text=reply.content,
+        )
+
+
+def _renumbered(part: "Part", first_index: int) -> "Part":
+    """Return a part of a reply, its calls counted on from those of the replies before it."""
+    return part if not first_index or isinstance(part, str) else replace(part, index=first_index + part.index)

@@ -1,0 +1,132 @@
+"""When a call is sent again: after which failures, how often, and how long to wait before it."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from langchain_darkai._limits import TimeBudget
+from langchain_darkai.errors import DarkAIError, DarkAIRateLimitError, DarkAITimeoutError
+
+FIRST_DELAY = 0.5
+"""Seconds that the wait before the first retry takes at most; the limit doubles with each retry."""
+
+MAX_DELAY = 8.0
+"""Seconds that a wait takes at most where the server does not say how long."""
+
+MAX_RETRY_AFTER = 60.0
+"""The longest wait, in seconds, that a Retry-After header can ask for; nobody waits an hour inside a call."""
+
+
+@dataclass(frozen=True)
+class CallPolicy:
+    """How long one call may take, and when it is sent again.
+
+    - `budget`: the time for all attempts and the waits between them.
+    - `max_retries`: further requests after one that failed in a way that may pass.
+    - `may_restart`: whether a reply that broke off in the middle is asked for again, too. Only for callers that have
+      handed nothing on before the reply is whole.
+    - `acquire_rate_limit`: awaited before each request but the first, which LangChain has counted already.
+    - `is_reask`: whether even the first request has to be counted, since LangChain's one was spent before.
+    """
+
+    budget: TimeBudget
+    max_retries: int = 0
+    may_restart: bool = False
+    acquire_rate_limit: Callable[[], Awaitable[object]] | None = None
+    is_reask: bool = False
+
+
+class RetryPause:
+    """The time before which a server wants no request, from any call of a client."""
+
+    def __init__(self) -> None:
+        self._ends_at = 0.0
+
+    def extend(self, seconds: float) -> None:
+        """Let the pause last for this many seconds from now, or longer."""
+        self._ends_at = max(self._ends_at, time.monotonic() + seconds)
+
+    async def wait(self, deadline: float | None, host: str) -> None:
+        """Wait until the pause is over. Raise DarkAIRateLimitError where it outlasts the deadline."""
+        seconds = self._ends_at - time.monotonic()
+        if seconds <= 0:
+            return
+        if _is_too_late(seconds, deadline):
+            raise DarkAIRateLimitError(
+                f"{host} wants no request for another {seconds:.1f} s, which is longer than the call may take.",
+                status=429,
+                retry_after=seconds,
+            )
+        await asyncio.sleep(seconds)
+
+
+class Attempts:
+    """The attempts of one call: what to wait for before each, and when to give up.
+
+    `deadline` is a time of the running loop's clock; `host` names the server in messages.
+    """
+
+    def __init__(self, policy: CallPolicy, pause: RetryPause, deadline: float | None, host: str) -> None:
+        self._policy = policy
+        self._pause = pause
+        self._deadline = deadline
+        self._host = host
+        self._begun = 0
+        self._started = time.monotonic()
+
+    async def begin(self) -> None:
+        """Wait until the next request may be sent."""
+        if self._policy.acquire_rate_limit is not None and (self._begun or self._policy.is_reask):
+            await self._acquire_rate_limit(self._policy.acquire_rate_limit)
+        if self._policy.max_retries:
+            await self._pause.wait(self._deadline, self._host)
+        self._begun += 1
+
+    async def wait_or_raise(self, error: DarkAIError) -> None:
+        """Wait before the next attempt; raise the error where there will be none."""
+        if not error.is_retryable or self._begun > self._policy.max_retries:
+            raise self._counted(error)
+        delay = delay_after(error, self._begun)
+        if isinstance(error, DarkAIRateLimitError) and error.retry_after is not None:
+            self._pause.extend(delay)
+        if _is_too_late(delay, self._deadline):
+            raise self._counted(error)
+        await asyncio.sleep(delay)
+
+    def _counted(self, error: DarkAIError) -> DarkAIError:
+        """Return the error with the number of attempts in its message, where there was more than one."""
+        if self._begun > 1:
+            seconds = time.monotonic() - self._started
+            error.args = (f"{error} ({self._begun} attempts in {seconds:.1f} s)",)
+        return error
+
+    async def _acquire_rate_limit(self, acquire: Callable[[], Awaitable[object]]) -> None:
+        seconds = None if self._deadline is None else self._deadline - asyncio.get_running_loop().time()
+        try:
+            await asyncio.wait_for(acquire(), seconds)
+        except asyncio.TimeoutError as error:
+            raise DarkAITimeoutError(
+                f"{self._host}: the call's timeout ran out while it waited for its rate limiter to try again."
+            ) from error
+
+
+def delay_after(error: DarkAIError, attempt: int) -> float:
+    """Return the seconds to wait after the given attempt, counted from 1, has failed.
+
+    What the server asks for counts, up to MAX_RETRY_AFTER. Otherwise the wait is random, up to a limit that doubles
+    with each attempt, so that clients which failed together do not come back together ("full jitter").
+
+    Example:
+        >>> delay_after(DarkAIRateLimitError("slow down", retry_after=2.0), attempt=1)
+        2.0
+    """
+    if error.retry_after is not None:
+        return min(error.retry_after, MAX_RETRY_AFTER)
+    return random.uniform(0.0, min(FIRST_DELAY * 2.0 ** min(attempt - 1, 16), MAX_DELAY))
+
+
+def _is_too_late(seconds: float, deadline: float | None) -> bool:
+    """Return whether a wait of this many seconds would reach the deadline."""
+    return deadline is not None and asyncio.get_running_loop().time() + seconds >= deadline

@@ -1,0 +1,72 @@
+"""Checks of settings and arguments: each returns the value in its final form, or says what is wrong with it.
+
+All raise DarkAIInvalidRequestError, which is a ValueError.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from langchain_darkai.errors import DarkAIInvalidRequestError
+
+
+def check_seconds(name: str, value: Any) -> float | None:
+    """Return a duration in seconds; None stands for no limit."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise DarkAIInvalidRequestError(f"{name}={value!r} is not a positive number of seconds. Use None for no limit.")
+    return float(value)
+
+
+def check_count(name: str, value: Any, minimum: int = 0) -> int:
+    """Return a whole number that is at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise DarkAIInvalidRequestError(f"{name}={value!r} is not a whole number of {minimum} or more.")
+    return value
+
+
+def check_model(model: Any, known: Sequence[str]) -> str:
+    """Return the name of a model; `known` are names for the error message, other names are allowed, too."""
+    if not isinstance(model, str) or not model.strip():
+        raise DarkAIInvalidRequestError(f"model={model!r} names no model. Known ones: {', '.join(known)}.")
+    return model
+
+
+def check_stop(stop: Any) -> tuple[str, ...]:
+    """Return stop sequences, given as one string or several."""
+    sequences = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, Iterable) else (stop,)
+    if not all(isinstance(sequence, str) and sequence for sequence in sequences):
+        raise DarkAIInvalidRequestError("stop is not a list of texts, each of one character or more.")
+    return sequences
+
+
+def check_model_kwargs(model_kwargs: Any) -> dict[str, Any]:
+    """Return further members of a request's body."""
+    if not isinstance(model_kwargs, Mapping):
+        raise DarkAIInvalidRequestError(f"model_kwargs={model_kwargs!r} is not a dict of request parameters.")
+    for name in ("query", "model"):
+        if name in model_kwargs:
+            raise DarkAIInvalidRequestError(f"model_kwargs cannot hold {name!r}, which the package fills itself.")
+    return dict(model_kwargs)
+
+
+def sampling_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `temperature` and `max_tokens` that are set."""
+    parameters = {name: values[name] for name in ("temperature", "max_tokens") if values.get(name) is not None}
+    if not isinstance(parameters.get("temperature", 0.0), int | float):
+        raise DarkAIInvalidRequestError(f"temperature={parameters['temperature']!r} is not a number.")
+    if "max_tokens" in parameters:
+        check_count("max_tokens", parameters["max_tokens"], minimum=1)
+    return parameters
+
+
+def refuse_unknown(names: Iterable[str], known: Sequence[str], what: str) -> None:
+    """Raise for a name that is not among the known ones, with the nearest one that is."""
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            meant = f" Did you mean {near[0]!r}?" if near else ""
+            raise DarkAIInvalidRequestError(
+                f"{what} has no argument {name!r}.{meant} Further parameters of the request go into model_kwargs."
+            )

@@ -1,0 +1,118 @@
+"""Bytes to lines: the line ends, the encoding and the size limit of an event stream.
+
+The rules are those of https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream. A line
+ends with CR, LF or CRLF and with nothing else; `str.splitlines` knows more line ends. Bytes are cut into lines before
+they are decoded, so that a read may end anywhere, also within a character or a CRLF.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["LineDecoder", "LineFault"]
+
+
+class LineFault(NamedTuple):
+    """Why a line cannot be read: a noun phrase for an error message, and the error behind it, if there is one."""
+
+    what: str
+    cause: UnicodeDecodeError | None = None
+
+
+class LineDecoder:
+    """Decodes the bytes of one stream, cut anywhere, into its lines.
+
+    `feed` takes what one read of the network brought, `finish` takes the end of the stream; both return the lines that
+    this completes, without their line ends. Neither raises: the lines before a fault are returned, `fault` is set, and
+    no line follows. A BOM at the start of the stream is removed.
+
+    - `max_line_bytes`: the longest line that is read; more is a fault.
+
+    Example:
+        >>> decoder = LineDecoder(max_line_bytes=1000)
+        >>> decoder.feed(b"one\\r")
+        ['one']
+        >>> decoder.feed(b"\\ntwo\\nthr")
+        ['two']
+        >>> decoder.finish()
+        ['thr']
+    """
+
+    fault: LineFault | None
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self.fault = None
+        self._max_line_bytes = max_line_bytes
+        self._unfinished: list[bytes] = []  # the line that has no end yet, in pieces: adding to bytes would copy them
+        self._unfinished_size = 0
+        self._ended_with_cr = False
+        self._at_start = True
+
+    def feed(self, data: bytes) -> list[str]:
+        """Return the lines that these bytes complete."""
+        if not data or self.fault:
+            return []
+        if self._ended_with_cr and data.startswith(b"\n"):
+            data = data[1:]  # the second half of a CRLF, whose line was complete with the CR
+        self._ended_with_cr = data.endswith(b"\r")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        complete, line_end, rest = data.rpartition(b"\n")
+        lines = []
+        if line_end:
+            if self._unfinished:
+                complete = self._take_unfinished() + complete
+            lines = self._decode(complete)
+        if rest and not self.fault:
+            self._unfinished.append(rest)
+            self._unfinished_size += len(rest)
+            if self._unfinished_size > self._max_line_bytes:
+                self._fail_oversized()
+        return lines
+
+    def finish(self) -> list[str]:
+        """Return the last line, if the stream ended without a line end; a line cut within a character is dropped."""
+        last_line = self._take_unfinished()
+        if not last_line or self.fault:
+            return []
+        try:
+            last_line.decode()
+        except UnicodeDecodeError as error:
+            if error.reason == "unexpected end of data":
+                return []
+        return self._decode(last_line)
+
+    def _take_unfinished(self) -> bytes:
+        data = b"".join(self._unfinished)
+        self._unfinished.clear()
+        self._unfinished_size = 0
+        return data
+
+    def _decode(self, block: bytes) -> list[str]:
+        """Return the lines of a block, up to a fault; in the usual case, one pass over all of them."""
+        try:
+            lines = block.decode().split("\n")
+        except UnicodeDecodeError:
+            lines = self._lines_before_fault(block)
+        else:
+            if len(block) > self._max_line_bytes:
+                lines = self._lines_before_fault(block)
+        if self._at_start and lines:
+            lines[0] = lines[0].removeprefix("\ufeff")
+        self._at_start = False
+        return lines
+
+    def _lines_before_fault(self, block: bytes) -> list[str]:
+        lines: list[str] = []
+        for line in block.split(b"\n"):
+            if len(line) > self._max_line_bytes:
+                self._fail_oversized()
+                break
+            try:
+                lines.append(line.decode())
+            except UnicodeDecodeError as error:
+                what = f"a line that is not UTF-8 ({error.reason} at byte {error.start})"
+                self.fault = LineFault(what, error)
+                break
+        return lines
+
+    def _fail_oversized(self) -> None:
+        self.fault = LineFault(f"a line longer than {self._max_line_bytes:,} bytes")

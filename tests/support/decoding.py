@@ -1,0 +1,106 @@
+"""What a decoder makes of a reply's bytes, however they are cut, and texts and bytes to try it on."""
+
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+from langchain_darkai.errors import DarkAIError
+from langchain_darkai.protocol import (
+    MAX_EVENT_BYTES,
+    Decoded,
+    EventDecoder,
+    StreamEnd,
+    StreamFailure,
+    Usage,
+    encode_event,
+)
+
+END = b'data: {"event": "stream-end", "data": {}}'
+HEL = b'data: {"event": "text-chunk", "data": {"text": "Hel"}}\n'
+LO = b'data: {"event": "text-chunk", "data": {"text": "lo"}}\n'
+NOTHING = Decoded([], None)
+
+
+class Reply(NamedTuple):
+    """What a decoder made of one body."""
+
+    text: str
+    ended: bool
+    usage: Usage | None
+    failure: type[DarkAIError] | None
+    message: str
+    status: int | None
+    retry_after: float | None
+
+
+def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES) -> Reply:
+    """Return what a decoder makes of a body that comes in these pieces, and check what holds for every reply."""
+    decoder = EventDecoder("example.org", max_event_bytes=limit)
+    by_event = EventDecoder("example.org", per_event=True, max_event_bytes=limit)
+    texts: list[str] = []
+    ends: list[StreamEnd | StreamFailure] = []
+    for data in [*pieces, None]:
+        assert decoder.ended == by_event.ended == bool(ends)
+        decoded, events = (d.finish() if data is None else d.feed(data) for d in (decoder, by_event))
+        assert not ends or decoded == events == NOTHING, "something after the end"
+        assert all(decoded.texts + events.texts), "an empty piece of text"
+        assert decoded.texts == (["".join(events.texts)] if events.texts else [])
+        assert repr(decoded.end) == repr(events.end)
+        texts += decoded.texts
+        ends += [decoded.end] if decoded.end else []
+        assert decoder.text == by_event.text == "".join(texts)
+    assert decoder.ended
+    assert by_event.ended
+    assert decoder.feed(HEL) == by_event.feed(HEL) == decoder.finish() == by_event.finish() == NOTHING
+    text = "".join(texts)
+    (end,) = ends
+    if isinstance(end, StreamEnd):
+        return Reply(text, True, end.usage, None, "", None, None)
+    assert isinstance(end, StreamFailure)
+    assert end.error.partial_text == text
+    assert "example.org" in str(end.error)
+    return Reply(text, False, None, type(end.error), str(end.error), end.error.status, end.error.retry_after)
+
+
+def read_in_every_way(body: bytes, limit: int = MAX_EVENT_BYTES) -> Reply:
+    """Return what a decoder makes of a body: the same whole, byte by byte, with empty reads, and cut at every point."""
+    whole = read([body], limit)
+    assert read((body[i : i + 1] for i in range(len(body))), limit) == whole
+    assert read(itertools.chain.from_iterable((b"", body[i : i + 1]) for i in range(len(body))), limit) == whole
+    for cut in range(1, len(body)):
+        assert read([body[:cut], body[cut:]], limit) == whole, f"cut at {cut}: {body[:cut]!r}"
+    return whole
+
+
+def chunk(text: str) -> bytes:
+    return encode_event("text-chunk", {"text": text})
+
+
+def raw_chunk(text: str) -> bytes:
+    """Return a text chunk as servers write it that do not escape what is not ASCII."""
+    return (
+        b"data: " + json.dumps({"event": "text-chunk", "data": {"text": text}}, ensure_ascii=False).encode() + b"\n\n"
+    )
+
+
+def in_utf16(text: str) -> str:
+    """Return a text with each half of a character replaced that has no other half."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+# Texts with what is special somewhere on the way: line ends, JSON's marks, halves of characters, the wire's own words.
+WORDS = st.sampled_from('data:| |\n|\r\n|\r|"|\\|{|}|[|:|\u2028|\x85|\0|\ud83d|\ude00|é|😀|\ufeff|hello '.split("|"))
+ANY_TEXT = st.lists(WORDS | st.text(st.characters(exclude_categories=()), max_size=4), max_size=6).map("".join)
+VALID_TEXT = ANY_TEXT.map(in_utf16)
+# JSON joins two halves that stand side by side; one alone stays.
+JOINED_TEXT = ANY_TEXT.map(lambda text: text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass"))
+PIECE_SIZES = st.lists(st.integers(1, 60), max_size=30)
+
+
+def cut(body: bytes, sizes: Sequence[int]) -> list[bytes]:
+    """Return a body in pieces of these sizes, and one last piece."""
+    points = [0, *itertools.accumulate(sizes)]
+    return [body[start:end] for start, end in zip(points, [*points[1:], None], strict=True)]
