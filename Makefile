@@ -96,10 +96,11 @@ endef
 	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')
 	@touch .venv/demo-ready .venv/dev-ready $@
 
-# The pins first, then the lowest versions over them: some are too low for a pinned tool, says its metadata, but work.
+# The pins first, then the lowest versions over them, just these: for some pinned tools they are too low, say the tools'
+# metadata, but they work, and pip would put other tools in their place.
 .venv-lowest/ready: .venv-lowest/bin/python pyproject.toml requirements-dev.txt requirements-lowest.txt
 .venv-lowest/ready: $(call stale,.venv-lowest)
 	$(call set_up,.venv-lowest,the oldest dependencies,-r requirements-dev.txt)
-	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-warn-conflicts -r requirements-lowest.txt
+	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-deps -r requirements-lowest.txt
 	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-deps -e .
 	@touch $@
