@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck bench soak test-lowest stale
+.PHONY: help demo unit test coverage lint format typecheck hooks build bench soak test-lowest stale
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -13,6 +13,9 @@ help: ## list these targets
 
 demo: .venv/demo-ready ## show the package at work, on a local server
 	@$(BIN)/langchain-darkai demo
+
+unit: .venv/dev-ready ## run the quick tests, in less than half a minute
+	@$(BIN)/python -m pytest -q -n auto -m 'not slow' langchain_darkai tests/unit_tests
 
 test: .venv/dev-ready ## run every test
 	@$(BIN)/python -m pytest -q -n auto

@@ -11,6 +11,14 @@ from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
 from tests.support.scripted_server import Script, ScriptedServer
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the property tests as slow, each of which tries hundreds of examples. Others are marked where they stand."""
+    for item in items:
+        if hasattr(getattr(item, "obj", None), "hypothesis"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep settings and proxies of the machine, and tracing, out of the tests."""

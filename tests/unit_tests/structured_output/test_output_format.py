@@ -653,6 +653,7 @@ name: str = model.with_structured_output(Person).invoke("Who?").name
 REVEALED = ["Person", "PersonDict", "list[int]", "Person | None", "Exception | None", "AIMessage"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
 def test_type_checkers_see_the_result(tmp_path: Path, checker: str) -> None:
