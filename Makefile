@@ -31,6 +31,18 @@ format: .venv/dev-ready ## format the code, and mend what can be mended
 typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes langchain_darkai --ignoreexternal
+
+hooks: .venv/dev-ready ## let git run lint and mypy before each commit
+	@$(BIN)/prek install
+
+build: .venv-release/ready ## build the sdist and the wheel into dist, check them, and run the command of the wheel
+	@rm -rf dist .venv-release/wheel
+	@.venv-release/bin/python -m build -qq
+	@.venv-release/bin/python -m twine check --strict dist/*
+	@.venv-release/bin/python -m venv .venv-release/wheel
+	@.venv-release/wheel/bin/python -m pip install $(PIP_OPTIONS) dist/*.whl
+	@.venv-release/wheel/bin/langchain-darkai --version
 
 bench: .venv/bench-ready ## measure speed and memory
 	@$(BIN)/python -m benchmarks
@@ -85,7 +97,7 @@ define set_up
 endef
 
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
-.venv/bin/python .venv-lowest/bin/python: ;
+.venv/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
 .venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
 	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]')
@@ -106,4 +118,8 @@ endef
 	$(call set_up,.venv-lowest,the oldest dependencies,-r requirements-dev.txt)
 	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-deps -r requirements-lowest.txt
 	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-deps -e .
+	@touch $@
+
+.venv-release/ready: .venv-release/bin/python requirements-release.txt $(call stale,.venv-release)
+	$(call set_up,.venv-release,releases,-r requirements-release.txt)
 	@touch $@
