@@ -20,6 +20,9 @@ unit: .venv/dev-ready ## run the quick tests, in less than half a minute
 test: .venv/dev-ready ## run every test
 	@$(BIN)/python -m pytest -q -n auto
 
+coverage: .venv/dev-ready ## run every test, and fail where they run less than 95 % of the lines
+	@$(BIN)/python -m pytest -q -n auto --cov
+
 lint: .venv/dev-ready ## look for mistakes and uneven format
 	@$(BIN)/ruff check -q
 	@$(BIN)/ruff format -q --check
@@ -31,7 +34,8 @@ format: .venv/dev-ready ## format the code, and mend what can be mended
 typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pyright --pythonpath $(BIN)/python
-	@$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes langchain_darkai --ignoreexternal
+	@report=$$(PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes langchain_darkai --ignoreexternal) || \
+	    { echo "$$report"; exit 1; }
 
 hooks: .venv/dev-ready ## let git run lint and mypy before each commit
 	@$(BIN)/prek install
