@@ -1,7 +1,7 @@
-"""Loops, threads, processes and endings of all kinds: every call works, and nothing is said, left open or kept alive.
+"""Event loops, threads, processes and exits: calls work, print no complaint, and leave nothing open or alive.
 
-What can complain at the end of a process, or to its standard error, runs in one of its own that takes warnings for
-errors and has Python's development mode on.
+Code that could complain at the end of its process, or to standard error, runs in a process of its own, in Python's
+development mode and with warnings as errors.
 """
 
 import asyncio
@@ -34,11 +34,13 @@ from tests.support.scripted_server import (
     text,
 )
 
+pytestmark = pytest.mark.slow
+
 FOR_EVER: list[Step] = [STREAM + chunk(text("Hel")), HOLD]
 
 
 class TestLoops:
-    def test_asyncio_run_again_and_again_and_what_each_leaves_behind(self, serve: Serve) -> None:
+    def test_asyncio_run_works_again_and_again_and_with_what_the_last_one_left(self, serve: Serve) -> None:
         def script(request: Request) -> list[Step]:
             return FOR_EVER if request.query == "for ever" else reply("Hello")
 
@@ -64,7 +66,7 @@ class TestLoops:
         """
         assert run(serve(script), code) == ["Hello"] * 9
 
-    def test_loops_that_are_closed_without_a_word(self, serve: Serve) -> None:
+    def test_loops_that_are_closed_without_being_shut_down(self, serve: Serve) -> None:
         def script(request: Request) -> list[Step]:
             if request.query == "for ever":
                 return FOR_EVER
@@ -85,7 +87,7 @@ class TestLoops:
         """
         assert run(serve(script), code + "    last.close()\n") == ["Hello"] * 6
 
-    def test_a_loop_in_each_thread_and_synchronous_calls_in_others(self, serve: Serve) -> None:
+    def test_threads_with_loops_of_their_own_and_threads_with_synchronous_calls(self, serve: Serve) -> None:
         code = """
             from concurrent.futures import ThreadPoolExecutor
 
@@ -106,7 +108,7 @@ class TestLoops:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 120
 
-    def test_in_a_running_loop(self, serve: Serve) -> None:
+    def test_synchronous_calls_in_a_running_loop(self, serve: Serve) -> None:
         code = """
             async def main():
                 print(model.invoke("Hi").text, "".join(chunk.text for chunk in model.stream("Hi")))
@@ -144,7 +146,7 @@ class TestProcesses:
         asked = [request.query for request in server.requests]
         assert sorted(asked) == ["before"] * 3 + ["child"] * 3 + ["parent"] * 2
 
-    def test_a_fork_while_other_threads_hold_all_places(self, serve: Serve) -> None:
+    def test_a_fork_while_other_threads_hold_all_places_of_the_concurrency_limit(self, serve: Serve) -> None:
         code = """
             limited = DarkAI(base_url=url, max_retries=0, max_concurrency=2)
 
@@ -165,7 +167,7 @@ class TestProcesses:
         server = serve([0.6, *reply("Hello")])
         assert run(server, code) == ["Hello"]
 
-    def test_a_pool_of_processes(self, serve: Serve) -> None:
+    def test_models_in_a_pool_of_processes(self, serve: Serve) -> None:
         code = """
             import multiprocessing
 
@@ -246,7 +248,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 3
 
-    def test_an_exit_amid_everything(self, serve: Serve) -> None:
+    def test_an_exit_during_calls_of_all_kinds(self, serve: Serve) -> None:
         """Streams half-read, threads that wait and will wait, a loop that nobody closes: the process ends at once."""
         code = """
             for call in (model.invoke, lambda q: list(model.stream(q)), lambda q: asyncio.run(model.ainvoke(q))):
@@ -261,13 +263,13 @@ class TestProcesses:
         assert run(serve(FOR_EVER), code) == ["Hel"]
         assert time.monotonic() - started < 15
 
-    def test_a_thread_that_is_still_waited_for(self, serve: Serve) -> None:
+    def test_a_thread_that_python_waits_for_at_exit_gets_its_reply(self, serve: Serve) -> None:
         code = """
             threading.Thread(target=lambda: print(model.invoke("Hi").text)).start()
         """
         assert run(serve([0.3, *reply("Hello")]), code) == ["Hello"]
 
-    def test_close_and_use_again_and_a_session_of_ones_own(self, serve: Serve) -> None:
+    def test_a_closed_client_can_be_used_again_and_a_session_of_ones_own_stays_open(self, serve: Serve) -> None:
         code = """
             import aiohttp
 
@@ -318,7 +320,7 @@ class TestProcesses:
         server = serve([0.005, STREAM, 0.005, chunk(text("Hello")), 0.005, END])
         assert run(server, code) == ["Hello"]
 
-    def test_failures_of_all_kinds(self, serve: Serve) -> None:
+    def test_failures_of_all_kinds_leave_nothing_to_complain_about(self, serve: Serve) -> None:
         scripts: list[list[Step]] = [
             [RESET],
             [CLOSE],
@@ -348,7 +350,9 @@ class TestProcesses:
 
 
 class TestOpenFiles:
-    def test_hundreds_of_calls_good_and_failed_leave_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_hundreds_of_good_and_failed_calls_leave_no_open_files_or_threads(
+        self, serve: Serve, model_of: ModelOf
+    ) -> None:
         scripts: list[list[Step]] = [
             reply("Hello"),
             [STREAM + chunk(text("Hello")), 0.002, END],
@@ -400,12 +404,12 @@ class TestEndings:
         [
             pytest.param([HOLD], id="before the headers"),
             pytest.param([STREAM, HOLD], id="before the text"),
-            pytest.param(FOR_EVER, id="amid the text"),
-            pytest.param([STREAM + chunk(text("Hel")), *([chunk(text("x")), 0.01] * 500)], id="amid a torrent"),
+            pytest.param(FOR_EVER, id="during the text"),
+            pytest.param([STREAM + chunk(text("Hel")), *([chunk(text("x")), 0.01] * 500)], id="during a flood of text"),
         ],
     )
     @pytest.mark.parametrize("way", ["cancel", "wait_for", "timeout"])
-    async def test_the_connection_is_closed_at_once(
+    async def test_the_connection_of_a_cancelled_call_is_closed_at_once(
         self, serve: Serve, model_of: ModelOf, entry: str, script: list[Step], way: str
     ) -> None:
         server = serve(script, reply("Hello"))
@@ -424,7 +428,9 @@ class TestEndings:
         assert (await model.ainvoke("Hi")).text == "Hello"
         assert len(server.requests) == 2
 
-    async def test_a_call_that_still_waits_for_its_place_sends_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_call_that_is_cancelled_while_it_waits_for_its_place_sends_nothing(
+        self, serve: Serve, model_of: ModelOf
+    ) -> None:
         server = serve(FOR_EVER, reply("Hello"))
         model = model_of(server, max_concurrency=1)
         holder, waiter = (asyncio.ensure_future(model.ainvoke("Hi")) for _ in range(2))
@@ -437,7 +443,7 @@ class TestEndings:
         assert len(server.requests) == 2
 
     @pytest.mark.parametrize("entry", ENTRIES)
-    async def test_a_connection_serves_on_also_where_the_bodys_end_comes_later(
+    async def test_a_connection_is_reused_also_when_the_end_of_the_body_comes_late(
         self, serve: Serve, model_of: ModelOf, entry: str
     ) -> None:
         server = serve([STREAM + chunk(text("Hello") + b'data: {"event": "stream-end"}\n\n'), 0.03, chunk(b"")])
@@ -449,7 +455,7 @@ class TestEndings:
 
 
 class TestClose:
-    async def test_what_others_are_doing_goes_on(self, serve: Serve) -> None:
+    async def test_closing_one_client_does_not_end_the_calls_of_another(self, serve: Serve) -> None:
         """The session is the loop's, not the client's: closing one client must not break the calls of another."""
         gate = threading.Event()
 
@@ -469,7 +475,7 @@ class TestClose:
         for going in (stream, unsent):
             assert "".join([piece async for piece in going if isinstance(piece, str)]) == "lo"
 
-    async def test_what_is_left_is_closed(self, serve: Serve) -> None:
+    async def test_closing_a_client_closes_the_connections_it_left(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hel")), HOLD], reply("Hello"))
         client = DarkAI(base_url=server.url, max_retries=0)
         stream = client.stream(client.call("Hi"))
@@ -484,7 +490,9 @@ class TestClose:
         await asyncio.sleep(0.05)
         assert psutil.Process().num_fds() <= files + 2
 
-    def test_synchronous_calls_of_other_threads_go_on(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_closing_a_client_does_not_end_the_synchronous_calls_of_others(
+        self, serve: Serve, model_of: ModelOf
+    ) -> None:
         gate = threading.Event()
         server = serve([STREAM + chunk(text("Hel")), gate, chunk(text("lo")) + END])
         stream = model_of(server).stream("Hi")

@@ -1,4 +1,4 @@
-"""Run code of a user's program in an interpreter of its own, where nothing may be said, left open or kept alive."""
+"""Run a program in a Python of its own, in which every warning and every word on standard error is a failure."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ START = """
 import asyncio, atexit, copy, gc, inspect, logging, os, pickle, sys, threading, time, warnings
 from langchain_darkai import ChatDarkAI, DarkAI
 
-logging.getLogger("asyncio").setLevel("ERROR")  # it warns of slow callbacks, such as the import of aiohttp
+logging.getLogger("asyncio").setLevel("ERROR")  # it warns of a slow machine
 warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # users do it all the same
 url = {url!r}
 model = ChatDarkAI(base_url=url, max_retries=0)
@@ -24,7 +24,10 @@ async def first(stream):
 
 
 def run(server: ScriptedServer, code: str, seconds: float = 40.0) -> list[str]:
-    """Run code in a fresh interpreter; it must end well, say nothing to standard error, and end in time."""
+    """Run code in a new Python process that has `model` and `client`, and return the words that it prints.
+
+    The process must end with 0, in time, with nothing on standard error.
+    """
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", START.format(url=server.url) + textwrap.dedent(code)],
         capture_output=True,
