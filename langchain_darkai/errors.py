@@ -1,22 +1,22 @@
 """What can go wrong in a call, as one tree.
 
     DarkAIError                        every failure of a call; also langchain_core's ModelError
-    ├── DarkAIInvalidRequestError      misuse, or a 4xx answer; also ValueError
-    │   └── DarkAIContextOverflowError the prompt is longer than the model reads
+    ├── DarkAIInvalidRequestError      wrong use, or a 4xx response; also ValueError
+    │   └── DarkAIContextOverflowError the prompt is too long for the model
     ├── DarkAIAuthenticationError      401
     ├── DarkAIPermissionDeniedError    403
     ├── DarkAINotFoundError            404
     ├── DarkAIRateLimitError           429; has `retry_after`
-    ├── DarkAIAPIError                 5xx, or a failure reported amid the reply
-    │   ├── DarkAIEmptyResponseError   a complete reply without any content
-    │   └── DarkAIStreamDecodeError    a reply that is not the protocol
-    ├── DarkAIToolChoiceError          a forced tool call that the model never made
+    ├── DarkAIAPIError                 5xx, or an error reported during the reply
+    │   ├── DarkAIEmptyResponseError   a complete reply without any text
+    │   └── DarkAIStreamDecodeError    a reply that is not a DarkAI event stream
+    ├── DarkAIToolChoiceError          a forced tool call that the model did not make
     ├── DarkAIConnectionError          refused, reset, DNS, TLS; also ConnectionError
     │   └── DarkAIStreamTruncatedError a reply that ended too early
     └── DarkAITimeoutError             also TimeoutError
 
-Each is also the class that langchain_core names for its condition, so code written against core catches it.
-`is_retryable` is True exactly where asking again can help.
+Each class is also the one that langchain_core has for the same condition, so code written for core catches it.
+`is_retryable` is True where a retry can help, and nowhere else.
 """
 
 from langchain_core.exceptions import (
@@ -32,16 +32,29 @@ from langchain_core.exceptions import (
     ModelTimeoutError,
 )
 
+__all__ = [
+    "DarkAIAPIError",
+    "DarkAIAuthenticationError",
+    "DarkAIConnectionError",
+    "DarkAIContextOverflowError",
+    "DarkAIEmptyResponseError",
+    "DarkAIError",
+    "DarkAIInvalidRequestError",
+    "DarkAINotFoundError",
+    "DarkAIPermissionDeniedError",
+    "DarkAIRateLimitError",
+    "DarkAIStreamDecodeError",
+    "DarkAIStreamTruncatedError",
+    "DarkAITimeoutError",
+    "DarkAIToolChoiceError",
+]
+
 
 class DarkAIError(ModelError):
     """A call to a DarkAI endpoint failed.
 
-    Attributes hold plain values only, never a response object, a prompt or a key:
-
-    - `status`: the HTTP status, or None where the failure has none.
-    - `retry_after`: seconds to wait before asking again, or None where the server did not say.
-    - `request_id`: the server's name for the request, or None.
-    - `partial_text`: the text that had arrived before the failure, "" for none.
+    The message says what happened, at which host, and what to do. The attributes hold plain values, never a response
+    object, a prompt or a key.
 
     Example:
         >>> DarkAIError("it failed", status=500).status
@@ -49,9 +62,16 @@ class DarkAIError(ModelError):
     """
 
     status: int | None
+    """The HTTP status, or None if the failure has none."""
+
     retry_after: float | None
+    """Seconds to wait before a retry, or None if the server named no time."""
+
     request_id: str | None
+    """The server's id of the request, from its `x-request-id` header, or None."""
+
     partial_text: str
+    """The text that arrived before the failure; "" for none."""
 
     def __init__(
         self,
@@ -74,15 +94,15 @@ class DarkAIInvalidRequestError(DarkAIError, ModelInvalidRequestError, ValueErro
 
 
 class DarkAIContextOverflowError(DarkAIInvalidRequestError, ContextOverflowError):
-    """The prompt is longer than the model can read."""
+    """The prompt is too long for the model."""
 
 
 class DarkAIAuthenticationError(DarkAIError, ModelAuthenticationError):
-    """The server wants a key, or another one (401)."""
+    """The API key is missing or was rejected (401)."""
 
 
 class DarkAIPermissionDeniedError(DarkAIError, ModelPermissionDeniedError):
-    """The key is known and may not do this (403)."""
+    """The API key is valid but not allowed to do this (403)."""
 
 
 class DarkAINotFoundError(DarkAIError, ModelNotFoundError):
@@ -90,34 +110,34 @@ class DarkAINotFoundError(DarkAIError, ModelNotFoundError):
 
 
 class DarkAIRateLimitError(DarkAIError, ModelRateLimitError):
-    """Too many requests (429); `retry_after` says how long to wait, where the server did."""
+    """The server received too many requests (429). `retry_after` says how long to wait, if the server named a time."""
 
 
 class DarkAIAPIError(DarkAIError, ModelAPIError):
-    """The server failed (5xx), or reported a failure in the middle of its reply."""
+    """The server failed (5xx), or reported an error during the reply."""
 
 
 class DarkAIEmptyResponseError(DarkAIAPIError):
-    """The reply is complete and has no content at all."""
+    """The reply is complete but has no text at all."""
 
 
 class DarkAIStreamDecodeError(DarkAIAPIError):
-    """The reply is not the DarkAI event stream; asking again would bring the same."""
+    """The reply is not a DarkAI event stream. A retry would bring the same."""
 
     is_retryable = False
 
 
 class DarkAIToolChoiceError(DarkAIError):
-    """The model was told to call a tool, was asked again, and still did not."""
+    """The model had to call a tool and did not. Asking it again, up to `max_reasks` times, did not help."""
 
 
 class DarkAIConnectionError(DarkAIError, ModelConnectionError, ConnectionError):
-    """The server could not be reached, or the connection to it broke."""
+    """The server could not be reached, or the connection broke."""
 
 
 class DarkAIStreamTruncatedError(DarkAIConnectionError):
-    """The reply ended before its `stream-end` event; `partial_text` is what had come."""
+    """The reply ended before its `stream-end` event. `partial_text` is the text that arrived."""
 
 
 class DarkAITimeoutError(DarkAIError, ModelTimeoutError, TimeoutError):
-    """The server took longer than the call allows."""
+    """The call took longer than its timeout, or the server sent no content for too long."""

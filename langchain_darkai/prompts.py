@@ -1,6 +1,7 @@
 """LangChain messages to the one prompt string of the API, and back.
 
-The layout is the classic one of this API's clients, a turn a message and a label for the model to continue:
+The layout is the classic one of this API's clients: one turn for each message, and a last label for the model to
+continue.
 
     System: Be brief.
     User (name="Ann"): What is the weather in Paris?
@@ -11,12 +12,12 @@ The layout is the classic one of this API's clients, a turn a message and a labe
     Tool (id="call_1", name="get_weather", status="error"): no connection
     Assistant:
 
-What a turn needs beyond its text stands in its head, as JSON values: the speaker's name, the ids of the calls it makes,
-the call that a result answers. A human message alone is its text, with no label.
+The head of a turn is its label and what the turn needs beside its text, as JSON values: the speaker's name, the ids of
+the calls it makes, the call that a result answers. A single human message is its text, with no label.
 
-No text can forge a turn: a line that could be read as a head gets a `>` in front, as in mbox files, and one more for
-each it has already; reading takes one away. Lines of an assistant's own text that could be read as its calls are
-quoted too.
+No text can forge a turn. A line that could be read as a head is quoted: it gets a `>` in front, as in mbox files, even
+if it has one already. Reading the prompt removes one `>`. In an assistant's text, lines that could be read as its tool
+calls are quoted too.
 """
 
 import functools
@@ -39,6 +40,8 @@ from langchain_core.prompt_values import PromptValue
 
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
+__all__ = ["CALL_END", "CALL_START", "format_call", "format_prompt", "message_text", "one_line", "parse_prompt"]
+
 CALL_START, CALL_END = "<tool_call>", "</tool_call>"
 """The lines around a tool call, in history and in replies."""
 
@@ -52,9 +55,9 @@ _CHAT_ROLES = {
     "ai": "ai",
 }
 
-# Every character that some reader takes for a line end: those of str.splitlines.
+# Every character that some reader takes for a line end, as str.splitlines does.
 _BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
-# What may stand unseen before a label: blanks, control and format characters, but no line end.
+# What may stand before a label without being seen: blanks, control and format characters, but no line end.
 _INDENT = (
     rf"(?:(?![{_BREAKS}])[\s\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     r"\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e007f])*"
@@ -64,7 +67,10 @@ _ANY_HEAD = rf"(?i:system|user|assistant|tool){_INDENT}(?:\([^{_BREAKS}]*\){_IND
 
 @functools.cache
 def _forgeable(*, by_assistant: bool = False) -> re.Pattern[str]:
-    """Return what begins a line that could be read as ours; compiled with the first prompt, not at import."""
+    """Return a pattern for the start of a line that could be read as a head, or, with `by_assistant`, as a call.
+
+    It is compiled for the first prompt, so that the import stays fast.
+    """
     line_start = rf"{_ANY_HEAD}|</?tool_call>" if by_assistant else _ANY_HEAD
     return re.compile(rf"(?:\A|(?<=[{_BREAKS}]))(?=>*{_INDENT}(?:{line_start}))")
 
@@ -80,9 +86,9 @@ def _head() -> re.Pattern[str]:
     return re.compile(rf"^(System|User|Assistant|Tool)(?: \(({attributes})\))?:(?: |$)", re.MULTILINE)
 
 
-# Content blocks without text of their own: other providers' ways to show what LangChain keeps in `tool_calls`, or
-# thoughts, which no model wants to read back as an answer.
-_PASSED_OVER = frozenset(
+# Types of content blocks that are left out of the prompt. Other providers show with them what LangChain keeps in
+# `tool_calls` anyway, or the model's thoughts, which are not part of its answer.
+_SKIPPED_BLOCKS = frozenset(
     {
         "reasoning",
         "reasoning_content",
@@ -114,9 +120,9 @@ _PASSED_OVER = frozenset(
 def format_prompt(messages: PromptValue | str | BaseMessage | Sequence[Any], *, instructions: str = "") -> str:
     """Return the prompt string for a conversation.
 
-    `messages` is anything that LangChain takes for one: a string, a message, a prompt value, or a list of messages,
-    `(role, text)` pairs or dicts. `instructions` are put at the end of the first system turn, which is made where
-    there is none; "" for none. A conversation that ends in an assistant message is one that the model is to continue.
+    - `messages`: anything that LangChain accepts as a conversation: a string, a message, a prompt value, or a list of
+      messages, `(role, text)` pairs or dicts. If the last one is an assistant message, the model continues it.
+    - `instructions`: a text for the end of the first system turn, which is added if there is none; "" for no text.
 
     Raises DarkAIInvalidRequestError, which is a ValueError, for an empty conversation, for image, audio, video and file
     blocks, and for roles that the API has no turn for.
@@ -149,8 +155,8 @@ def format_prompt(messages: PromptValue | str | BaseMessage | Sequence[Any], *, 
 def parse_prompt(query: str) -> list[BaseMessage]:
     """Return the messages of a prompt string; the inverse of `format_prompt`.
 
-    A query that does not begin with a turn's head is one human message. The label for the model to continue, at the
-    end, is no message.
+    A query that does not begin with the head of a turn is one human message. The label at the end, for the model to
+    continue, is not a message.
 
     Example:
         >>> parse_prompt("System: Be brief.\\nUser: Hi\\nAssistant:")
@@ -167,7 +173,7 @@ HumanMessage(content='Hi', additional_kwargs={}, response_metadata={})]
         if end == len(query) and head[0] == "Assistant:" and not body.strip():
             break
         if not head[0].endswith(" "):
-            body = body.removeprefix("\n")  # other clients put the text below its label
+            body = body.removeprefix("\n")  # other clients put the text on the line below the label
         messages.append(_parse_turn(head[1], attributes, body))
     return messages
 
@@ -175,8 +181,9 @@ HumanMessage(content='Hi', additional_kwargs={}, response_metadata={})]
 def message_text(message: BaseMessage, place: int) -> str:
     """Return the text of a message: its content, or its text blocks joined.
 
-    `place` is the message's index in the conversation, for the error that blocks without text raise: a
-    DarkAIInvalidRequestError that names the block's type and place.
+    `place` is the message's index in the conversation, for error messages.
+
+    Raises DarkAIInvalidRequestError for a block of another kind, such as an image.
 
     Example:
         >>> message_text(HumanMessage(["Hello ", {"type": "text", "text": "there"}]), 0)
@@ -194,7 +201,7 @@ def _block_text(block: str | dict[Any, Any], message: BaseMessage, place: int) -
     for texts, key in (("text text-plain input_text output_text", "text"), ("refusal", "refusal")):
         if kind in texts.split() and isinstance(text := block.get(key), str):
             return text
-    if isinstance(kind, str) and kind in _PASSED_OVER and isinstance(message, AIMessage):
+    if isinstance(kind, str) and kind in _SKIPPED_BLOCKS and isinstance(message, AIMessage):
         return ""
     raise DarkAIInvalidRequestError(
         f"messages[{place}], a {message.type} message, has a content block of type {kind!r}. The DarkAI API carries "
@@ -208,7 +215,7 @@ def _to_messages(messages: PromptValue | str | BaseMessage | Sequence[Any]) -> l
     try:
         conversation = convert_to_messages(messages)
     except (NotImplementedError, TypeError, ValueError, KeyError) as error:
-        raise DarkAIInvalidRequestError(f"This is no conversation: {error}") from error
+        raise DarkAIInvalidRequestError(f"The messages are not a conversation: {error}") from error
     if not conversation:
         raise DarkAIInvalidRequestError("There are no messages to send. Give at least one, or a string.")
     return conversation
@@ -235,7 +242,7 @@ def _format_turn(message: BaseMessage, place: int) -> str:
         status = "error" if message.status == "error" else None
         attributes = {"id": message.tool_call_id or None, **attributes, "status": status}
     if isinstance(message, AIMessage):
-        # A call that could not be read is shown as it was written, its arguments as a string.
+        # The arguments of a call that could not be read are shown as the model wrote them, as a string.
         calls: list[tuple[str | None, str | None, Any]] = [(c["id"], c["name"], c["args"]) for c in message.tool_calls]
         calls += [(c["id"], c["name"], c["args"] or "") for c in message.invalid_tool_calls]
         if any(call_id is not None for call_id, _, _ in calls):
@@ -255,7 +262,9 @@ def _format_turn(message: BaseMessage, place: int) -> str:
 def format_call(name: str | None, arguments: Any, where: str) -> str:
     """Return a tool call in the form that the model is asked to write.
 
-    `where` names the place of the call in the error that arguments without a JSON form raise.
+    `where` names the place of the call in error messages.
+
+    Raises DarkAIInvalidRequestError for arguments that have no JSON form.
 
     Example:
         >>> print(format_call("add", {"a": 1}, "messages[1]"))
@@ -273,7 +282,14 @@ def format_call(name: str | None, arguments: Any, where: str) -> str:
 
 
 def one_line(json_text: str) -> str:
-    """Return JSON text without the line ends that JSON allows in strings, which would let a string forge a turn."""
+    """Return JSON text on one line, by every definition of a line.
+
+    JSON allows some line ends inside strings. They are escaped here, because a string could forge a turn with them.
+
+    Example:
+        >>> one_line('["a\\u2028b"]')
+        '["a\\\\u2028b"]'
+    """
     for character in "\x85\u2028\u2029":
         json_text = json_text.replace(character, f"\\u{ord(character):04x}")
     return json_text
@@ -289,7 +305,7 @@ def _unquote(text: str, forgeable: re.Pattern[str]) -> str:
 
 
 def _attributes(text: str | None) -> dict[str, Any] | None:
-    """Return what stands in the parentheses of a head; None where it is not what `format_prompt` writes there."""
+    """Return the values in the parentheses of a head, or None if `format_prompt` cannot have written them."""
     try:
         pairs = (attribute[0].split("=", 1) for attribute in re.finditer(_ATTRIBUTE, text or ""))
         return {name: json.loads(value) for name, value in pairs}
@@ -326,10 +342,10 @@ def _parse_turn(label: str, attributes: dict[str, Any], body: str) -> BaseMessag
 
 
 def _split_calls(body: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return an assistant turn's text and the calls after it.
+    """Return the text of an assistant's turn, and the calls after it.
 
-    The text's own lines are quoted, so the first line that opens a call does open one. A turn of another client, with
-    blocks that `format_prompt` did not write, is all text.
+    Lines of the text are quoted if they look like a call, so the first line that opens a call begins the calls. If they
+    are not what `format_prompt` writes, another client wrote the turn, and all of it is text.
     """
     start = 0 if body.startswith(f"{CALL_START}\n") else body.find(f"\n{CALL_START}\n")
     if start < 0:

@@ -21,7 +21,9 @@ long as a book; but a server that never ends its line must not fill the memory."
 _JSON = json.JSONDecoder(strict=False)  # servers were seen to send raw control characters in strings
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATES = tuple(map(chr, range(0xD800, 0xDC00)))
+# A line that an event stream may have: a blank one, a comment, or a field of any name.
 _FIELD_OR_COMMENT = re.compile(r"\s*$|[\w-]*(?::|$)")
+# A field that may stand between the lines of one event.
 _OTHER_FIELD = re.compile(r"(?:event|id|retry)[ \t]*:")
 
 
@@ -33,7 +35,7 @@ class _OpenEvent:
     """
 
     lines: list[str] = field(default_factory=list)
-    size: int = 0
+    size: int = 0  # in characters, line ends included
     depth: int = 0
     in_string: bool = False
     has_blank_line: bool = False
@@ -111,7 +113,7 @@ class EventDecoder:
         self._texts: list[str] = []  # the very strings that were returned, so that memory holds the text once
         self._new_texts: list[str] = []  # the text of the current read, one string an event
         self._end: StreamEnd | StreamFailure | None = None
-        self._first_unknown_line: str | None = None  # tells a body of another kind from a reply that was cut
+        self._first_unknown_line: str | None = None  # tells a body of another kind from a truncated reply
 
     @property
     def text(self) -> str:
@@ -175,7 +177,7 @@ class EventDecoder:
 
     def _handle_data(self, payload: str) -> None:
         if self._open_event is not None and self._open_event.has_blank_line:
-            # Without "data:", the JSON may go on after a blank line. With it, this is the next event.
+            # After a blank line, JSON may go on without "data:". A line with "data:" is the next event.
             self._fail_undecodable("an event that ends within its JSON", self._open_event.lines[0])
         elif self._open_event is not None:
             self._continue_event(self._open_event, payload)
@@ -233,7 +235,10 @@ class EventDecoder:
             self._new_texts.append(text)
 
     def _with_whole_characters(self, text: str) -> str:
-        """Join the halves of characters that servers which count in UTF-16 cut in two, one half an event."""
+        """Return text with whole characters: servers that count in UTF-16 cut some in two, one surrogate an event.
+
+        A high surrogate at the end waits for the next event; any other lone surrogate is replaced.
+        """
         text = self._high_surrogate + text
         self._high_surrogate = ""
         if not _SURROGATE.search(text):

@@ -37,11 +37,12 @@ class LineDecoder:
     """
 
     fault: LineFault | None
+    """Why no line follows; None while all is well."""
 
     def __init__(self, max_line_bytes: int) -> None:
         self.fault = None
         self._max_line_bytes = max_line_bytes
-        self._unfinished: list[bytes] = []  # the line that has no end yet, in pieces: adding to bytes would copy them
+        self._unfinished: list[bytes] = []  # pieces of the last line, joined at its end: each += would copy it all
         self._unfinished_size = 0
         self._ended_with_cr = False
         self._at_start = True
@@ -51,7 +52,7 @@ class LineDecoder:
         if not data or self.fault:
             return []
         if self._ended_with_cr and data.startswith(b"\n"):
-            data = data[1:]  # the second half of a CRLF, whose line was complete with the CR
+            data = data[1:]  # the rest of a CRLF; its CR has ended the line already
         self._ended_with_cr = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
@@ -69,7 +70,7 @@ class LineDecoder:
         return lines
 
     def finish(self) -> list[str]:
-        """Return the last line, if the stream ended without a line end; a line cut within a character is dropped."""
+        """Return the last line, if the stream ends without a line end. A line that ends within a character is lost."""
         last_line = self._take_unfinished()
         if not last_line or self.fault:
             return []

@@ -66,7 +66,7 @@ class TestLoops:
         """
         assert run(serve(script), code) == ["Hello"] * 9
 
-    def test_loops_that_are_closed_without_being_shut_down(self, serve: Serve) -> None:
+    def test_loops_that_are_just_closed_leave_nothing_behind(self, serve: Serve) -> None:
         def script(request: Request) -> list[Step]:
             if request.query == "for ever":
                 return FOR_EVER
@@ -108,7 +108,7 @@ class TestLoops:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 120
 
-    def test_synchronous_calls_in_a_running_loop(self, serve: Serve) -> None:
+    def test_synchronous_calls_work_in_a_running_loop(self, serve: Serve) -> None:
         code = """
             async def main():
                 print(model.invoke("Hi").text, "".join(chunk.text for chunk in model.stream("Hi")))
@@ -124,7 +124,7 @@ class TestLoops:
 
 class TestProcesses:
     @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", "pass"])
-    def test_a_fork_after_use(self, serve: Serve, end: str) -> None:
+    def test_parent_and_child_go_on_after_a_fork(self, serve: Serve, end: str) -> None:
         code = f"""
             model.invoke("before")
             loop = asyncio.new_event_loop()
@@ -146,7 +146,7 @@ class TestProcesses:
         asked = [request.query for request in server.requests]
         assert sorted(asked) == ["before"] * 3 + ["child"] * 3 + ["parent"] * 2
 
-    def test_a_fork_while_other_threads_hold_all_places_of_the_concurrency_limit(self, serve: Serve) -> None:
+    def test_a_child_has_free_places_though_threads_held_all_at_the_fork(self, serve: Serve) -> None:
         code = """
             limited = DarkAI(base_url=url, max_retries=0, max_concurrency=2)
 
@@ -167,7 +167,7 @@ class TestProcesses:
         server = serve([0.6, *reply("Hello")])
         assert run(server, code) == ["Hello"]
 
-    def test_models_in_a_pool_of_processes(self, serve: Serve) -> None:
+    def test_a_pool_of_forked_processes_can_call(self, serve: Serve) -> None:
         code = """
             import multiprocessing
 
@@ -197,7 +197,7 @@ class TestProcesses:
         """
         assert run(serve(FOR_EVER), code) == ["Hel"] * 4
 
-    def test_the_first_call_from_threads_that_the_loop_waits_for(self, serve: Serve) -> None:
+    def test_the_first_call_may_come_from_threads_that_the_loop_waits_for(self, serve: Serve) -> None:
         """The loop's executor is full of threads that wait for the call, which must not wait for one of them."""
         code = """
             async def main():
@@ -208,7 +208,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 40
 
-    def test_pickles_and_copies_of_a_model_that_is_in_use(self, serve: Serve) -> None:
+    def test_pickles_and_copies_of_a_model_in_use_can_call(self, serve: Serve) -> None:
         code = """
             async def main():
                 await first(model.astream("Hi"))
@@ -224,7 +224,7 @@ class TestProcesses:
         assert run(serve(reply("Hello")), code) == ["Hello"] * 8
 
     @pytest.mark.parametrize("call", ["invoke('Hi')", "stream('Hi')", "batch(['Hi'])", "ainvoke('Hi')"])
-    def test_a_first_call_at_exit(self, serve: Serve, call: str) -> None:
+    def test_the_first_call_may_come_at_exit(self, serve: Serve, call: str) -> None:
         """There are no more threads then, from Python 3.12 on."""
         code = f"""
             def late():
@@ -237,7 +237,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"]
 
-    def test_a_call_at_exit_after_the_loop_has_ended(self, serve: Serve) -> None:
+    def test_a_call_at_exit_works_after_the_loop_has_ended(self, serve: Serve) -> None:
         code = """
             from langchain_darkai import _portal
 
@@ -248,7 +248,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 3
 
-    def test_an_exit_during_calls_of_all_kinds(self, serve: Serve) -> None:
+    def test_an_exit_during_calls_of_all_kinds_is_quick_and_quiet(self, serve: Serve) -> None:
         """Streams half-read, threads that wait and will wait, a loop that nobody closes: the process ends at once."""
         code = """
             for call in (model.invoke, lambda q: list(model.stream(q)), lambda q: asyncio.run(model.ainvoke(q))):
@@ -263,13 +263,13 @@ class TestProcesses:
         assert run(serve(FOR_EVER), code) == ["Hel"]
         assert time.monotonic() - started < 15
 
-    def test_a_thread_that_python_waits_for_at_exit_gets_its_reply(self, serve: Serve) -> None:
+    def test_a_thread_that_is_waited_for_at_exit_gets_its_reply(self, serve: Serve) -> None:
         code = """
             threading.Thread(target=lambda: print(model.invoke("Hi").text)).start()
         """
         assert run(serve([0.3, *reply("Hello")]), code) == ["Hello"]
 
-    def test_a_closed_client_can_be_used_again_and_a_session_of_ones_own_stays_open(self, serve: Serve) -> None:
+    def test_clients_work_again_after_close_and_leave_a_users_session_open(self, serve: Serve) -> None:
         code = """
             import aiohttp
 
@@ -298,7 +298,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == [*["Hello"] * 5, "False", *["Hello"] * 3]
 
-    def test_tasks_that_are_cancelled_at_any_moment(self, serve: Serve) -> None:
+    def test_tasks_may_be_cancelled_at_any_moment(self, serve: Serve) -> None:
         code = """
             async def read():
                 async for chunk in model.astream("Hi"):
@@ -320,7 +320,7 @@ class TestProcesses:
         server = serve([0.005, STREAM, 0.005, chunk(text("Hello")), 0.005, END])
         assert run(server, code) == ["Hello"]
 
-    def test_failures_of_all_kinds_leave_nothing_to_complain_about(self, serve: Serve) -> None:
+    def test_failures_of_all_kinds_leave_nothing_behind(self, serve: Serve) -> None:
         scripts: list[list[Step]] = [
             [RESET],
             [CLOSE],
@@ -350,9 +350,7 @@ class TestProcesses:
 
 
 class TestOpenFiles:
-    def test_hundreds_of_good_and_failed_calls_leave_no_open_files_or_threads(
-        self, serve: Serve, model_of: ModelOf
-    ) -> None:
+    def test_hundreds_of_calls_leave_no_open_files_or_threads(self, serve: Serve, model_of: ModelOf) -> None:
         scripts: list[list[Step]] = [
             reply("Hello"),
             [STREAM + chunk(text("Hello")), 0.002, END],
@@ -405,11 +403,11 @@ class TestEndings:
             pytest.param([HOLD], id="before the headers"),
             pytest.param([STREAM, HOLD], id="before the text"),
             pytest.param(FOR_EVER, id="during the text"),
-            pytest.param([STREAM + chunk(text("Hel")), *([chunk(text("x")), 0.01] * 500)], id="during a flood of text"),
+            pytest.param([STREAM + chunk(text("Hel")), *([chunk(text("x")), 0.01] * 500)], id="during a torrent"),
         ],
     )
     @pytest.mark.parametrize("way", ["cancel", "wait_for", "timeout"])
-    async def test_the_connection_of_a_cancelled_call_is_closed_at_once(
+    async def test_a_cancelled_call_closes_its_connection_at_once(
         self, serve: Serve, model_of: ModelOf, entry: str, script: list[Step], way: str
     ) -> None:
         server = serve(script, reply("Hello"))
@@ -443,7 +441,7 @@ class TestEndings:
         assert len(server.requests) == 2
 
     @pytest.mark.parametrize("entry", ENTRIES)
-    async def test_a_connection_is_reused_also_when_the_end_of_the_body_comes_late(
+    async def test_a_connection_is_used_again_where_the_body_ends_later(
         self, serve: Serve, model_of: ModelOf, entry: str
     ) -> None:
         server = serve([STREAM + chunk(text("Hello") + b'data: {"event": "stream-end"}\n\n'), 0.03, chunk(b"")])
@@ -455,7 +453,7 @@ class TestEndings:
 
 
 class TestClose:
-    async def test_closing_one_client_does_not_end_the_calls_of_another(self, serve: Serve) -> None:
+    async def test_closing_one_client_does_not_break_the_calls_of_another(self, serve: Serve) -> None:
         """The session is the loop's, not the client's: closing one client must not break the calls of another."""
         gate = threading.Event()
 
@@ -475,7 +473,7 @@ class TestClose:
         for going in (stream, unsent):
             assert "".join([piece async for piece in going if isinstance(piece, str)]) == "lo"
 
-    async def test_closing_a_client_closes_the_connections_it_left(self, serve: Serve) -> None:
+    async def test_a_stream_that_is_left_is_closed_after_its_client(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hel")), HOLD], reply("Hello"))
         client = DarkAI(base_url=server.url, max_retries=0)
         stream = client.stream(client.call("Hi"))
@@ -490,7 +488,7 @@ class TestClose:
         await asyncio.sleep(0.05)
         assert psutil.Process().num_fds() <= files + 2
 
-    def test_closing_a_client_does_not_end_the_synchronous_calls_of_others(
+    def test_closing_one_client_does_not_break_synchronous_calls_of_other_threads(
         self, serve: Serve, model_of: ModelOf
     ) -> None:
         gate = threading.Event()

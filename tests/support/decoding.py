@@ -1,4 +1,4 @@
-"""What a decoder makes of a reply's bytes, however they are cut, and texts and bytes to try it on."""
+"""Read a reply's bytes with the decoder, in every cut; and texts and bytes to try it on."""
 
 import itertools
 import json
@@ -80,14 +80,14 @@ def chunk(text: str) -> bytes:
 
 
 def raw_chunk(text: str) -> bytes:
-    """Return a text chunk as servers write it that do not escape what is not ASCII."""
+    """Return a text chunk of a server that does not escape non-ASCII characters."""
     return (
         b"data: " + json.dumps({"event": "text-chunk", "data": {"text": text}}, ensure_ascii=False).encode() + b"\n\n"
     )
 
 
 def in_utf16(text: str) -> str:
-    """Return a text with each half of a character replaced that has no other half."""
+    """Return a text with each lone surrogate replaced."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 

@@ -51,12 +51,12 @@ CORE_CLASSES = [
 ]
 
 
-def test_the_table_above_has_every_class() -> None:
+def test_the_table_of_error_classes_is_complete() -> None:
     public = {kind for kind in vars(errors).values() if inspect.isclass(kind) and kind.__module__ == errors.__name__}
     assert public == set(CLASSES)
 
 
-def test_the_docstring_draws_the_tree() -> None:
+def test_the_docstring_draws_the_tree_of_errors() -> None:
     drawn: list[tuple[str, str]] = []
     above: list[str] = [core.ModelError.__name__]
     for indent, name in re.findall(r"^    ([│├└─ ]*)(DarkAI\w+) ", errors.__doc__ or "", re.MULTILINE):
@@ -67,7 +67,7 @@ def test_the_docstring_draws_the_tree() -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_what_a_class_is(kind: type[DarkAIError]) -> None:
+def test_the_base_classes_of_an_error(kind: type[DarkAIError]) -> None:
     parent, core_class, stdlib_class, is_retryable = TREE[kind]
     assert kind.__bases__[0] is parent
     assert issubclass(kind, DarkAIError)
@@ -78,7 +78,7 @@ def test_what_a_class_is(kind: type[DarkAIError]) -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_only_its_own_kind_of_core_and_of_the_library(kind: type[DarkAIError]) -> None:
+def test_an_error_has_no_base_class_of_another_condition(kind: type[DarkAIError]) -> None:
     """An `except` for another condition does not catch it."""
     parent, core_class, stdlib_class, _ = TREE[kind]
     expected = {core.ModelError, core_class, *(c for c in parent.__mro__ if c in CORE_CLASSES)}
@@ -88,12 +88,12 @@ def test_only_its_own_kind_of_core_and_of_the_library(kind: type[DarkAIError]) -
     }
 
 
-def test_every_condition_of_core_has_a_class() -> None:
+def test_every_error_class_of_core_has_one_of_ours() -> None:
     assert {kind for kind in CORE_CLASSES if not any(issubclass(c, kind) for c in CLASSES)} == set()
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_attributes_default_to_nothing(kind: type[DarkAIError]) -> None:
+def test_attributes_of_an_error_default_to_nothing(kind: type[DarkAIError]) -> None:
     error = kind("it failed")
     assert str(error) == "it failed"
     assert (error.status, error.retry_after, error.request_id, error.partial_text) == (None, None, None, "")
@@ -105,7 +105,7 @@ def copies(error: DarkAIError) -> list[DarkAIError]:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_copies_and_pickles_keep_everything(kind: type[DarkAIError]) -> None:
+def test_copies_and_pickles_of_an_error_keep_everything(kind: type[DarkAIError]) -> None:
     error = kind("it failed\nin two lines", status=503, retry_after=1.5, request_id="r-1", partial_text="Hel\ud83dlo")
     for twin in copies(error):
         assert type(twin) is kind
@@ -114,6 +114,6 @@ def test_copies_and_pickles_keep_everything(kind: type[DarkAIError]) -> None:
         assert vars(twin) == vars(error)
 
 
-def test_attributes_are_named_in_the_call() -> None:
+def test_attributes_of_an_error_are_keyword_only() -> None:
     with pytest.raises(TypeError):
         DarkAIError("it failed", 500)  # type: ignore[call-arg]

@@ -1,4 +1,4 @@
-"""Any reply in any pieces, and any garbage: the decoder's properties, on bytes that Hypothesis makes up."""
+"""Properties of the decoder, on replies and on other bytes that Hypothesis makes up."""
 
 import codecs
 import json
@@ -16,7 +16,7 @@ OTHER_LINE = st.sampled_from([b"", b": ping", b":", b"id: 1", b"event: message",
 
 @st.composite
 def written(draw: st.DrawFn, event: dict[str, Any], *, may_be_raw: bool = True) -> bytes:
-    """An event as some server writes it: on a line or over several, with any line ends and other lines between."""
+    """Return an event as some server writes it: on one line or several, with any line ends, other lines between."""
     is_raw = may_be_raw and draw(st.booleans())
     separators = draw(st.sampled_from([None, (",", ":"), (" , ", " : ")]))
     indent = draw(st.sampled_from([None, None, 0, 1]))
@@ -34,7 +34,7 @@ def written(draw: st.DrawFn, event: dict[str, Any], *, may_be_raw: bool = True) 
 
 @st.composite
 def transcripts(draw: st.DrawFn) -> tuple[bytes, str, Usage | None]:
-    """A complete reply's bytes, text and usage."""
+    """Return a complete reply's bytes, text and usage."""
     has_halves = draw(st.booleans())
     pieces = draw(st.lists(ANY_TEXT if has_halves else VALID_TEXT, max_size=5))
     events: list[dict[str, Any]] = []
@@ -58,7 +58,7 @@ def transcripts(draw: st.DrawFn) -> tuple[bytes, str, Usage | None]:
 
 @settings(max_examples=300, deadline=None)
 @given(transcripts(), PIECE_SIZES, st.data())
-def test_any_reply_in_any_pieces(
+def test_any_reply_reads_the_same_in_any_pieces(
     transcript: tuple[bytes, str, Usage | None], sizes: list[int], data: st.DataObject
 ) -> None:
     body, text, usage = transcript
@@ -92,5 +92,5 @@ FRAGMENTS = st.sampled_from(
 @settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=200) | st.lists(FRAGMENTS | st.binary(max_size=3), max_size=25).map(b"".join), PIECE_SIZES)
 @example(b'data: {"event": "error", "data": {"status": true, "retry_after": true}}', [])
-def test_garbage_ends_in_one_error_or_end(body: bytes, sizes: list[int]) -> None:
+def test_any_bytes_lead_to_exactly_one_end_or_failure(body: bytes, sizes: list[int]) -> None:
     assert read(cut(body, sizes)) == read([body]) == read(body[i : i + 1] for i in range(len(body)))

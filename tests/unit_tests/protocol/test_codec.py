@@ -1,4 +1,4 @@
-"""Requests and events: written, and read back as they were written."""
+"""Requests and events: read back as they were written, or refused."""
 
 import codecs
 from typing import Any
@@ -12,12 +12,12 @@ from langchain_darkai.protocol import ChatRequest, decode_request, encode_event,
 from tests.support.decoding import ANY_TEXT, JOINED_TEXT, chunk, in_utf16, read
 
 
-def test_the_request_body() -> None:
+def test_a_request_without_parameters_has_two_members() -> None:
     assert encode_request("Hi", "gpt-4o") == b'{"query": "Hi", "model": "gpt-4o"}'
     assert encode_request("Hi", "gpt-4o", {}) == encode_request("Hi", "gpt-4o", None) == encode_request("Hi", "gpt-4o")
 
 
-def test_the_body_of_another_client() -> None:
+def test_the_request_of_another_client_is_read() -> None:
     body = codecs.BOM_UTF8 + '{"model": null, "query": "é\\u0000", "query": "é!", "x": [1]}\r\n'.encode()
     assert decode_request(body) == ChatRequest("é!", None, {"x": [1]})
 
@@ -65,7 +65,7 @@ def test_a_parameter_cannot_replace_the_prompt_or_the_model(name: str) -> None:
         (b'{"query": "Hello", "model": ["gpt-4o"]}', "model"),
     ],
 )
-def test_a_body_that_is_no_request(body: bytes, words: str) -> None:
+def test_a_body_that_is_no_request_is_refused_with_a_reason(body: bytes, words: str) -> None:
     with pytest.raises(DarkAIInvalidRequestError, match=words) as raised:
         decode_request(body)
     assert len(str(raised.value)) < 300

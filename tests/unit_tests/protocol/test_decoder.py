@@ -1,4 +1,4 @@
-"""Every way a reply has been seen to look, whole and in pieces, and what is no reply at all."""
+"""Replies in every form that servers were seen to send, in every cut, and bodies that are no reply."""
 
 import bisect
 import codecs
@@ -154,7 +154,7 @@ COMPLETE: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", COMPLETE)
-def test_a_complete_reply(name: str) -> None:
+def test_a_complete_reply_reads_the_same_in_every_cut(name: str) -> None:
     body, text = COMPLETE[name]
     for ending in (b"", b"\n", b"\r\n\r\n"):
         assert read([body + ending]) == Reply(text, True, None, None, "", None, None)
@@ -178,12 +178,12 @@ def test_nothing_after_stream_end_counts(rest: bytes) -> None:
     assert read_in_every_way(HEL + END + b"\n" + rest) == Reply("Hel", True, None, None, "", None, None)
 
 
-def test_text_before_the_end_comes_first() -> None:
+def test_text_and_end_of_one_read_are_returned_together() -> None:
     assert EventDecoder().feed(HEL + LO + END + b"\n") == Decoded(["Hello"], StreamEnd(None))
     assert EventDecoder(per_event=True).feed(HEL + LO + END + b"\n") == Decoded(["Hel", "lo"], StreamEnd(None))
 
 
-def test_text_comes_with_the_bytes_that_complete_it() -> None:
+def test_text_is_returned_with_the_byte_that_completes_it() -> None:
     decoder = EventDecoder()
     assert decoder.feed(HEL + LO[:-1]) == Decoded(["Hel"], None)
     assert decoder.feed(LO[-1:]) == Decoded(["lo"], None)
@@ -193,7 +193,7 @@ def test_text_comes_with_the_bytes_that_complete_it() -> None:
 
 
 @pytest.mark.parametrize("per_event", [False, True])
-def test_the_text_of_a_reply_is_held_once(per_event: bool) -> None:
+def test_the_text_of_a_reply_is_held_in_memory_once(per_event: bool) -> None:
     decoder = EventDecoder(per_event=per_event)
     returned: list[str] = []
     tracemalloc.start()
@@ -207,7 +207,7 @@ def test_the_text_of_a_reply_is_held_once(per_event: bool) -> None:
     assert decoder.text == "".join(returned)
 
 
-# Events that are none, after a first good one.
+# What follows a first good event, and cannot be decoded.
 UNDECODABLE: dict[str, bytes] = {
     "a word": b"data: hello\n",
     "another protocol's end": b"data: [DONE]\n",
@@ -257,7 +257,7 @@ UNDECODABLE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", UNDECODABLE)
-def test_what_cannot_be_decoded_is_an_error(name: str) -> None:
+def test_an_event_that_cannot_be_decoded_is_an_error(name: str) -> None:
     body = HEL + UNDECODABLE[name]
     reply = read([body + LO + END])
     assert (reply.failure, reply.text) == (DarkAIStreamDecodeError, "Hel")
@@ -269,7 +269,7 @@ def test_what_cannot_be_decoded_is_an_error(name: str) -> None:
 
 
 def nests(depth: int) -> bool:
-    """Return whether json reads lists so deep in one another."""
+    """Return whether the json module reads lists that are nested this deep."""
     try:
         json.loads("[" * depth + "]" * depth)
     except RecursionError:
@@ -277,8 +277,8 @@ def nests(depth: int) -> bool:
     return True
 
 
-def test_no_depth_of_nesting_raises() -> None:
-    """The reader and the writer of JSON give up at different depths, and an event without a name is shown again."""
+def test_no_depth_of_nested_json_raises() -> None:
+    """Reading and writing JSON give up at different depths; an event without a name is read, and then quoted."""
     deepest = bisect.bisect(range(200_000), False, key=lambda depth: not nests(depth))
     for depth in (*range(max(deepest - 100, 1), deepest + 10), *range(1, deepest, deepest // 40)):
         body = b'data: {"event": 1, "data": %b%b}\n' % (b"[" * depth, b"]" * depth)
@@ -314,8 +314,8 @@ def test_a_body_without_stream_end_is_truncated(body: bytes) -> None:
         b'{"choices": [{"message": {"content": "Hello"}}]}\n',
     ],
 )
-def test_another_kind_of_body_is_not_asked_for_again(body: bytes) -> None:
-    """It did not end too early: it is no reply, and asking again would bring the same."""
+def test_a_body_of_another_kind_is_undecodable_and_not_truncated(body: bytes) -> None:
+    """It is not a reply that ended too early, so a retry would bring the same."""
     assert read_in_every_way(body).failure is DarkAIStreamDecodeError
 
 
@@ -344,7 +344,7 @@ def test_another_kind_of_body_is_not_asked_for_again(body: bytes) -> None:
         ('{"input_tokens": [3], "output_tokens": {}}', None),
     ],
 )
-def test_usage(usage: str, expected: tuple[int, int, int] | None) -> None:
+def test_usage_in_stream_end(usage: str, expected: tuple[int, int, int] | None) -> None:
     body = HEL + f'data: {{"event": "stream-end", "data": {{"usage": {usage}}}}}\n'.encode()
     reply = read_in_every_way(body)
     assert (reply.text, reply.ended) == ("Hel", True)
@@ -352,13 +352,13 @@ def test_usage(usage: str, expected: tuple[int, int, int] | None) -> None:
     assert reply.usage == (dict(zip(names, expected, strict=True)) if expected else None)
 
 
-def test_a_half_character_before_an_error_is_not_lost() -> None:
+def test_a_high_surrogate_before_an_error_event_is_replaced() -> None:
     reply = read_in_every_way(chunk("a\ud83d") + encode_event("error", {"message": "boom"}))
     assert (reply.text, reply.failure) == ("a\ufffd", DarkAIAPIError)
 
 
 @pytest.mark.parametrize("body", [b"data: {secret}\n", b"data: {secret\xff}\n"])
-def test_a_cause_does_not_keep_the_reply(body: bytes) -> None:
+def test_the_cause_of_a_failure_does_not_hold_the_reply(body: bytes) -> None:
     failure = EventDecoder().feed(body).end
     assert isinstance(failure, StreamFailure)
     cause = failure.error.__cause__

@@ -21,20 +21,20 @@ LIMIT = 100
         b"data: {\n" + b'data: "a": 1,\n' * 20,
     ],
 )
-def test_an_event_without_end_is_given_up(rest: bytes) -> None:
+def test_an_event_beyond_the_size_limit_is_an_error(rest: bytes) -> None:
     reply = read_in_every_way(HEL + rest, LIMIT)
     assert (reply.text, reply.failure) == ("Hel", DarkAIStreamDecodeError)
     assert f"longer than {LIMIT}" in reply.message
 
 
-def test_the_limit_is_one_event_s_and_not_the_reply_s() -> None:
+def test_a_reply_may_be_longer_than_the_limit_of_an_event() -> None:
     longest = chunk("x" * (LIMIT - len(chunk("").rstrip()))).rstrip()
     assert len(longest) == LIMIT
     body = (longest + b"\n") * 3 + END
     assert read_in_every_way(body, LIMIT).ended
 
 
-def test_a_line_of_five_megabytes() -> None:
+def test_an_event_of_five_megabytes_on_one_line() -> None:
     text = "x" * 4_999_990 + '\n"é\\'
     body = HEL + chunk(text) + END
     decoder = EventDecoder()
@@ -43,7 +43,7 @@ def test_a_line_of_five_megabytes() -> None:
     assert [read for read in reads if read != NOTHING] == [(["Hel"], None), ([text], None), ([], StreamEnd(None))]
 
 
-def test_five_megabytes_over_many_lines() -> None:
+def test_an_event_of_five_megabytes_on_many_lines() -> None:
     pieces = ["x" * 99] * 50_000
     body = b'data: {"event": "text-chunk", "data": {"text": "' + "\n".join(pieces).encode() + b'"}}\n' + END
     text = "\n".join(pieces)

@@ -69,12 +69,12 @@ CLASSES = [getattr(errors, name) for name in dir(errors) if name.startswith("Dar
         (599, DarkAIAPIError),
     ],
 )
-def test_class_of_a_status(status: int, kind: type[DarkAIError]) -> None:
+def test_the_error_class_of_an_http_status(status: int, kind: type[DarkAIError]) -> None:
     assert error_class_for_status(status) is kind
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 304, 307, 308])
-def test_a_redirect_that_leads_nowhere_is_an_error(status: int) -> None:
+def test_a_redirect_status_has_an_error_class(status: int) -> None:
     assert issubclass(error_class_for_status(status), DarkAIError)
 
 
@@ -99,7 +99,7 @@ def test_a_redirect_that_leads_nowhere_is_an_error(status: int) -> None:
         (TimeoutError("x"), 500),
     ],
 )
-def test_status_of_an_error(error: Exception, status: int) -> None:
+def test_the_http_status_of_an_error(error: Exception, status: int) -> None:
     assert status_for_error(error) == status
 
 
@@ -114,13 +114,13 @@ def test_core_classes_survive_the_wire(kind: type[core.ModelError]) -> None:
 
 
 @pytest.mark.parametrize("kind", CLASSES)
-def test_own_classes_survive_as_their_core_class(kind: type[DarkAIError]) -> None:
+def test_own_classes_survive_the_wire_as_their_core_class(kind: type[DarkAIError]) -> None:
     back = error_class_for_wire_type(wire_error_type(kind("x")))
     assert back is not None
     assert {c for c in CORE_CLASSES if issubclass(kind, c)} <= set(back.__mro__)
 
 
-def test_a_class_of_another_provider_goes_by_its_core_class() -> None:
+def test_an_error_of_another_provider_has_the_wire_name_of_its_core_class() -> None:
     class TheirRateLimitError(core.ModelRateLimitError):
         pass
 
@@ -128,12 +128,12 @@ def test_a_class_of_another_provider_goes_by_its_core_class() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), OSError("x"), TimeoutError("x"), ValueError("x")])
-def test_an_error_of_no_model_is_an_api_error(error: Exception) -> None:
+def test_an_error_that_is_no_model_error_has_the_wire_name_of_an_api_error(error: Exception) -> None:
     assert wire_error_type(error) == "ModelAPIError"
 
 
 @pytest.mark.parametrize("name", ["", "rate_limit", "modelratelimiterror", "KeyError", None, 5, ["ModelAPIError"], {}])
-def test_names_that_are_not_ours(name: object) -> None:
+def test_an_unknown_wire_name_has_no_error_class(name: object) -> None:
     assert error_class_for_wire_type(name) is None
 
 
@@ -185,7 +185,7 @@ REPORTED: dict[str, tuple[Any, type[DarkAIError], str, int | None, float | None]
 
 
 @pytest.mark.parametrize("name", REPORTED)
-def test_an_error_event(name: str) -> None:
+def test_an_error_event_becomes_the_error_it_reports(name: str) -> None:
     data, kind, words, status, retry_after = REPORTED[name]
     body = HEL + encode_event("error", data) + LO + END
     reply = read_in_every_way(body) if len(body) < 1000 else read([body])
@@ -196,7 +196,7 @@ def test_an_error_event(name: str) -> None:
     assert (reply.status, reply.retry_after) == (status, retry_after)
 
 
-def test_an_error_event_without_data() -> None:
+def test_an_error_event_without_data_is_an_api_error() -> None:
     reply = read_in_every_way(HEL + b'data: {"event": "error"}\n')
     assert (reply.text, reply.failure) == ("Hel", DarkAIAPIError)
 
@@ -213,7 +213,7 @@ def test_an_error_event_without_data() -> None:
         ("no", 302, DarkAIAPIError),
     ],
 )
-def test_the_answer_of_a_status(data: Any, status: int, kind: type[DarkAIError]) -> None:
+def test_the_status_of_a_response_precedes_the_one_in_its_body(data: Any, status: int, kind: type[DarkAIError]) -> None:
     reported = reported_error(data, "example.org", status)
     assert (reported.kind, reported.status) == (kind, status)
     assert "example.org" in reported.message
@@ -221,7 +221,7 @@ def test_the_answer_of_a_status(data: Any, status: int, kind: type[DarkAIError])
 
 
 @pytest.mark.parametrize("before", [0, 60, 79, 80, 480, 499, 500])
-def test_words_are_masked_before_they_are_cut_and_escaped(before: int) -> None:
+def test_secrets_are_redacted_before_words_are_cut_and_escaped(before: int) -> None:
     secret = "'\\\"" * 40
     words = "x" * before + secret + "y" * 600
 
@@ -251,7 +251,7 @@ def test_an_error_event_says_what_to_do(data: dict[str, Any], hint: str) -> None
 
 
 @pytest.mark.parametrize("kind", CORE_CLASSES)
-def test_an_error_of_a_model_goes_over_the_wire(kind: type[core.ModelError]) -> None:
+def test_an_error_of_a_model_survives_an_error_event(kind: type[core.ModelError]) -> None:
     reply = read_in_every_way(HEL + encode_event("error", encode_error(kind("told in its own words"))))
     assert reply.failure is not None
     assert issubclass(reply.failure, kind)
@@ -261,7 +261,7 @@ def test_an_error_of_a_model_goes_over_the_wire(kind: type[core.ModelError]) -> 
     assert reply.status >= 400
 
 
-def test_our_own_errors_go_over_the_wire() -> None:
+def test_an_error_of_ours_survives_an_error_event() -> None:
     reply = read([encode_event("error", encode_error(DarkAIRateLimitError("slow down", retry_after=2.5)))])
     assert (reply.failure, reply.status, reply.retry_after) == (DarkAIRateLimitError, 429, 2.5)
     assert "slow down" in reply.message
@@ -290,12 +290,12 @@ def chained(error: BaseException, cause: BaseException) -> BaseException:
         chained(DarkAIAPIError("it failed", partial_text="secret", request_id="secret"), KeyError("secret")),
     ],
 )
-def test_what_went_wrong_inside_stays_inside(error: BaseException) -> None:
+def test_details_inside_a_server_are_not_sent(error: BaseException) -> None:
     assert "secret" not in encode_event("error", encode_error(error)).decode()
 
 
 @pytest.mark.parametrize("wait", ["soon", timedelta(seconds=7), float("nan"), float("inf"), -1, [7]])
-def test_another_class_s_retry_after_is_no_harm(wait: object) -> None:
+def test_an_invalid_retry_after_is_left_out(wait: object) -> None:
     error = core.ModelRateLimitError("slow")
     error.retry_after = wait  # type: ignore[attr-defined]
     body = encode_event("error", encode_error(error))
