@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from langchain_darkai._json.schema import resolve
+from langchain_darkai._json.schema import resolve_ref
 from langchain_darkai.offline.schema_checker import SchemaChecker, without_dialects
 from langchain_darkai.offline.text_values import FREE_TEXT, Freedom, TextValues, words_of
 
@@ -305,7 +305,7 @@ class _Generator:
         reference = schema.get("$ref")
         parts = [self._flatten(part, seen) for part in schema.get("allOf", ())]
         if isinstance(reference, str) and reference not in seen:
-            parts.append(self._flatten(resolve(reference, self._root), (*seen, reference)))
+            parts.append(self._flatten(resolve_ref(reference, self._root), (*seen, reference)))
         for part in parts:
             flat = _merged(part, flat)
         return flat

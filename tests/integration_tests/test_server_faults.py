@@ -32,7 +32,7 @@ from langchain_darkai import (
     DarkAITimeoutError,
 )
 from langchain_darkai.server import LocalServer
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.support.models import Piece, ScriptedModel, scripted
 from tests.support.programs import complaints, running
 from tests.support.scripted_server import CLOSE, STREAM, ScriptedServer, Step, chunk, text

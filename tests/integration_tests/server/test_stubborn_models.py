@@ -11,7 +11,7 @@ import pytest
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAITimeoutError
 from langchain_darkai.server import LocalServer, ServerTimeouts
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.support.models import (
     AsyncGeneratingModel,
     GeneratingModel,

@@ -8,7 +8,7 @@ from langchain_core.exceptions import OutputParserException
 
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.protocol import StreamEnd
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.support.schemas import ANN, ANN_DICT, SCHEMA, Person, PersonData, PersonDict
 from tests.support.scripted_transport import ScriptedTransport
 

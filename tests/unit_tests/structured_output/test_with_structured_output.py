@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage
 from langchain_darkai import DarkAIError
 from langchain_darkai._structured_output.output_format import output_format
 from langchain_darkai.protocol import StreamEnd
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.support.schemas import ANN, ANN_DICT, SCHEMA, Note, OldPerson, Person, PersonData, PersonDict, grows
 from tests.support.scripted_transport import ScriptedTransport
 
@@ -228,6 +228,7 @@ name: str = model.with_structured_output(Person).invoke("Who?").name
 REVEALED = ["Person", "PersonDict", "list[int]", "Person | None", "Exception | None", "AIMessage"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("checker", ["mypy", "pyright"])
 def test_type_checkers_see_the_result(tmp_path: Path, checker: str) -> None:
