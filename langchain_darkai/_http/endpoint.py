@@ -2,11 +2,11 @@
 
 import contextlib
 import dataclasses
+import inspect
 import ipaddress
 import os
 import re
 import ssl
-import sys
 import warnings
 from collections.abc import Mapping
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
@@ -152,9 +152,9 @@ def _stacklevel_of_the_user() -> int:
 
     The code of `ChatDarkAI`, pydantic and others may stand between that line and here.
     """
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+    level = 0
+    frame = inspect.currentframe()
+    while frame and frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
         frame = frame.f_back
         level += 1
     return level

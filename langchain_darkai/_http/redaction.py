@@ -1,4 +1,4 @@
-"""What must not show where a server repeats it: which parts of the settings, and how to take them out of a text."""
+"""The secrets in a client's settings, and how they are taken out of what a server says."""
 
 import base64
 import re
@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 MIN_SECRET_LENGTH = 8
-"""Characters from which on the value of a header, a part of the query, or the user beside a password is a secret: a
-shorter one is more likely a word, which messages need."""
+"""The least characters of a secret, where it is the value of a header, a part of the query, or the user beside a
+password. A shorter one is more likely a common word, which must not be taken out of messages. Keys and passwords are
+secrets at any length."""
 
 
 def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: Iterable[str]) -> tuple[str, ...]:
@@ -15,7 +16,7 @@ def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: 
     query = [part.partition("=") for part in urlsplit(base_url.strip()).query.split("&")]
     words = [form for name, _, value in query for form in (value or name, unquote_plus(value or name))]
     for value in headers:
-        words += [value, *value.split()]
+        words += [value, *value.split()]  # "Bearer KEY" has the key as a word
     known = {
         *login_secrets(base_url),
         *login_secrets(proxy or ""),
@@ -25,7 +26,7 @@ def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: 
 
 
 def login_secrets(url: str) -> set[str]:
-    """Return the secrets before the @ of a URL: a password, or a user without one, and the header that they become."""
+    """Return the secrets before the @ of a URL: the password, or the user where there is none, and both in base64."""
     login = urlsplit(url.strip()).netloc.rpartition("@")[0]
     user, _, password = login.partition(":")
     parts = {password, "" if password and len(user) < MIN_SECRET_LENGTH else user}
@@ -33,12 +34,12 @@ def login_secrets(url: str) -> set[str]:
 
 
 def basic_credentials(login: str) -> str:
-    """Return the user and the password of a URL as a header of basic authorization has them."""
+    """Return the user and the password of a URL as a header of basic authentication has them."""
     return base64.b64encode(unquote(login if ":" in login else f"{login}:").encode()).decode()
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return a text without the secrets, also where it has them escaped as in URLs, JSON or Python."""
+    """Return a text with *** for each secret, also where the text has it escaped as in URLs, JSON or Python."""
     longest_first = sorted(secrets, key=len, reverse=True)  # one may be a part of another
     return re.sub("|".join(map(_pattern, longest_first)), "***", text) if longest_first else text
 
@@ -51,7 +52,7 @@ def _pattern(secret: str) -> str:
 
 
 def _any_form(part: str) -> str:
-    # Nothing here can match a text in two ways: a server's words must not make the search take long.
+    # No pattern here can match the same text in two ways. Otherwise a server could send text that takes long to search.
     c = part[-1]
     if c.isascii() and c.isalnum():
         return part

@@ -1,29 +1,31 @@
-"""JSON values that a JSON Schema accepts: found in a text where it has them, made up where it has not."""
+"""JSON values for a JSON Schema: found in a text where it has them, made up where it has not.
 
-import importlib
+The rules know the words that Pydantic writes: types, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, local `$ref`s, bounds
+of numbers, texts and arrays, `format`, `prefixItems`, `uniqueItems`, `required`, `additionalProperties` and
+`minProperties`. For any other word, and for a `pattern` that no sample matches, the value is as near as they come.
+"""
+
 import json
 import math
-import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import UnknownType
-from jsonschema.validators import validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from langchain_darkai._json.schema import resolve_ref
+from langchain_darkai.offline.schema_checker import SchemaChecker, without_dialects
+from langchain_darkai.offline.text_values import FREE_TEXT, Freedom, TextValues, words_of
 
-from langchain_darkai.offline.text_values import TEXTS, TextValues, words_of
+__all__ = ["generate"]
 
 Schema = dict[str, Any]
 
-DEEPEST = 4
+_MAX_DEPTH = 4
 """Nesting below which only what a schema demands is written: recursive schemas have no end of their own."""
 _BOTTOM = 16
+"""Nesting below which everything is null."""
 _TRIES = 40
-_MOST_ITEMS = 100
+"""Variants of a value that are tried before the nearest one is taken."""
+_MAX_ITEMS = 100
+"""Items of an array that are looked for in a text."""
 
 _SAMPLES = {
     "date": "2025-01-{n:02d}",
@@ -31,357 +33,326 @@ _SAMPLES = {
     "time": "12:{n:02d}:00Z",
     "duration": "P{n}D",
     "email": "user{n}@example.com",
-    "idn-email": "user{n}@example.com",
     "hostname": "host{n}.example.com",
-    "idn-hostname": "host{n}.example.com",
     "ipv4": "192.0.2.{n}",
     "ipv6": "2001:db8::{n}",
     "uri": "https://example.com/{n}",
-    "uri-reference": "https://example.com/{n}",
-    "uri-template": "https://example.com/{n}",
-    "iri": "https://example.com/{n}",
-    "iri-reference": "https://example.com/{n}",
     "uuid": "00000000-0000-4000-8000-{n:012d}",
     "json-pointer": "/{n}",
-    "relative-json-pointer": "{n}",
     "json-string": "{n}",
     "regex": "x{n}",
 }
+_PATTERN_SAMPLES = (
+    "{n} a A abc AA-{n} {n:04d} {n:05d} #{n:06d} {n}.0.0 2025-01-{n:02d} +1202555{n:04d} a{n}@b.com"
+).split()
+"""Texts that are tried where a schema has a `pattern`."""
 _KEYWORDS = {
-    "object": ("properties", "required", "additionalProperties", "minProperties", "patternProperties"),
-    "array": ("items", "prefixItems", "minItems", "maxItems", "contains"),
+    "object": ("properties", "required", "additionalProperties", "minProperties"),
+    "array": ("items", "prefixItems", "minItems", "maxItems"),
     "string": ("pattern", "minLength", "maxLength", "format"),
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
-_LARGER = frozenset(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains"))
-_SMALLER = frozenset(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains"))
+"""The words that tell the type of a schema that names none."""
 
 
-def fill(schema: Any, findings: TextValues, *, reach: int = 1, topic: str = "") -> Any:
-    """A JSON value that `schema` accepts, with what `findings` holds in it.
+def generate(schema: Any, values: TextValues, *, freedom: Freedom = Freedom.LIKELY, topic: str = "") -> Any:
+    """Return a JSON value that `schema` accepts, with what `values` holds in it.
 
-    `reach` is how freely required strings take words of the text (see `TextValues.text`). `topic` ends made-up texts
-    of an answer; where it is empty, a made-up text is the parameter's own name. A schema that no value can meet, or
-    that is no schema, gets the nearest value the rules can make.
+    `freedom` is how freely required strings take words of the text. `topic` ends made-up texts of an answer; where it
+    is empty, a made-up text is the parameter's own name. A schema that no value can meet, or that is no schema, gets
+    the nearest value that the rules can make.
 
     Example:
         >>> schema = {
         ...     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
         ...     "required": ["name", "age"],
         ... }
-        >>> fill(schema, TextValues("Alice is 30 years old"))
+        >>> generate(schema, TextValues("Alice is 30 years old"))
         {'name': 'Alice', 'age': 30}
     """
-    filler = _Filler(schema, findings, topic)
     try:
-        tries = (filler.value(schema, _At(reach=reach if not salt else 0, salt=salt)) for salt in range(_TRIES))
-        first = next(tries)
-        return first if filler.accepts(first, schema) else next((v for v in tries if filler.accepts(v, schema)), first)
-    except (TypeError, ValueError, AttributeError, KeyError):  # `type: 3`, `minItems: "many"`: no schema at all
+        schema = without_dialects(schema)
+        generator = _Generator(schema, values, topic)
+        first = generator.value(schema, _Place(freedom=freedom))
+        if generator.accepts(first, schema):
+            return first
+        others = (generator.value(schema, _Place(variant=variant)) for variant in range(1, _TRIES))
+        return next((value for value in others if generator.accepts(value, schema)), first)
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError):  # `type: 3`, `minItems: "many"`
         return {}
 
 
-class _At(NamedTuple):
-    """Where a value goes: the parameter's name, the nesting, how far to reach, and which of the values to make up."""
+class _Place(NamedTuple):
+    """Where a value goes: the parameter's name, the nesting, and how its value is made.
+
+    Variant 0 takes values of the text. The others make up different values, for arrays of unique items and for schemas
+    that do not accept the first one.
+    """
 
     name: str = ""
     depth: int = 0
-    reach: int = 0
-    salt: int = 0
+    freedom: Freedom = Freedom.LABELLED
+    variant: int = 0
 
-    def below(self, **changes: Any) -> "_At":
+    def below(self, **changes: Any) -> "_Place":
         return self._replace(**{"depth": self.depth + 1, **changes})
 
 
-class _Filler:
-    def __init__(self, root: Any, findings: TextValues, topic: str) -> None:
+class _Generator:
+    """Makes the values of one schema."""
+
+    def __init__(self, root: Any, values: TextValues, topic: str) -> None:
         self._root = root
-        self._findings = findings
+        self._values = values
         self._topic = topic
-        kind: Any = validator_for(root, default=Draft202012Validator)
-        # An empty registry, since the default one would fetch remote references.
-        self._validator = kind(self._root, registry=Registry(), format_checker=kind.FORMAT_CHECKER)
+        self._checker = SchemaChecker(root)
 
     def accepts(self, value: Any, schema: Any) -> bool:
-        try:
-            return bool(self._validator.evolve(schema=schema).is_valid(value))
-        except (Unresolvable, UnknownType, re.error, TypeError, AttributeError, RecursionError):
-            return True
+        """Return whether the schema, or a part of it, accepts a value."""
+        return self._checker.accepts(value, schema)
 
-    def value(self, schema: Any, at: _At) -> Any:
-        flat = self._flatten(schema)
-        if "const" in flat:
-            return flat["const"]
-        if flat.get("enum"):
-            return self._option(flat, at)
+    def value(self, schema: Any, place: _Place) -> Any:
+        """Return a value for the schema, or for a part of it."""
+        schema = self._flatten(schema)
+        if "const" in schema:
+            return schema["const"]
+        if schema.get("enum"):
+            return self._option(schema, place)
         for word in ("oneOf", "anyOf"):
-            if flat.get(word):
-                return self._branch(flat, word, at)
-        kinds = _kinds(flat)
-        if len(kinds) > 1:
-            return self._branch({**flat, "anyOf": [{"type": kind} for kind in kinds]}, "anyOf", at)
-        if at.depth > _BOTTOM or kinds[0] == "null":
+            if schema.get(word):
+                return self._branch(schema, word, place)
+        types = _types(schema)
+        if len(types) > 1:
+            return self._branch({**schema, "anyOf": [{"type": name} for name in types]}, "anyOf", place)
+        if place.depth > _BOTTOM or types[0] == "null":
             return None
-        makers: dict[str, Callable[[Schema, _At], Any]] = {
+        makers: dict[str, Callable[[Schema, _Place], Any]] = {
             "object": self._object,
             "array": self._array,
             "string": self._string,
             "boolean": self._boolean,
         }
-        return makers.get(kinds[0], self._number)(flat, at)
+        return makers.get(types[0], self._number)(schema, place)
 
-    def _option(self, flat: Schema, at: _At) -> Any:
-        options = [o for o in flat["enum"] if self.accepts(o, flat)] or flat["enum"]
-        found = None if at.salt else self._findings.choice(options)
-        default = flat.get("default", options[0])
-        if found is None:
-            found = default if not at.salt and default in options else options[at.salt % len(options)]
-        return found
+    def _option(self, schema: Schema, place: _Place) -> Any:
+        options = [option for option in schema["enum"] if self.accepts(option, schema)] or schema["enum"]
+        if place.variant:
+            return options[place.variant % len(options)]
+        found = self._values.choice(options)
+        default = schema.get("default")
+        return found if found is not None else default if default in options else options[0]
 
-    def _branch(self, flat: Schema, word: str, at: _At) -> Any:
-        base = {key: value for key, value in flat.items() if key != word and (key != "type" or word == "oneOf")}
-        branches = [self._merge(base, self._flatten(branch)) for branch in flat[word]]
-        rule = {word: flat[word]}
-        if not at.salt and at.depth < DEEPEST:
-            before = self._findings.used
+    def _branch(self, schema: Schema, word: str, place: _Place) -> Any:
+        """Return a value of the branch that the text speaks of, else the plainest one."""
+        base = {key: value for key, value in schema.items() if key != word and (key != "type" or word == "oneOf")}
+        branches = [_merged(base, self._flatten(branch)) for branch in schema[word]]
+        rule = {word: schema[word]}
+        if not place.variant and place.depth < _MAX_DEPTH:
+            before = self._values.used
             for branch in branches:
-                value = self.value(branch, at.below())
-                if self._findings.used != before and self.accepts(value, rule):
+                value = self.value(branch, place.below())
+                if self._values.used != before and self.accepts(value, rule):
                     return value
-                self._findings.used = before
-            if "default" in flat and self.accepts(flat["default"], flat):
-                return flat["default"]
-        # What was not found is null where it may be; deep down, plain values come before those that nest further.
-        branches.sort(key=lambda branch: (_kinds(branch) != ["null"], at.depth >= DEEPEST and _nests(branch)))
-        for turn in range(at.salt, at.salt + _TRIES):
+                self._values.used = before
+            if "default" in schema and self.accepts(schema["default"], schema):
+                return schema["default"]
+        # What was not found is null where it may be. Deep down, plain values come before those that nest further.
+        branches.sort(key=lambda branch: (_types(branch) != ["null"], place.depth >= _MAX_DEPTH and _nests(branch)))
+        for variant in range(place.variant, place.variant + _TRIES):
             for index in range(len(branches)):
-                value = self.value(branches[(index + at.salt) % len(branches)], at.below(reach=0, salt=turn))
+                branch = branches[(index + place.variant) % len(branches)]
+                value = self.value(branch, place.below(freedom=Freedom.LABELLED, variant=variant))
                 if self.accepts(value, rule):
                     return value
         return None
 
-    def _boolean(self, flat: Schema, at: _At) -> bool:
-        found = None if at.salt else self._findings.truth(at.name)
-        return bool(at.salt % 2 or flat.get("default")) if found is None else found
+    def _boolean(self, schema: Schema, place: _Place) -> bool:
+        return bool(place.variant % 2 or schema.get("default"))
 
-    def _number(self, flat: Schema, at: _At) -> Any:
-        def ok(value: Any) -> bool:
-            return isinstance(value, (int, float)) and not isinstance(value, bool) and self.accepts(value, flat)
+    def _number(self, schema: Schema, place: _Place) -> Any:
+        def accepts(value: Any) -> bool:
+            return isinstance(value, (int, float)) and not isinstance(value, bool) and self.accepts(value, schema)
 
-        found = None if at.salt else self._findings.known(at.name, ok)
-        found = self._findings.number(at.name, ok) if found is None and not at.salt else found
-        if found is not None:
-            return found
-        fitting = list(filter(ok, dict.fromkeys([*_offered(flat), *_numbers(flat)])))
-        return fitting[at.salt % len(fitting)] if fitting else 0
+        if not place.variant:
+            found = self._values.known(place.name, accepts)
+            found = self._values.number(place.name, accepts) if found is None else found
+            if found is not None:
+                return found
+        fitting = list(filter(accepts, dict.fromkeys([*_offered(schema), *_numbers(schema)])))
+        return fitting[place.variant % len(fitting)] if fitting else 0
 
-    def _string(self, flat: Schema, at: _At) -> str:
-        def ok(value: Any) -> bool:
-            return isinstance(value, str) and self.accepts(value, flat)
+    def _string(self, schema: Schema, place: _Place) -> str:
+        def accepts(value: Any) -> bool:
+            return isinstance(value, str) and self.accepts(value, schema)
 
-        form, describe = str(flat.get("format", "")), str(flat.get("description") or flat.get("title") or "")
-        if not at.salt:
-            found = self._findings.known(at.name, ok) or self._findings.formatted(form, ok)
-            if not found and form not in _SAMPLES:
-                found = self._findings.text(at.name, describe, reach=at.reach, ok=ok)
+        form = schema.get("format")
+        candidates: list[Any] = []
+        if not place.variant:
+            found = self._found_text(schema, place, accepts)
             if found:
-                return str(found)
-        sample = (
-            [_SAMPLES[form].format(n=1 + max(at.salt - 1, 0) % 28)]
-            if form in _SAMPLES and "pattern" not in flat
-            else []
-        )
-        made = [*([] if at.salt else _offered(flat)), *sample, *self._texts(flat, at)]
-        return next(filter(ok, made), "")
+                return found
+            candidates += _offered(schema)
+        samples = [_SAMPLES[form]] if form in _SAMPLES else []
+        samples += _PATTERN_SAMPLES if "pattern" in schema else ()
+        candidates += [sample.format(n=1 + max(place.variant - 1, 0) % 28) for sample in samples]
+        plain = self._plain_texts(schema, place)
+        return next(filter(accepts, [*candidates, *plain]), plain[0])
 
-    def _texts(self, flat: Schema, at: _At) -> Iterator[str]:
-        shortest, longest = int(flat.get("minLength", 0)), int(flat.get("maxLength", 10_000))
-        label = " ".join(words_of(at.name)) or "text"
+    def _found_text(self, schema: Schema, place: _Place, accepts: Callable[[Any], bool]) -> str | None:
+        form = str(schema.get("format", ""))
+        found = self._values.known(place.name, accepts) or self._values.formatted(form, accepts)
+        if not found and form not in _SAMPLES:
+            found = self._values.text(place.name, _description(schema), freedom=place.freedom, accepts=accepts)
+        return found
+
+    def _plain_texts(self, schema: Schema, place: _Place) -> list[str]:
+        """Return made-up texts: the parameter's name, and a letter as often as it has to be."""
+        shortest, longest = int(schema.get("minLength", 0)), int(schema.get("maxLength", 10_000))
+        text = " ".join(words_of(place.name)) or "text"
         if self._topic:
-            about = str(flat.get("description") or flat.get("title") or label).strip().rstrip(".")
-            label = f"{about} about {self._topic}"
-        ending = f" {at.salt}" if at.salt else ""
-        yield (label + "." * (shortest - len(label) - len(ending)))[: max(longest - len(ending), 0)] + ending
-        yield (chr(97 + at.salt % 26) * max(shortest, 1))[:longest]
-        if "pattern" in flat:
-            for more in range(shortest + at.salt + 2):
-                text = text_like(flat["pattern"], more, at.salt)
-                yield from (text, text.ljust(shortest, "a"))
+            text = f"{_description(schema).strip().rstrip('.') or text} about {self._topic}"
+        ending = f" {place.variant}" if place.variant else ""
+        return [
+            text.ljust(shortest - len(ending), ".")[: max(longest - len(ending), 0)] + ending,
+            (chr(ord("a") + place.variant % 26) * max(shortest, 1))[:longest],
+        ]
 
-    def _array(self, flat: Schema, at: _At) -> list[Any]:
-        items, first = flat.get("items", True), flat.get("prefixItems", [])
-        if isinstance(items, list):  # how drafts before 2020-12 wrote tuples
-            items, first = flat.get("additionalItems", True), items
-        least, most = int(flat.get("minItems", 0)), int(flat.get("maxItems", 1000))
-        unique = bool(flat.get("uniqueItems"))
-        out = [self.value(part, at.below()) for part in first[:most]]
-        if "contains" in flat:
-            for turn in range(int(flat.get("minContains", 1))):
-                both = {"allOf": [flat["contains"], items]}
-                self._append(out, both, at._replace(salt=at.salt + turn), unique=unique)
-        if items is not False and not at.salt and at.depth < DEEPEST:
-            self._find_items(out, items, at, most, unique=unique)
-        if not out and "default" in flat and not at.salt and self.accepts(flat["default"], flat):
-            return list(flat["default"])
-        while len(out) < least and self._append(out, items, at, unique=unique):
+    def _array(self, schema: Schema, place: _Place) -> list[Any]:
+        items, first = schema.get("items", True), schema.get("prefixItems", [])
+        shortest, longest = int(schema.get("minItems", 0)), int(schema.get("maxItems", 1000))
+        unique = bool(schema.get("uniqueItems"))
+        array = [self.value(part, place.below()) for part in first[:longest]]
+        if items is not False and not place.variant and place.depth < _MAX_DEPTH:
+            self._add_found(array, items, place, longest, unique=unique)
+        if not array and "default" in schema and not place.variant and self.accepts(schema["default"], schema):
+            return list(schema["default"])
+        while len(array) < shortest and self._add_made_up(array, items, place, unique=unique):
             pass
-        return out
+        return array
 
-    def _find_items(self, out: list[Any], items: Any, at: _At, most: int, *, unique: bool) -> None:
-        flat = self._flatten(items)
-        reach, most_found, most = at.reach, 0, min(most, _MOST_ITEMS)
-        if _kinds(flat) == ["string"] and not flat.keys() & {"enum", "const", "anyOf", "oneOf", "format"}:
-            listed = [v for v in dict.fromkeys(self._findings.listed(at.name, reach)) if self.accepts(v, items)]
-            out += listed[: most - len(out)]
-            reach = 0 if listed else reach
-        while len(out) < most:
-            before = self._findings.used
-            value = self.value(items, at.below(reach=reach))
-            found = len(self._findings.used) - len(before)
-            # One that the text tells less of than of the one before is not a member, but a word left over.
-            if not found or found < most_found or not self.accepts(value, items) or (unique and value in out):
-                self._findings.used = before
+    def _add_found(self, array: list[Any], items: Any, place: _Place, longest: int, *, unique: bool) -> None:
+        """Add the items that the text has."""
+        schema = self._flatten(items)
+        freedom, most_found, longest = place.freedom, 0, min(longest, _MAX_ITEMS)
+        if _types(schema) == ["string"] and not schema.keys() & {"enum", "const", "anyOf", "oneOf", "format"}:
+            listed = dict.fromkeys(self._values.listed(place.name, freedom))
+            array += [text for text in listed if self.accepts(text, items)][: longest - len(array)]
+            freedom = Freedom.LABELLED if listed else freedom
+        while len(array) < longest:
+            before = self._values.used
+            value = self.value(items, place.below(freedom=freedom))
+            found = len(self._values.used) - len(before)
+            # An item of which the text has less than of the one before is no item, but words that are left over.
+            if not found or found < most_found or not self.accepts(value, items) or (unique and value in array):
+                self._values.used = before
                 return
-            out.append(value)
-            reach, most_found = min(reach, 1), found
+            array.append(value)
+            freedom, most_found = min(freedom, Freedom.LIKELY), found
 
-    def _append(self, out: list[Any], items: Any, at: _At, *, unique: bool) -> bool:
-        seen = {json.dumps(value, sort_keys=True) for value in out} if unique else set()
-        for salt in range(at.salt, at.salt + _TRIES + len(out)):
-            # A value of the text was handed out already: `_find_items` took all there are.
-            value = self.value(items, at.below(reach=0, salt=max(salt, 1)))
+    def _add_made_up(self, array: list[Any], items: Any, place: _Place, *, unique: bool) -> bool:
+        """Add an item that is not of the text; return False where there is none to be made."""
+        seen = {json.dumps(value, sort_keys=True) for value in array} if unique else set()
+        for variant in range(max(place.variant, 1), place.variant + _TRIES + len(array)):
+            value = self.value(items, place.below(freedom=Freedom.LABELLED, variant=variant))
             if json.dumps(value, sort_keys=True) not in seen and self.accepts(value, items):
-                out.append(value)
+                array.append(value)
                 return True
         return False
 
-    def _object(self, flat: Schema, at: _At) -> dict[str, Any]:
-        properties: dict[str, Any] = flat.get("properties", {})
-        required = flat.get("required", [])
-        out: dict[str, Any] = {}
+    def _object(self, schema: Schema, place: _Place) -> dict[str, Any]:
+        properties: dict[str, Any] = schema.get("properties", {})
+        required = schema.get("required", [])
+        members: dict[str, Any] = {}
         for key in sorted(properties, key=lambda key: self._rank(key, properties[key], key not in required)):
             part = self._flatten(properties[key])
-            before = self._findings.used
+            before = self._values.used
             if key in required or "const" in part or len(part.get("enum", "..")) == 1:
-                out[key] = self.value(part, at.below(name=key))
-            elif at.depth < DEEPEST and not at.salt:
-                value = self.value(part, at.below(name=key, reach=0))
-                wanted = self._topic and "default" not in part and not required and not at.depth
-                if self._findings.used != before or (wanted and self.accepts(value, part)):
-                    out[key] = value
-        self._add_demanded(out, flat, at)
-        return {key: out[key] for key in dict.fromkeys([*properties, *out]) if key in out}
+                members[key] = self.value(part, place.below(name=key))
+            elif place.depth < _MAX_DEPTH and not place.variant:
+                value = self.value(part, place.below(name=key, freedom=Freedom.LABELLED))
+                is_wanted = self._topic and "default" not in part and not required and not place.depth
+                if self._values.used != before or (is_wanted and self.accepts(value, part)):
+                    members[key] = value
+        self._add_missing(members, schema, place)
+        return {key: members[key] for key in dict.fromkeys([*properties, *members]) if key in members}
 
-    def _add_demanded(self, out: dict[str, Any], flat: Schema, at: _At) -> None:
-        """The members that are asked for by other words than `properties`."""
-        properties: dict[str, Any] = flat.get("properties", {})
-        patterns: dict[str, Any] = flat.get("patternProperties", {})
-        others, least = flat.get("additionalProperties", True), int(flat.get("minProperties", 0))
-        demanded = [*flat.get("required", [])]
-        for key, more in flat.get("dependentRequired", {}).items():
-            demanded += more if key in out else []
-        shape = self._flatten(flat.get("propertyNames", {})).get("pattern") or (
-            others is False and next(iter(patterns), None)
-        )
-        made = (text_like(shape, index, index) if shape else f"key{index + 1}" for index in range(least))
-        for key in dict.fromkeys([*demanded, *properties, *made]):
-            if key not in out and (key in demanded or len(out) < least):
-                rules = (
-                    [properties[key]] if key in properties else [v for k, v in patterns.items() if re.search(k, key)]
-                )
-                out[key] = self.value({"allOf": rules} if rules else others, at.below(name=key, reach=0))
+    def _add_missing(self, members: dict[str, Any], schema: Schema, place: _Place) -> None:
+        """Add the members that are required without being described, and those that make up `minProperties`."""
+        properties, required = schema.get("properties", {}), schema.get("required", [])
+        fewest = int(schema.get("minProperties", 0))
+        others = (f"key{number}" for number in range(1, fewest + 1))
+        for key in dict.fromkeys([*required, *properties, *others]):
+            if key not in members and (key in required or len(members) < fewest):
+                part = properties.get(key, schema.get("additionalProperties", True))
+                members[key] = self.value(part, place.below(name=key, freedom=Freedom.LABELLED))
 
-    def _rank(self, key: str, schema: Any, optional: bool) -> tuple[bool, bool, int]:
-        # Labelled values first, then those that only one kind of word can be, so that no phrase swallows a number.
-        flat = self._flatten(schema)
-        branches = [self._flatten(branch) for branch in flat.get("anyOf", [])] or [flat]
-        loose = any(
-            {"string", "object", "array"} & set(_kinds(b)) and not b.keys() & {"enum", "const", "format"}
-            for b in branches
+    def _rank(self, key: str, schema: Any, is_optional: bool) -> tuple[bool, bool, int]:
+        """Return what puts members in order: labelled ones first, and free text last, so that it takes no number."""
+        schema = self._flatten(schema)
+        branches = [self._flatten(branch) for branch in schema.get("anyOf", [])] or [schema]
+        is_loose = any(
+            {"string", "object", "array"} & set(_types(branch)) and not branch.keys() & {"enum", "const", "format"}
+            for branch in branches
         )
-        return not self._findings.is_labelled(key), optional, loose + (loose and bool(TEXTS & set(words_of(key))))
+        is_text = bool(FREE_TEXT & set(words_of(key)))
+        return not self._values.is_labelled(key), is_optional, is_loose + (is_loose and is_text)
 
     def _flatten(self, schema: Any, seen: tuple[str, ...] = ()) -> Schema:
-        """The schema with its references and `allOf` parts merged in, at the top level."""
+        """Return a schema with what its `$ref` and its `allOf` say merged in, at the top level."""
         if not isinstance(schema, dict):
             return {"not": {}} if schema is False else {}
         flat = {key: value for key, value in schema.items() if key not in {"$ref", "allOf"}}
-        ref = schema.get("$ref")
+        reference = schema.get("$ref")
         parts = [self._flatten(part, seen) for part in schema.get("allOf", ())]
-        if isinstance(ref, str) and ref not in seen:
-            parts.append(self._flatten(_pointed(self._root, ref), (*seen, ref)))
+        if isinstance(reference, str) and reference not in seen:
+            parts.append(self._flatten(resolve_ref(reference, self._root), (*seen, reference)))
         for part in parts:
-            flat = self._merge(part, flat)
+            flat = _merged(part, flat)
         return flat
 
-    def _merge(self, one: Schema, two: Schema) -> Schema:
-        out = dict(one)
-        for key, new in two.items():
-            old: Any = out.get(key)
-            if key not in out or old == new:
-                out[key] = new
-            elif key in _LARGER:
-                out[key] = max(old, new)
-            elif key in _SMALLER:
-                out[key] = min(old, new)
-            elif key == "required":
-                out[key] = [*old, *new]
-            elif key in {"properties", "patternProperties"}:
-                out[key] = {**old, **{k: {"allOf": [old[k], v]} if k in old else v for k, v in new.items()}}
-            elif key in {"items", "additionalProperties", "contains", "propertyNames"}:
-                out[key] = {"allOf": [old, new]}
-            elif key in {"anyOf", "oneOf"}:
-                out[key] = [{"allOf": [a, b]} for a in old for b in new]
-            elif key == "enum":
-                out[key] = [option for option in old if option in new]
-            elif key == "type":
-                out[key] = [k for k in _kinds(one) if k in _kinds(two) or (k == "integer" and "number" in _kinds(two))]
-                out[key] += ["integer"] if "number" in _kinds(one) and "integer" in _kinds(two) else []
-            else:
-                out[key] = new
-        return out
+
+def _merged(one: Schema, two: Schema) -> Schema:
+    """Return two schemas as one; where both say something about the same, the second counts."""
+    merged = {**one, **two}
+    if "properties" in one and "properties" in two:
+        merged["properties"] = {**one["properties"], **two["properties"]}
+    if "required" in one and "required" in two:
+        merged["required"] = [*one["required"], *two["required"]]
+    return merged
 
 
-def _nests(flat: Schema) -> bool:
-    return bool({"object", "array"} & set(_kinds(flat)) or flat.keys() & {"anyOf", "oneOf"})
+def _nests(schema: Schema) -> bool:
+    return bool({"object", "array"} & set(_types(schema)) or schema.keys() & {"anyOf", "oneOf"})
 
 
-def _kinds(flat: Schema) -> list[str]:
-    kinds = flat.get("type")
-    if isinstance(kinds, list) and kinds:
-        return kinds
-    if isinstance(kinds, str):
-        return [kinds] if kinds in {*_KEYWORDS, "integer", "boolean", "null"} else ["string"]
-    return [next((kind for kind, words in _KEYWORDS.items() if flat.keys() & set(words)), "string")]
+def _types(schema: Schema) -> list[str]:
+    """Return the types that a schema names, or the one that its other words speak of; a string where nothing tells."""
+    types = schema.get("type")
+    if isinstance(types, list) and types:
+        return types
+    if isinstance(types, str):
+        return [types] if types in {*_KEYWORDS, "integer", "boolean", "null"} else ["string"]
+    return [next((name for name, words in _KEYWORDS.items() if schema.keys() & set(words)), "string")]
 
 
-def _pointed(root: Any, ref: str) -> Any:
-    """What a local reference points at; anything where it points nowhere."""
-    target = root
-    for part in unquote(ref).lstrip("#").split("/")[1:]:
-        key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(target, list) and key.isdigit() and int(key) < len(target):
-            target = target[int(key)]
-        elif isinstance(target, dict) and key in target:
-            target = target[key]
-        else:
-            return True
-    return target
+def _description(schema: Schema) -> str:
+    return str(schema.get("description") or schema.get("title") or "")
 
 
-def _offered(flat: Schema) -> list[Any]:
-    return [*([flat["default"]] if "default" in flat else []), *flat.get("examples", [])]
+def _offered(schema: Schema) -> list[Any]:
+    """Return the values that a schema itself offers."""
+    return [*([schema["default"]] if "default" in schema else []), *schema.get("examples", [])]
 
 
-def _numbers(flat: Mapping[str, Any]) -> Iterator[int | float]:
-    """Candidates within the bounds, the plainest first; the caller checks them."""
-    low = max(flat.get("minimum", -math.inf), flat.get("exclusiveMinimum", -math.inf))
-    high = min(flat.get("maximum", math.inf), flat.get("exclusiveMaximum", math.inf))
-    step = flat.get("multipleOf", 1)
+def _numbers(schema: Mapping[str, Any]) -> Iterator[int | float]:
+    """Yield numbers within the bounds, or nearly, the plainest first; the caller checks them."""
+    low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
+    high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
+    step = schema.get("multipleOf", 1)
     start = min(max(1, low), high)
     nearest = math.ceil(start / step)
-    for away in range(_TRIES + 2):
-        for count in (nearest + away, nearest - away):
+    for distance in range(_TRIES + 2):
+        for count in (nearest + distance, nearest - distance):
             yield count * step
             yield round(count * step, 6)
             yield count * step + 0.5
@@ -389,64 +360,3 @@ def _numbers(flat: Mapping[str, Any]) -> Iterator[int | float]:
         yield from (low, high, *(low + (high - low) * part / (_TRIES + 1) for part in range(1, _TRIES + 1)))
     else:
         yield from (start + sign / part for part in range(2, _TRIES) for sign in (1, -1))
-
-
-def text_like(pattern: str, more: int = 0, salt: int = 0) -> str:
-    r"""A text that a regular expression finds itself in, best effort.
-
-    `more` is how often to repeat beyond the least, `salt` tells which characters and branches to take.
-
-    Example:
-        >>> text_like(r"^[A-Z]{2}-\d+$")
-        'AA-0'
-    """
-    # The parser of regular expressions has had two homes, and warns in the older one.
-    parser: Any = importlib.import_module("re._parser" if sys.version_info >= (3, 11) else "sre_parse")
-    try:
-        return _written(parser.parse(pattern), more, salt)
-    except (re.error, OverflowError, RecursionError):
-        return ""
-
-
-def _written(tokens: Any, more: int, salt: int) -> str:
-    out = ""
-    for token, value in tokens:
-        kind = str(token)
-        if kind == "LITERAL":
-            out += chr(value)
-        elif kind in {"MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"}:
-            low, high, part = value
-            out += _written(part, more, salt) * min(int(high), int(low) + more)
-        elif kind == "SUBPATTERN":
-            out += _written(value[3], more, salt)
-        elif kind == "ATOMIC_GROUP":
-            out += _written(value, more, salt)
-        elif kind == "BRANCH":
-            out += _written(value[1][salt % len(value[1])], more, salt)
-        elif kind in {"IN", "ANY", "NOT_LITERAL"}:
-            test = [("NEGATE", None), ("LITERAL", value)] if kind == "NOT_LITERAL" else value
-            out += chr(97 + salt % 26) if kind == "ANY" else _one_of(test, salt)
-    return out
-
-
-def _one_of(test: Any, salt: int) -> str:
-    """A character of a class, tried out with `re` itself rather than by the rules of classes."""
-    ranges = "".join(chr(v) if str(t) == "LITERAL" else chr(v[0]) for t, v in test if str(t) in {"LITERAL", "RANGE"})
-    fitting = [c for c in ranges + "a0A1b_ -.!é" + "".join(map(chr, range(33, 127))) if _in_class(test, c)]
-    unique = list(dict.fromkeys(fitting)) or ["a"]
-    return unique[salt % len(unique)]
-
-
-def _in_class(test: Any, char: str) -> bool:
-    hit = False
-    for token, value in test:
-        kind = str(token)
-        if kind == "LITERAL":
-            hit |= ord(char) == value
-        elif kind == "RANGE":
-            hit |= value[0] <= ord(char) <= value[1]
-        elif kind == "CATEGORY":
-            *_, negation, name = f"_{value}".split("_")
-            letter = name[0].upper() if negation == "NOT" else name[0].lower()
-            hit |= bool(re.match(rf"\{letter}", char))
-    return hit != (str(test[0][0]) == "NEGATE")

@@ -1,17 +1,24 @@
-"""What a piece of text says: the numbers, names, dates and phrases that a rule can take for a value.
+"""What a piece of text says: the numbers, names, lists and phrases that a rule can take for a value.
 
-`TextValues` hands out each place of the text once, so two parameters never get the same number. It prefers what is
-labelled ("the city is Paris", "30 years old"), then what looks like the thing asked for.
+`TextValues` hands out each place of the text once, so that two parameters never get the same number. It prefers what
+is labelled ("the city is Paris", "30 years old"), then what looks like the thing asked for.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
+from enum import IntEnum
 from typing import Any
 
-Span = tuple[int, int]
+__all__ = ["FREE_TEXT", "MAX_READ", "NUMBER", "Freedom", "Span", "TextValues", "lists_in", "names_in", "words_of"]
 
-LONGEST = 2000
+Span = tuple[int, int]
+"""Where a value stands in the text: its first character, and the one after its last."""
+
+_KNOWN: Span = (-1, -1)
+_SPARE: Span = (-2, -2)
+"""These two stand for values that were taken from elsewhere than the text."""
+
+MAX_READ = 2000
 """Characters of a text that the rules read: some of them compare every word with every other."""
 
 
@@ -19,70 +26,56 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-COMMON = _set(
-    "a about add all an and answer are as ask at be book but by calculate call can compute convert convey could "
-    "count create describe did do does email explain extract fetch find for from generate get give go has have "
-    "hello help her hey hi his how i i'm if in information into is it its json let like list look make me "
-    "multiply my name no not of ok on or order please provide put question read remind reply repeat report return "
-    "say search send set should show subtract sum tell thanks that the their them then there these they this to "
-    "today tool translate up us use using was we were what what's when where which who who's why will with would "
-    "write yes you your"
+_COMMON = _set(
+    "a about add all an and answer are as ask at be book but by call can could count create describe did do does "
+    "explain extract fetch find for from generate get give go has have hello help her hi his how i i'm if in into is "
+    "it its json let list look make me multiply my name no not of on or order please question read reply return say "
+    "search send set show sum tell thanks that the their then there these they this to today tool up us use using "
+    "was we were what what's when where which who who's why will with would write yes you your"
 )
-NUMBER_WORDS = {
-    w: n
-    for n, w in enumerate(re.findall(r"\w+", "zero one two three four five six seven eight nine ten eleven twelve"))
-}
-_MONTHS = re.findall(r"\w+", "january february march april may june july august september october november december")
-_WEEKDAYS = "monday|tuesday|wednesday|thursday|friday|saturday|sunday"
-_CALENDAR = frozenset([*_MONTHS, *_WEEKDAYS.split("|")])
-_MONTH = "|".join(f"{m[:3]}(?:{m[3:]})?" for m in _MONTHS)
+"""Words that are no names, even where a sentence begins with them."""
 
 NUMBER = r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\.?\d)"
-_QUOTED = r"\"[^\"\n]+\"|“[^”\n]+”|‘[^’\n]+’|«[^»\n]+»|「[^」\n]+」|`[^`\n]+`|(?<!\w)'[^\n]+?'(?!\w)"
+_QUOTED = r"\"[^\"\n]+\"|“[^”\n]+”|`[^`\n]+`|(?<!\w)'[^\n]+?'(?!\w)"
 _PHRASE = r"[^\s,.;:!?\n][^,;!?\n]*?(?=\s+(?:and|with|but|who|is|of)\s|[,;!?\n]|\.(?:\s|$)|$)"
-_DAY = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
-_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
-FORMATS = {
-    "date-time": rf"\b{_DAY}T{_TIME}:[0-5]\d(?:\.\d+)?(?:Z|[+-]{_TIME})",
-    "date": rf"\b{_DAY}\b",
-    "time": rf"\b{_TIME}:[0-5]\d(?:\.\d+)?(?:Z|[+-]{_TIME})",
+_FORMATS = {
+    "date": r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\b",
     "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "uri": r"\bhttps?://[^\s<>\"'|\\^`{}]*[\w/]",
-    "uuid": r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b",
-    "ipv4": r"\b(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\d+\.\d+\.\d+\.\d)|\b)){4}\b",
 }
-_WRITTEN_DAYS = (
-    rf"\b(?:{_MONTH})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?,?\s+\d{{4}}|"
-    rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:{_MONTH}),?\s+\d{{4}}"
-)
-_RELATIVE_DAYS = rf"\b(?:today|tomorrow|yesterday|tonight|(?:next |this )?(?:{_WEEKDAYS}))\b"
+_NOTHING = "(?!)"
 
-_FORMAT_HINTS = {"email": "email", "mail": "email", "date": "date", "url": "uri", "link": "uri", "website": "uri"}
-_PLACES = _set("city location place country town region destination where address capital state")
+_PLACES = _set("city location place country town region origin destination where address capital state")
 _PERSONS = _set("name person customer user recipient author who contact title company username")
-TEXTS = _set(
+FREE_TEXT = _set(
     "query text question prompt message content input topic subject about body description search keyword keywords "
     "phrase sentence note reason task request term"
 )
-_THINGS = _set("item product thing dish food article")
-_SUMS = _set("expression formula equation calculation math")
-_SIDES = {
-    "from": _set("from origin source departure start sender"),
-    "to": _set("to destination target end arrival recipient language"),
-}
-_UNITS = {"age": "years?|yo", "price": "dollars?|euros?", "cost": "dollars?|euros?"}
+"""Words in the name of a parameter that takes any text."""
+
 _ASKING = re.compile(
-    r"^(?:\W*(?:(?:can|could|would|will) you|i (?:want|need|would like) (?:you )?to|please|hello|hi|hey|"
+    r"(?:\W*(?:(?:can|could|would|will) you|i (?:want|need|would like) (?:you )?to|please|hello|hi|hey|"
     r"what(?:'s|’s)?|who(?:'s)?|where|when|why|how|which|is|are|was|do|does|did|tell|show|give|get|find|search|look|"
-    r"fetch|create|make|generate|write|translate|send|set|add|call|use|describe|explain|summari[sz]e|discuss|plan|web|"
-    r"internet|online|using|me|us|up|out|for|about|with|of|in|to|that|the|a|an|my|and|then|tool|"
-    r"information)\b)+\W*",
+    r"fetch|create|make|generate|write|translate|send|set|add|call|use|describe|explain|web|using|me|us|up|out|for|"
+    r"about|with|of|in|to|that|the|a|an|my|and|then|tool|information)\b)+\W*",
     re.IGNORECASE,
 )
+_TRAILING = re.compile(r"(?:\W|\b(?:and|is|a|an|the|in|of|for|named|called|please|to|by|from)\b)+$", re.IGNORECASE)
+
+
+class Freedom(IntEnum):
+    """How freely a string takes words of the text; each level includes those before it."""
+
+    LABELLED = 0
+    """Only what the text labels with the parameter's name."""
+    LIKELY = 1
+    """Also quotations and names."""
+    ANY = 2
+    """Also any phrase that is left of the text."""
 
 
 def words_of(name: str) -> list[str]:
-    """The lower-case words of an identifier or a sentence: `getUserName` and `get_user_name` have the same three.
+    """Return the lower-case words of an identifier or a sentence; `getUserName` and `get_user_name` have the same.
 
     Example:
         >>> words_of("getUser_name")
@@ -91,43 +84,36 @@ def words_of(name: str) -> list[str]:
     return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
 
 
-def as_number(text: str) -> int | float | None:
-    """The number that a text is, whole where it is whole, or None.
+def as_number(text: str) -> int | float:
+    """Return the number that a text is, as an int where it has no decimal point.
 
     Example:
-        >>> as_number("1,250"), as_number("2.50"), as_number("three")
-        (1250, 2.5, 3)
+        >>> as_number("1,250"), as_number("2.50")
+        (1250, 2.5)
     """
-    if text.lower() in NUMBER_WORDS:
-        return NUMBER_WORDS[text.lower()]
-    if not re.fullmatch(NUMBER, text):
-        return None
     digits = text.replace(",", "")
-    return float(digits) if "." in digits else int(digits[:400])
+    return float(digits) if "." in digits else int(digits)
 
 
-def proper_phrases(text: str) -> list[Span]:
-    """Where names stand: runs of capitalised words (or of a script without capitals amid one that has them).
+def names_in(text: str) -> list[Span]:
+    """Return where names stand in a text: runs of capitalised words.
 
     Example:
-        >>> text = "Is it warm in San Francisco, CA or in Rio de Janeiro?"
-        >>> [text[start:end] for start, end in proper_phrases(text)]
-        ['San Francisco, CA', 'Rio de Janeiro']
+        >>> text = "Is it warm in San Francisco, CA or in Lima?"
+        >>> [text[start:end] for start, end in names_in(text)]
+        ['San Francisco, CA', 'Lima']
     """
     spans: list[Span] = []
     for match in re.finditer(r"[^\W\d_][\w-]*(?:['’](?!s\b)\w+)?", text):
         start, end = match.span()
         word = match.group()
-        starts_sentence = not text[:start].strip() or text[:start].rstrip()[-1] in ".!?:\n\"'“"
-        if not word[0].isupper() and (word[0].islower() or word[0].isascii()):
-            continue
-        if word.lower() in COMMON or word.lower() in _CALENDAR:
+        if not word[0].isupper() or word.lower() in _COMMON:
             continue
         gap = text[spans[-1][1] : start] if spans else "-"
-        state = gap == ", " and re.fullmatch(r"[A-Z]{2}", word)
-        if state or re.fullmatch(r"[^\S\n](?:(?:de|del|do|da|di|la|le|of|the|van|von|der)[^\S\n])*", gap):
+        is_state = gap == ", " and re.fullmatch(r"[A-Z]{2}", word)
+        if is_state or gap == " ":
             spans[-1] = (spans[-1][0], end)
-        elif not starts_sentence or re.match(
+        elif not _starts_sentence(text[:start]) or re.match(
             r"(?:['’]s)?(?:,\s*\d|[\s,]+(?:[A-Z]|is|was|has|lives|works|likes|wants|and|from|who|\w+ed\b))|\W*$",
             text[end:],
         ):
@@ -135,261 +121,209 @@ def proper_phrases(text: str) -> list[Span]:
     return spans
 
 
-def series(text: str) -> list[list[Span]]:
-    """The lists in a text ("Paris, Rome and Berlin", "3 and 4"): of names, of numbers, of quotations.
+def _starts_sentence(before: str) -> bool:
+    """Return whether a sentence starts after a text: there, any word is capitalised, a name or not."""
+    before = before.rstrip()
+    return not before or before[-1] in ".!?:\n\"'“"
+
+
+def lists_in(text: str) -> list[list[Span]]:
+    """Return the lists in a text, of names ("Paris, Rome and Berlin") and of numbers ("3 and 4").
 
     Example:
-        >>> [[text[a:b] for a, b in run] for text in ["in Paris and Rome"] for run in series(text)]
+        >>> [[text[a:b] for a, b in members] for text in ["in Paris and Rome"] for members in lists_in(text)]
         [['Paris', 'Rome']]
     """
-    runs: list[list[Span]] = []
-    kinds = (
-        proper_phrases(text),
-        [m.span() for m in re.finditer(NUMBER, text)],
-        [m.span() for m in re.finditer(_QUOTED, text)],
-    )
-    for spans in kinds:
-        run: list[Span] = []
+    lists: list[list[Span]] = []
+    for spans in (names_in(text), [match.span() for match in re.finditer(NUMBER, text)]):
+        members: list[Span] = []
         for span in [*spans, (len(text) + 1, len(text) + 1)]:
-            if run and re.fullmatch(
-                r"\s*(?:,|,?\s*(?:and|or|&)\s)\s*(?:in |for |of |the )?", text[run[-1][1] : span[0]]
-            ):
-                run.append(span)
+            between = text[members[-1][1] : span[0]] if members else ""
+            if re.fullmatch(r"\s*(?:,|,?\s*(?:and|or|&)\s)\s*(?:in |for |of |the )?", between):
+                members.append(span)
                 continue
-            if len(run) > 2 or (len(run) == 2 and re.search(r"and|or|&", text[run[0][1] : run[1][0]])):
-                runs.append(run)
-            run = [span]
-    return runs
-
-
-def topic_of(question: str) -> str:
-    """What a question is about, in its own words, or "your question" where nothing is left of it.
-
-    Example:
-        >>> topic_of("Tell me a joke about cats.")
-        'cats'
-    """
-    about = re.search(r"\babout\s+([^.,;!?\n]+)", question[:LONGEST])
-    return about[1].strip() if about else TextValues(question).remainder()[1] or "your question"
+            if len(members) > 2 or (len(members) == 2 and re.search(r"and|or|&", text[members[0][1] : members[1][0]])):
+                lists.append(members)
+            members = [span]
+    return lists
 
 
 class TextValues:
     """Hands out the values that a text holds, each place once.
 
-    `known` maps names to values that are known already (fields of a tool's JSON result, say); they come first. `spare`
-    holds whole texts to fall back on. `used` tells what was taken so far: keep it to see whether a call found anything,
-    set it back to undo.
+    `known` maps names to values that are known already (members of a tool's JSON result, say); they come first.
+    `spare` holds whole texts to fall back on. `used` tells what was taken so far: compare it to see whether a call
+    found anything, set it back to undo.
 
     Example:
-        >>> findings = TextValues("Alice is 30 years old")
-        >>> findings.text("name", "", reach=1), findings.number("age")
+        >>> values = TextValues("Alice is 30 years old")
+        >>> values.text("name", "", freedom=Freedom.LIKELY), values.number("age")
         ('Alice', 30)
     """
 
     def __init__(
         self, text: str, known: Mapping[str, Any] | None = None, used: Sequence[Span] = (), spare: Sequence[str] = ()
     ) -> None:
-        self._text = text = text[:LONGEST]
+        self._text = text = text[:MAX_READ]
         self._known = dict(known or {})
-        self._typed = [m.span() for p in FORMATS.values() for m in re.finditer(p, text)]
-        self._typed += [m.span() for m in re.finditer(_WRITTEN_DAYS, text, re.IGNORECASE)]
+        self._formatted = [match.span() for pattern in _FORMATS.values() for match in re.finditer(pattern, text)]
         self._spare = list(spare)
-        self._names = proper_phrases(text)
+        self._names = names_in(text)
         self.used: tuple[Span, ...] = tuple(used)
 
-    def known(self, name: str, ok: Callable[[Any], bool]) -> Any:
-        """What is known under the name already, or None."""
+    def known(self, name: str, accepts: Callable[[Any], bool]) -> Any:
+        """Return what is known under the name already, or None."""
         value = self._known.get("".join(words_of(name)))
-        if value is not None and ok(value):
-            self.used += ((-1, -1),)
-            return value
-        return None
+        if value is None or not accepts(value):
+            return None
+        self._use(_KNOWN)
+        return value
 
     def is_labelled(self, name: str) -> bool:
-        """Whether the text names the parameter itself and gives it a value."""
+        """Return whether the text names the parameter itself and gives it a value."""
         return any(
             re.search(rf"\b{label}\b['\"]?\s*(?:(?:is|=|:|to)\s*\S|\d)", self._text, re.IGNORECASE)
             for label in _labels(name)
         )
 
-    def number(self, name: str, ok: Callable[[Any], bool] = lambda _: True) -> int | float | None:
-        """The number that is labelled with the name, else the next one that `ok` takes, else None."""
+    def number(self, name: str, accepts: Callable[[Any], bool] = lambda _: True) -> int | float | None:
+        """Return the number that is labelled with the name, else the next one that `accepts` takes, else None."""
         patterns = []
         for label in _labels(name):
-            short = "(?:is|=|:)" if len(label) == 1 else r"(?:is|are|of|to|at|=|:|#)?"
-            units = _UNITS.get(label, f"{label}s?")
-            patterns.append(rf"\b{label}s?\b['\"]?\s*{short}\s*[$€£#]?({NUMBER})")
-            patterns.append(rf"({NUMBER})[\s-]*(?:{units})\b" if len(label) > 1 else rf"({NUMBER})(?!)")
-        patterns += [f"({NUMBER})", rf"\b({'|'.join(NUMBER_WORDS)})\b"]
-        for pattern in patterns:
+            between = "(?:is|=|:)" if len(label) == 1 else r"(?:is|are|of|to|at|=|:|#)?"
+            patterns.append(rf"\b{label}s?\b['\"]?\s*{between}\s*({NUMBER})")
+            if len(label) > 1:
+                unit = "years?" if label == "age" else f"{label}s?"
+                patterns.append(rf"({NUMBER})[\s-]*{unit}\b")
+        for pattern in [*patterns, f"({NUMBER})"]:
             for match in self._free(pattern):
+                if any(start <= match.start(1) < end for start, end in self._formatted):
+                    continue
                 value = as_number(match[1])
-                typed = any(start <= match.start(1) < end for start, end in self._typed)
                 whole = int(value) if isinstance(value, float) and value.is_integer() else value
                 for candidate in (value, whole):
-                    if candidate is not None and not typed and ok(candidate):
+                    if accepts(candidate):
                         self._use(match.span())
                         return candidate
         return None
 
-    def truth(self, name: str) -> bool | None:
-        """Whether the text wants what the name says; None where it does not speak of it."""
-        for word in words_of(name):
-            if word in {"is", "has", "include", "with", "use", "enable", "should"}:
-                continue
-            denied = rf"\b(?:no|not|without|don't|never|exclude|disable|non)\b[^.,;]{{0,15}}\b{word}"
-            off = rf"\b{word}\w*['\"]?\s*(?:is|=|:|to)?\s*(?:false|no|off)\b"
-            for pattern, value in ((f"{denied}|{off}", False), (rf"\b{word}", True)):
-                for match in self._free(pattern):
-                    self._use(match.span())
-                    return value
-        return None
-
     def choice(self, options: Sequence[Any]) -> Any:
-        """The first option that the text names, or None."""
-        hits: list[tuple[int, int, int, Any]] = []
+        """Return the option that the text names first, or None."""
+        found: list[tuple[Span, Any]] = []
         for option in options:
-            if isinstance(option, str) and words_of(option):
-                pattern = rf"(?<!\w){'[^a-z0-9]*'.join(map(re.escape, words_of(option)))}(?!\w)"
-            elif isinstance(option, (int, float)) and not isinstance(option, bool):
-                pattern = rf"(?<![\w.]){re.escape(str(option))}(?!\.?\w)"
-            else:
-                continue
-            hits += [(m.start(), -m.end(), len(hits), option) for m in self._free(pattern)]
-        if not hits:
+            words = words_of(option) if isinstance(option, str) else []
+            pattern = "[^a-z0-9]*".join(map(re.escape, words)) if words else _NOTHING
+            found += [(match.span(), option) for match in self._free(rf"(?<!\w){pattern}(?!\w)")]
+        if not found:
             return None
-        start, end, _, option = min(hits, key=lambda hit: hit[:3])
-        self._use((start, -end))
+        # Of two that begin at the same place, the longer one is meant: "dark red", and not "dark".
+        span, option = min(found, key=lambda each: (each[0][0], -each[0][1]))
+        self._use(span)
         return option
 
-    def listed(self, name: str, reach: int) -> list[str]:
-        """The texts that the question lists ("red, green and blue"), after their label if it has one."""
+    def listed(self, name: str, freedom: Freedom) -> list[str]:
+        """Return the words that the text lists ("red, green and blue"), after their label if they have one."""
         label = "|".join(_labels(name))
-        found = list(
-            self._free(rf"\b(?:{label})s?['\"]?\s*(?:are|is|=|:)?\s+((?:[\w-]+\s*(?:,\s*(?:and\s+)?|\band\s+))+[\w-]+)")
-        )
-        if reach and not found:
-            quoted = list(self._free(f"({_QUOTED})"))
-            runs = [
-                run for run in series(self._text) if all(map(self._is_free, run)) and self._text[run[0][0]].isalpha()
-            ]
-            if quoted or runs:
-                spans = [m.span(1) for m in quoted] if quoted else runs[0]
-                for span in spans:
-                    self._use(span)
-                return [_unquoted(self._text[start:end]) for start, end in spans]
-            found = list(self._free(r"\b((?:[\w-]+\s*,\s*)*[\w-]+,?\s+and\s+[\w-]+)"))
-        if not found:
-            return []
-        self._use(found[0].span(1))
-        return [part for part in re.split(r"\s*(?:,|\band\b)\s*", found[0][1]) if part]
+        member = r"[\w-]+"
+        patterns = [
+            rf"\b(?:{label})s?['\"]?\s*(?:are|is|=|:)?\s+((?:{member}\s*(?:,\s*(?:and\s+)?|\band\s+))+{member})"
+        ]
+        if freedom > Freedom.LABELLED:
+            patterns.append(rf"\b((?:{member}\s*,\s*)*{member},?\s+and\s+{member})")
+        for pattern in patterns:
+            for match in self._free(pattern):
+                self._use(match.span(1))
+                return [part for part in re.split(r"\s*(?:,|\band\b)\s*", match[1]) if part]
+        return []
 
-    def formatted(self, form: str, ok: Callable[[Any], bool]) -> str | None:
-        """The next text of that JSON Schema format, or None; written-out days become ISO dates."""
-        for match in self._free(FORMATS.get(form, "(?!)")):
-            if ok(match.group()):
+    def formatted(self, form: str, accepts: Callable[[Any], bool]) -> str | None:
+        """Return the next text of a JSON Schema format, or None."""
+        for match in self._free(_FORMATS.get(form, _NOTHING)):
+            if accepts(match.group()):
                 self._use(match.span())
                 return match.group()
-        if form == "date":
-            for match in self._free(_WRITTEN_DAYS):
-                month = re.search(_MONTH, match.group(), re.IGNORECASE)
-                day, year = (int(n) for n in re.findall(r"\d+", match.group()))
-                number = next(i for i, m in enumerate(_MONTHS, 1) if month and m.startswith(month.group().lower()[:3]))
-                try:
-                    value = date(year, number, day).isoformat()
-                except ValueError:
-                    continue
-                self._use(match.span())
-                return value
         return None
 
     def text(
-        self, name: str, description: str, *, reach: int, ok: Callable[[Any], bool] = lambda _: True
+        self, name: str, description: str, *, freedom: Freedom, accepts: Callable[[Any], bool] = lambda _: True
     ) -> str | None:
-        """The words for a string parameter, or None.
-
-        `reach` is how far to go: 0 takes only what is labelled with the parameter's name, 1 also quotations and names,
-        2 any phrase that is left of the text.
-        """
-        for start, end, value in self._texts(name, description, reach):
-            clean = _unquoted(value.strip())
-            if clean and ok(clean):
-                self._use((start, end))
+        """Return the words for a string parameter, or None."""
+        for span, value in self._candidates(name, description, freedom):
+            clean = value.strip()
+            clean = clean[1:-1] if re.fullmatch(_QUOTED, clean) else clean
+            if clean and accepts(clean):
+                self._use(span)
                 return clean
         return None
 
-    def _texts(self, name: str, description: str, reach: int) -> Iterator[tuple[int, int, str]]:
+    def _candidates(self, name: str, description: str, freedom: Freedom) -> Iterator[tuple[Span, str]]:
+        """Yield what a string parameter could mean, the likeliest first."""
         hints = set(words_of(name))
-        groups = (_PLACES, _PERSONS, TEXTS, _SUMS, *_SIDES.values(), _FORMAT_HINTS)
-        if not any(hints & set(group) for group in groups):
+        if not hints & (_PLACES | _PERSONS | FREE_TEXT):
             hints |= set(words_of(description))
-        entity = bool(hints & (_PLACES | _PERSONS))
-        patterns = [
-            rf"\b{label}\b['\"]?\s*(?:is\b|=|:|named\b|called\b)\s*({_QUOTED}|{_PHRASE})" for label in _labels(name)
-        ]
-        for form in dict.fromkeys(_FORMAT_HINTS[h] for h in _FORMAT_HINTS if h in words_of(name)):
-            days = f"|{_WRITTEN_DAYS}|{_RELATIVE_DAYS}" if form == "date" else ""
-            patterns += [f"({FORMATS[form]}{days})"]
-        for pattern in patterns:
-            yield from self._matches(pattern)
-        names = [s for s in self._names if self._is_free(s)]
-        for side, sides in _SIDES.items():
-            if hints & sides:
-                before = [s for s in names if re.search(rf"\b{side}\s+(?:the )?$", self._text[: s[0]], re.IGNORECASE)]
-                yield from self._slices(before)
-                yield from self._matches(rf"\b{side}\s+([\w-]+)") if reach > 1 else ()
-        if hints & _PERSONS:
+        is_place, is_person = bool(hints & _PLACES), bool(hints & _PERSONS)
+        is_named = is_place or is_person
+        for label in _labels(name):
+            yield from self._matches(rf"\b{label}\b['\"]?\s*(?:is\b|=|:|named\b|called\b)\s*({_QUOTED}|{_PHRASE})")
+        for word in words_of(name):
+            yield from self._matches(f"({_FORMATS.get(word, _NOTHING)})")
+        if is_person:
             yield from self._matches(rf"\b(?:named|called)\s+({_QUOTED}|{_PHRASE})")
-        if hints & _THINGS:
-            yield from self._matches(rf"{NUMBER}\s+((?!years?\b)[^\W\d][\w-]*)")
-        if hints & _SUMS:
-            yield from self._matches(r"((?:[-(]\s*)*\d[\d.]*(?:\s*[-+*/^%()]+\s*[\d.]+\s*\)*)+)")
-        if reach < 1 and not entity:
+        if freedom < Freedom.LIKELY and not is_named:
             return
         yield from self._matches(f"({_QUOTED})")
-        if hints & TEXTS and not entity:
-            yield from self._matches(r":\s+(\S[^\n]*)") if reach > 1 else ()
-        else:
-            for where in ("in|at|near|to|from", "for|of"):
-                placed = [s for s in names if re.search(rf"\b(?:{where})\s+(?:the )?$", self._text[: s[0]])]
-                yield from self._slices(placed if hints & _PLACES else ())
-            yield from self._slices(names)
-            if hints & _PLACES and reach:
-                yield from self._matches(r"\b(?:in|at|near)\s+(?:the\s+)?((?!the\b)[\w-]+)")
-        if self._spare and not entity and (-2, -2) not in self.used:
-            yield -2, -2, self._spare[-1]
-        if reach > 1:
-            yield self.remainder()[0] + (self.remainder()[1],)
+        if is_named or not hints & FREE_TEXT:
+            yield from self._names_for(is_place=is_place)
+        if is_place and freedom > Freedom.LABELLED:
+            yield from self._matches(r"\b(?:in|at|near|from|to)\s+(?:the\s+)?((?!the\b)[\w-]+)")
+        if self._spare and not is_named and _SPARE not in self.used:
+            yield _SPARE, self._spare[-1]
+        if freedom >= Freedom.ANY:
+            start, end = self._longest_rest()
+            yield (start, end), self._text[start:end]
 
-    def remainder(self) -> tuple[Span, str]:
-        """The longest phrase that is left of the text, without the words that only ask, and where it stands."""
-        chars = list(self._text)
+    def _names_for(self, *, is_place: bool) -> Iterator[tuple[Span, str]]:
+        """Yield the names that are left: for a place, those that stand after "in" and the like come first."""
+        names = list(filter(self._is_free, self._names))
+        for words in ("in|at|near|to|from", "for|of") if is_place else ():
+            for start, end in names:
+                if re.search(rf"\b(?:{words})\s+(?:the )?$", self._text[:start]):
+                    yield (start, end), self._text[start:end]
+        for start, end in names:
+            yield (start, end), self._text[start:end]
+
+    def rest(self) -> str:
+        """Return the longest phrase that is left of the text, without the words around it that only ask.
+
+        Example:
+            >>> TextValues("Could you tell me about black holes, please?").rest()
+            'black holes'
+        """
+        start, end = self._longest_rest()
+        return self._text[start:end]
+
+    def _longest_rest(self) -> Span:
+        text = list(self._text)
         for start, end in self.used:
-            chars[max(start, 0) : max(end, 0)] = "\0" * (max(end, 0) - max(start, 0))
-        best: tuple[Span, str] = ((0, 0), "")
-        for match in re.finditer(r"(?:[^\0()\n.;!?]|\.(?=\w))+?(?=\s[-–—]+\s|[\0()\n;!?]|\.(?!\w)|$)", "".join(chars)):
-            piece = match.group()
-            if re.search(r"\b(?:use|using|call)\b.{0,15}\btools?\b", piece, re.IGNORECASE) and "," not in piece:
-                continue
-            kept = _ASKING.sub("", re.sub(r"^\W*(?:use|using)\b[^,]*\btool\b\W*", "", piece, flags=re.IGNORECASE))
-            kept = re.sub(r"(?:\W|\b(?:and|is|a|an|the|in|of|for|named|called|please|to|by|from)\b)+$", "", kept)
-            words = kept or piece.strip(" \t-–—,:'\"")
-            article = re.search(rf"\b((?:a|an)\s+){re.escape(words)}", piece) if " - " in self._text else None
-            words = (article[1] if article else "") + words
-            if len(kept or " ") > len(best[1]):
-                at = self._text.find(words, match.start())
-                best = ((at, at + len(words)), words) if at >= 0 else best
+            text[max(start, 0) : max(end, 0)] = "\n" * (max(end, 0) - max(start, 0))
+        left = "".join(text)
+        best = (0, 0)
+        for clause in re.finditer(r"(?:[^\n().;:!?–—]|[.:](?=\w))+", left):
+            start, end = clause.span()
+            asking = _ASKING.match(left, start, end)
+            start = asking.end() if asking else start
+            trailing = _TRAILING.search(left, start, end)
+            end = trailing.start() if trailing else end
+            if end - start > best[1] - best[0]:
+                best = (start, end)
         return best
 
-    def _matches(self, pattern: str) -> Iterator[tuple[int, int, str]]:
+    def _matches(self, pattern: str) -> Iterator[tuple[Span, str]]:
         for match in self._free(pattern):
-            yield match.start(1), match.end(1), match[1]
-
-    def _slices(self, spans: Sequence[Span]) -> Iterator[tuple[int, int, str]]:
-        for start, end in spans:
-            yield start, end, self._text[start:end]
+            yield match.span(1), match[1]
 
     def _free(self, pattern: str) -> Iterator[re.Match[str]]:
+        """Yield what a pattern finds in the places that are free: those of its first group, if it has one."""
         for match in re.finditer(pattern, self._text, re.IGNORECASE):
             if self._is_free(match.span(1 if match.re.groups else 0)):
                 yield match
@@ -401,11 +335,19 @@ class TextValues:
         self.used += (span,)
 
 
+def topic_of(question: str) -> str:
+    """Return what a question is about, in its own words, or "your question" where nothing is left of it.
+
+    Example:
+        >>> topic_of("Tell me a joke about cats.")
+        'cats'
+    """
+    about = re.search(r"\babout\s+([^.,;!?\n]+)", question[:MAX_READ])
+    return about[1].strip() if about else TextValues(question).rest() or "your question"
+
+
 def _labels(name: str) -> list[str]:
+    """Return the patterns by which a text may name a parameter: all its words, or one of them that says enough."""
     words = words_of(name)
     whole = [r"[\s_-]*".join(map(re.escape, words))]
-    return whole + [re.escape(w) for w in reversed(words) if len(words) > 1 and len(w) > 2 and w not in COMMON]
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if re.fullmatch(_QUOTED, text) else text
+    return whole + [re.escape(w) for w in reversed(words) if len(words) > 1 and len(w) > 2 and w not in _COMMON]

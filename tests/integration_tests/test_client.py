@@ -32,8 +32,9 @@ from langchain_darkai import (
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
 )
-from langchain_darkai._http import aiohttp_transport
-from tests.conftest import Asker, ModelOf, Serve
+from langchain_darkai._http.aiohttp_transport import AiohttpTransport
+from langchain_darkai._http.endpoint import Endpoint
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
     END,
     HOLD,
@@ -61,7 +62,7 @@ async def texts(client: DarkAI, **call: Any) -> list[str]:
 
 
 class TestRequest:
-    async def test_to_the_letter(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_the_request_to_the_letter(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         server = serve(reply("Hello"))
         await ask(model_of(server, api_key="k", default_headers={"X-Team": "a"}), "Grüße, 世界 🎉")
         (request,) = server.requests
@@ -89,7 +90,7 @@ class TestRequest:
             ("/?team=a%20b", "/chat?team=a%20b"),
         ],
     )
-    async def test_base_url_forms(self, serve: Serve, path: str, target: str) -> None:
+    async def test_each_form_of_base_url_is_sent_to_the_same_path(self, serve: Serve, path: str, target: str) -> None:
         server = serve(reply("Hello"))
         assert await texts(client(server, base_url=server.url + path)) == ["Hello"]
         assert server.requests[0].target == target
@@ -100,7 +101,7 @@ class TestRequest:
         assert await texts(ours) == ["Hello"]
         assert server.requests[0].headers["authorization"] == "Basic dXNlcjpwdw=="
 
-    async def test_a_user_without_a_password_in_the_url(self, serve: Serve) -> None:
+    async def test_a_user_without_a_password_in_the_url_becomes_a_header(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
         assert await texts(client(server, base_url=f"http://token@{server.host}")) == ["Hello"]
         assert server.requests[0].headers["authorization"] == "Basic dG9rZW46"
@@ -127,7 +128,9 @@ class TestProxy:
         assert proxy.requests[0].target == "http://model.test:8000/chat"
         assert proxy.requests[0].headers["host"] == "model.test:8000"
 
-    async def test_a_proxy_of_the_environment(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_the_proxy_of_the_environment_is_used_where_none_is_set(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         proxy, direct = serve(reply("through the proxy")), serve(reply("direct"))
         monkeypatch.setenv("http_proxy", proxy.url)
         assert await texts(client(proxy, base_url="http://model.test")) == ["through the proxy"]
@@ -137,7 +140,7 @@ class TestProxy:
         assert await texts(client(direct)) == ["through the proxy"]
         assert await texts(client(direct, proxy=direct.url)) == ["direct"]
 
-    async def test_credentials_of_a_proxy(self, serve: Serve) -> None:
+    async def test_credentials_of_a_proxy_are_sent_and_not_shown(self, serve: Serve) -> None:
         proxy = serve(reply("Hello"), answer(407, "no"))
         ours = client(proxy, base_url="http://model.test", proxy=f"http://user:pw@{proxy.host}")
         await texts(ours)
@@ -146,7 +149,9 @@ class TestProxy:
             await texts(ours)
         assert "pw" not in str(caught.value)
 
-    async def test_a_proxy_that_wants_another_password(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_proxy_that_wants_another_password_is_named(
+        self, ask: Asker, serve: Serve, model_of: ModelOf
+    ) -> None:
         proxy = serve(answer(407, "no"))
         for url in ("http://model.test", "https://model.test"):
             with pytest.raises(
@@ -158,17 +163,15 @@ class TestProxy:
             await ask(model_of(proxy))
 
     @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
-    async def test_a_proxy_that_takes_too_long(
-        self, ask: Asker, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch, url: str
-    ) -> None:
-        monkeypatch.setattr(aiohttp_transport, "CONNECT_TIMEOUT", 0.1)
+    async def test_a_proxy_that_takes_too_long_is_named(self, ask: Asker, model_of: ModelOf, url: str) -> None:
         scheme = "https" if url.startswith("http:") else "http"  # where a TLS hand-shake, or CONNECT, is never answered
         with socket.create_server(("127.0.0.1", 0)) as silent, ScriptedServer([]) as server:
-            proxy = f"{scheme}://127.0.0.1:{silent.getsockname()[1]}"
+            endpoint = Endpoint.from_settings(base_url=url, proxy=f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
+            transport = AiohttpTransport(endpoint, idle_timeout=None, connect_timeout=0.1)
             with pytest.raises(DarkAITimeoutError, match=r"model\.test: no connection .* the proxy; check proxy="):
-                await ask(model_of(server, base_url=url, proxy=proxy))
+                await ask(model_of(server, base_url=url, transport=transport))
 
-    async def test_a_proxy_that_is_not_there(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_proxy_that_is_not_there_is_named(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
         with ScriptedServer(reply("")) as gone:
             pass
         with pytest.raises(DarkAIConnectionError, match=r"The proxy on the way to model\.test .* Check proxy="):
@@ -247,20 +250,22 @@ class TestAnswers:
             (400, "too many tokens"),
         ],
     )
-    async def test_a_prompt_that_is_too_long(self, serve: Serve, status: int, message: str) -> None:
+    async def test_a_prompt_that_is_too_long_is_a_context_overflow(
+        self, serve: Serve, status: int, message: str
+    ) -> None:
         server = serve(answer(status, f'{{"error": {{"message": "{message}"}}}}'))
         with pytest.raises(DarkAIContextOverflowError) as caught:
             await texts(client(server))
         assert isinstance(caught.value, core.ContextOverflowError)
 
     @pytest.mark.parametrize("content", ["", "plain words", "[1, 2]", '{"detail": "words"}', "\x00\xff"])
-    async def test_any_body_of_an_error(self, serve: Serve, content: str) -> None:
+    async def test_any_body_of_an_http_error_is_read(self, serve: Serve, content: str) -> None:
         server = serve(answer(500, content))
         with pytest.raises(DarkAIAPIError, match="HTTP 500") as caught:
             await texts(client(server))
         assert len(str(caught.value)) < 1000
 
-    async def test_a_long_body_of_an_error_is_cut(self, serve: Serve) -> None:
+    async def test_a_long_body_of_an_http_error_is_cut(self, serve: Serve) -> None:
         server = serve(answer(500, "x" * 1_000_000))
         with pytest.raises(DarkAIAPIError) as caught:
             await texts(client(server))
@@ -274,7 +279,7 @@ class TestAnswers:
             await ask(model_of(server, api_key="sk-hidden"))
         assert "sk-hidden" not in f"{caught.value} {caught.value!r}"
 
-    async def test_a_core_class_that_our_server_names(self, serve: Serve) -> None:
+    async def test_the_error_class_that_a_server_names_is_raised(self, serve: Serve) -> None:
         server = serve(answer(500, '{"error": {"type": "ModelRateLimitError", "message": "m", "retry_after": 2}}'))
         with pytest.raises(DarkAIRateLimitError) as caught:
             await texts(client(server))
@@ -306,7 +311,7 @@ class TestFaults:
             pytest.param(answer(200), DarkAIStreamTruncatedError, "stream-end", True, id="empty body, not chunked"),
         ],
     )
-    async def test_before_any_text(
+    async def test_what_a_fault_before_any_text_raises(
         self,
         serve: Serve,
         ask: Asker,
@@ -333,7 +338,7 @@ class TestFaults:
         ],
     )
     @pytest.mark.parametrize("entry", ["stream", "astream"])
-    async def test_text_that_came_before_is_delivered(
+    async def test_text_that_came_before_a_fault_is_delivered(
         self, serve: Serve, model_of: ModelOf, entry: str, rest: list[Step], kind: type[DarkAIError]
     ) -> None:
         seen = threading.Event()
@@ -347,13 +352,13 @@ class TestFaults:
         assert len(server.requests) == 1, "text was handed over, so nothing may be asked again"
 
     @pytest.mark.parametrize("entry", ["invoke", "ainvoke"])
-    async def test_a_cut_reply_is_asked_for_again_where_nothing_was_handed_over(
+    async def test_a_truncated_reply_is_retried_where_no_text_was_handed_over(
         self, serve: Serve, model_of: ModelOf, entry: str
     ) -> None:
         server = serve([STREAM + chunk(text("Hel")) + chunk(b"")], reply("Hello"))
         assert (await Asker(entry)(model_of(server, max_retries=1))).content == "Hello"
 
-    async def test_refused(self, ask: Asker, model_of: ModelOf) -> None:
+    async def test_a_refused_connection_says_how_to_start_a_server(self, ask: Asker, model_of: ModelOf) -> None:
         with ScriptedServer(reply("")) as gone:
             pass
         with pytest.raises(DarkAIConnectionError, match="langchain-darkai serve") as caught:
@@ -363,21 +368,25 @@ class TestFaults:
         assert caught.value.is_retryable
         assert isinstance(caught.value.__cause__, OSError)
 
-    async def test_a_name_that_nobody_knows(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+    async def test_an_unknown_host_cannot_be_reached(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
         with pytest.raises(DarkAIConnectionError, match=r"no-such-host\.invalid cannot be reached"):
             await ask(model_of(serve(reply("")), base_url="http://no-such-host.invalid"))
 
-    async def test_a_name_in_other_letters(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+    async def test_an_unknown_host_in_other_letters_is_shown_as_it_was_given(
+        self, ask: Asker, model_of: ModelOf, serve: Serve
+    ) -> None:
         with pytest.raises(DarkAIConnectionError, match=r"bücher\.invalid cannot be reached"):
             await ask(model_of(serve([]), base_url="http://bücher.invalid"))
 
     @pytest.mark.parametrize("host", ["a" * 64 + ".invalid", "a..invalid"])
-    async def test_a_name_that_cannot_be_one(self, ask: Asker, model_of: ModelOf, serve: Serve, host: str) -> None:
+    async def test_an_impossible_host_is_an_invalid_request(
+        self, ask: Asker, model_of: ModelOf, serve: Serve, host: str
+    ) -> None:
         with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is no http.* Check base_url") as caught:
             await ask(model_of(serve([]), base_url=f"http://{host}"))
         assert not caught.value.is_retryable
 
-    async def test_too_many_open_files(
+    async def test_too_many_open_files_are_named(
         self, ask: Asker, model_of: ModelOf, serve: Serve, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         server = serve(reply("Hello"))
@@ -391,36 +400,38 @@ class TestFaults:
         assert isinstance(caught.value.__cause__, OSError)
         assert server.host in str(caught.value)
 
-    async def test_tls_with_a_server_that_has_none(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+    async def test_tls_with_a_server_that_has_none_is_named(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
         server = serve(reply(""))
         with pytest.raises(DarkAIConnectionError, match="TLS"):
             await ask(model_of(server, base_url=f"https://{server.host}"))
 
-    async def test_a_ca_file_that_is_not_there(self, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+    async def test_a_ca_file_that_is_not_there_matters_with_tls_only(
+        self, ask: Asker, model_of: ModelOf, serve: Serve
+    ) -> None:
         server = serve(reply("Hello"))
         with pytest.raises(ValueError, match=r"CA bundle '/no/such/ca\.pem' cannot be read"):
             await ask(model_of(server, base_url=f"https://{server.host}", verify="/no/such/ca.pem"))
         assert (await ask(model_of(server, verify="/no/such/ca.pem"))).content == "Hello"
 
-    async def test_a_context_of_the_users_own(self, serve: Serve) -> None:
+    async def test_an_ssl_context_does_not_disturb_plain_http(self, serve: Serve) -> None:
         assert await texts(client(serve(reply("Hello")), verify=ssl.create_default_context())) == ["Hello"]
 
 
 class TestRetries:
-    async def test_until_it_works(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_a_request_is_retried_until_it_works(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         server = serve(answer(503, retry_after="0"), answer(429, retry_after="0.01"), reply("Hello"))
         assert (await ask(model_of(server, max_retries=2))).content == "Hello"
         assert len(server.requests) == 3
         assert len({request.content for request in server.requests}) == 1
 
-    async def test_so_often_and_no_more(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_a_request_is_retried_so_often_and_no_more(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         server = serve(answer(503, retry_after="0"))
         with pytest.raises(DarkAIAPIError, match="3 attempts in"):
             await ask(model_of(server), max_retries=2)
         assert len(server.requests) == 3
 
     @pytest.mark.parametrize("form", ["seconds", "date"])
-    async def test_retry_after(self, serve: Serve, form: str) -> None:
+    async def test_a_retry_waits_for_what_retry_after_says(self, serve: Serve, form: str) -> None:
         until = time.time() + 2
         waits = "1.0" if form == "seconds" else formatdate(until, usegmt=True)
         server = serve(answer(429, retry_after=waits), reply("Hello"))
@@ -444,14 +455,14 @@ class TestRetries:
             time.tzset()
         assert 90 < (caught.value.retry_after or 0) < 101
 
-    async def test_an_unreachable_host_is_tried_again_too(self) -> None:
+    async def test_an_unreachable_host_is_retried(self) -> None:
         with ScriptedServer(reply("")) as gone:
             pass
         with pytest.raises(DarkAIConnectionError, match="2 attempts"):
             await texts(client(gone, max_retries=1))
 
     @pytest.mark.parametrize("entry", ["invoke", "ainvoke", "stream", "astream"])
-    async def test_the_deadline_counts_for_all_attempts_together(
+    async def test_the_timeout_counts_for_all_attempts_together(
         self, serve: Serve, model_of: ModelOf, entry: str
     ) -> None:
         server = serve(answer(503, retry_after="0.2"))
@@ -472,11 +483,13 @@ class TestTimeouts:
             pytest.param([HOLD], id="no headers"),
             pytest.param([STREAM, HOLD], id="no body"),
             pytest.param([STREAM, *KEEP_ALIVE, HOLD], id="only comments"),
-            pytest.param([STREAM + chunk(text("Hel")), *KEEP_ALIVE, HOLD], id="comments amid text"),
+            pytest.param([STREAM + chunk(text("Hel")), *KEEP_ALIVE, HOLD], id="comments during the text"),
             pytest.param([STREAM, *([chunk(text("x")), 0.1] * 30), HOLD], id="never an end"),
         ],
     )
-    async def test_the_whole_call(self, serve: Serve, ask: Asker, model_of: ModelOf, script: list[Step]) -> None:
+    async def test_the_timeout_is_for_the_whole_call(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, script: list[Step]
+    ) -> None:
         server = serve(script)
         started = time.monotonic()
         with pytest.raises(DarkAITimeoutError, match="timeout") as caught:
@@ -491,11 +504,11 @@ class TestTimeouts:
         [
             pytest.param([HOLD], id="no headers"),
             pytest.param([STREAM, *KEEP_ALIVE, HOLD], id="only comments"),
-            pytest.param([STREAM + chunk(text("Hel")), *KEEP_ALIVE, HOLD], id="comments amid text"),
+            pytest.param([STREAM + chunk(text("Hel")), *KEEP_ALIVE, HOLD], id="comments during the text"),
             pytest.param([STREAM, *([chunk(event("other", a=1)), 0.1] * 30), HOLD], id="only other events"),
         ],
     )
-    async def test_the_gap_between_content(
+    async def test_the_idle_timeout_is_for_the_time_between_content(
         self, serve: Serve, ask: Asker, model_of: ModelOf, script: list[Step]
     ) -> None:
         server = serve(script)
@@ -505,11 +518,13 @@ class TestTimeouts:
         assert 0.35 < time.monotonic() - started < 1.4
         await server.comes_to(lambda server: server.left == 1)
 
-    async def test_slow_but_steady_is_no_gap(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_a_slow_but_steady_reply_meets_no_idle_timeout(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
         server = serve([STREAM, *([chunk(text("x")), 0.2] * 5), END])
         assert (await ask(model_of(server, stream_chunk_timeout=0.6))).content == "xxxxx"
 
-    async def test_the_callers_own_time_is_no_gap(self, serve: Serve) -> None:
+    async def test_the_callers_own_time_counts_towards_no_idle_timeout(self, serve: Serve) -> None:
         server = serve([STREAM, *([chunk(text("x")), 0.1] * 4), END])
         ours, got = client(server, stream_chunk_timeout=0.3), []
         async for piece in ours.stream(ours.call("Hi")):
@@ -518,7 +533,7 @@ class TestTimeouts:
                 await asyncio.sleep(0.5)
         assert "".join(got) == "xxxx"
 
-    async def test_no_limit(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_none_is_no_timeout(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         server = serve([STREAM, 0.1, chunk(text("Hello")) + END])
         assert (await ask(model_of(server, timeout=None, stream_chunk_timeout=None))).content == "Hello"
 
@@ -530,19 +545,19 @@ class TestConnections:
             assert await texts(client(server)) == ["Hello"]
         assert server.connections == 1
 
-    async def test_also_where_the_end_of_the_body_comes_later(self, serve: Serve) -> None:
+    async def test_one_connection_serves_many_calls_where_the_body_ends_later(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hello") + event("stream-end")), 0.05, chunk(b"")])
         for _ in range(3):
             assert await texts(client(server)) == ["Hello"]
             await asyncio.sleep(0.15)
         assert server.connections == 1
 
-    async def test_a_call_that_ends_its_connection_leaves_none_open(self, serve: Serve) -> None:
+    async def test_a_connection_whose_body_does_not_end_is_closed(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hello") + event("stream-end")), HOLD])
         assert await texts(client(server)) == ["Hello"]
         await server.comes_to(lambda server: server.left == 1)
 
-    async def test_after_close_the_next_call_makes_another(self, serve: Serve) -> None:
+    async def test_a_call_after_close_makes_another_connection(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
         ours = client(server)
         for _ in range(2):
@@ -561,14 +576,14 @@ class TestConnections:
             assert await texts(ours) == ["Hello"]
         assert [request.headers["x-mine"] for request in server.requests] == ["1", "1"]
 
-    async def test_a_session_that_raises_for_a_status(self, serve: Serve) -> None:
+    async def test_a_session_that_raises_for_a_status_changes_no_error(self, serve: Serve) -> None:
         server = serve(answer(429, "slow down", retry_after="0"), answer(401, "no"))
         async with aiohttp.ClientSession(raise_for_status=True) as session:
             with pytest.raises(DarkAIAuthenticationError, match=r"'no' \(HTTP 401\)"):
                 await texts(client(server, session=session, max_retries=3))
         assert len(server.requests) == 2
 
-    async def test_a_session_that_cannot_be_used(self, serve: Serve) -> None:
+    async def test_a_session_that_cannot_be_used_is_an_invalid_request(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
         closed = aiohttp.ClientSession()
         await closed.close()
@@ -596,7 +611,7 @@ class TestConnections:
         elsewhere.close()
         assert not server.requests
 
-    def test_loops_that_end_without_a_word(self, serve: Serve, recwarn: pytest.WarningsRecorder) -> None:
+    def test_loops_that_are_just_closed_cause_no_warnings(self, serve: Serve, recwarn: pytest.WarningsRecorder) -> None:
         server = serve(reply("Hello"))
         for _ in range(5):
             loop = asyncio.new_event_loop()
@@ -607,7 +622,7 @@ class TestConnections:
         assert not [str(warning.message) for warning in recwarn]
 
     @pytest.mark.parametrize("orderly", [True, False], ids=["asyncio.run", "closed by hand"])
-    def test_a_loop_in_each_of_many_threads(self, serve: Serve, orderly: bool) -> None:
+    def test_each_of_many_threads_may_have_its_loop(self, serve: Serve, orderly: bool) -> None:
         server, failures = serve(reply("Hello")), []
         ours = client(server)
 
@@ -631,14 +646,14 @@ class TestConnections:
         assert not failures
         assert len(server.requests) == 96
 
-    async def test_the_limit_counts_requests_and_no_waiting_time(self, serve: Serve) -> None:
+    async def test_max_concurrency_counts_requests_and_no_waiting_time(self, serve: Serve) -> None:
         server = serve([STREAM, 0.1, chunk(text("Hello")) + END])
         ours = client(server, max_concurrency=5, timeout=0.5, stream_chunk_timeout=0.5)
         replies = await asyncio.gather(*(texts(ours) for _ in range(40)))
         assert replies == [["Hello"]] * 40
         assert server.peak == 5
 
-    async def test_more_than_a_hundred_at_once(self, serve: Serve) -> None:
+    async def test_more_than_a_hundred_calls_run_at_once(self, serve: Serve) -> None:
         all_there = threading.Event()
         server = serve([all_there, STREAM + chunk(text("Hello")) + END])
         ours = client(server)
@@ -650,7 +665,7 @@ class TestConnections:
 
 class TestGenerator:
     @pytest.mark.parametrize("on", ["class", "instance"])
-    async def test_text_as_it_comes(self, serve: Serve, on: str) -> None:
+    async def test_the_generator_yields_text_as_it_comes(self, serve: Serve, on: str) -> None:
         seen = threading.Event()
         server = serve([STREAM + chunk(text("Hel")), seen, chunk(text("lo")), END])
         if on == "class":
@@ -662,20 +677,20 @@ class TestGenerator:
         assert [piece async for piece in pieces] == ["lo"]
         assert server.requests[0].body == {"query": "Hi", "model": "llama-3-70b", "top_p": 0.5}
 
-    async def test_through_a_proxy(self, serve: Serve) -> None:
+    async def test_the_generator_takes_a_proxy(self, serve: Serve) -> None:
         proxy = serve(reply("Hello"))
         pieces = DarkAI.create_async_generator("gpt-4o", MESSAGES, proxy.url, base_url="http://model.test")
         assert [piece async for piece in pieces] == ["Hello"]
         assert proxy.requests[0].target == "http://model.test/chat"
 
-    async def test_leaving_ends_the_request(self, serve: Serve) -> None:
+    async def test_leaving_the_generator_ends_the_request(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hel")), HOLD])
         pieces = client(server).create_async_generator(None, MESSAGES)
         assert await anext(pieces) == "Hel"
         await pieces.aclose()
         await server.comes_to(lambda server: server.left == 1, 0.5)
 
-    async def test_an_error_is_ours(self, serve: Serve) -> None:
+    async def test_the_generator_raises_our_errors(self, serve: Serve) -> None:
         server = serve(answer(404, '{"error": {"message": "no such model"}}'))
         with pytest.raises(DarkAINotFoundError, match="no such model"):
             await anext(client(server).create_async_generator("nope", MESSAGES))

@@ -1,4 +1,4 @@
-"""Hundreds of calls at once, and what one of them means for the others."""
+"""Hundreds of calls at once, and the effect of one call on the others."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_darkai import DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 
@@ -26,7 +26,7 @@ def now() -> str:
 
 class TestHundreds:
     @pytest.mark.parametrize("entry", ["ainvoke", "astream"])
-    async def test_three_hundred_at_once(self, serve: Serve, model_of: ModelOf, entry: str) -> None:
+    async def test_three_hundred_calls_run_at_once(self, serve: Serve, model_of: ModelOf, entry: str) -> None:
         all_there = threading.Event()
 
         def script(request: Request) -> list[Step]:
@@ -73,7 +73,9 @@ class TestHundreds:
         assert len(replies) == 400
         assert peak == 50
 
-    async def test_nor_where_the_model_is_asked_again(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_waiting_for_a_place_to_ask_again_counts_towards_no_timeout(
+        self, serve: Serve, model_of: ModelOf
+    ) -> None:
         def script(request: Request) -> list[Step]:
             said = '<tool_call>{"name": "now"}</tool_call>' if "does not call" in request.query else "It is late."
             return [STREAM, 0.2, chunk(text(said)) + END]
@@ -84,7 +86,7 @@ class TestHundreds:
         assert [len(message.tool_calls) for message in replies] == [1] * 6
         assert len(server.requests) == 12
 
-    async def test_good_and_bad_together(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_good_and_failed_calls_do_not_disturb_each_other(self, serve: Serve, model_of: ModelOf) -> None:
         def script(request: Request) -> list[Step]:
             scripts: list[list[Step]] = [
                 reply(f"reply to {request.query}"),
@@ -98,7 +100,7 @@ class TestHundreds:
         assert [message.text for message in ended[::4]] == [f"reply to {n}" for n in range(0, 300, 4)]
         assert all(isinstance(error, DarkAIError) for n in (1, 2, 3) for error in ended[n::4])
 
-    async def test_the_first_failure_of_a_crowd_ends_it(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_the_first_failure_of_a_batch_ends_its_other_calls(self, serve: Serve, model_of: ModelOf) -> None:
         all_there = threading.Event()
 
         def script(request: Request) -> list[Step]:
@@ -112,7 +114,7 @@ class TestHundreds:
             await crowd
         await server.comes_to(lambda server: server.left == 299, 2)
 
-    def test_callbacks_and_configs_of_each(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_each_call_of_a_batch_has_its_callbacks_and_config(self, serve: Serve, model_of: ModelOf) -> None:
         started: list[str] = []
         ended: list[str] = []
         failed: list[str] = []
@@ -135,7 +137,7 @@ class TestHundreds:
         assert sorted(failed) == sorted(f"tag {name}" for name in names[::3])
         assert sorted(ended + failed) == sorted(started)
 
-    def test_many_threads(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_one_model_serves_many_threads(self, serve: Serve, model_of: ModelOf) -> None:
         model = model_of(serve(slow_echo))
         with ThreadPoolExecutor(60) as threads:
             replies = list(threads.map(lambda n: model.invoke(str(n)).text, range(180)))
@@ -156,7 +158,7 @@ class TestRateLimits:
         refused, *later = server.requests
         assert min(request.at for request in later) - refused.at > 0.55
 
-    async def test_another_model_is_not_paused(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_refusal_does_not_pause_another_model(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(answer(429, retry_after="3"), reply("Hello"))
         paused = asyncio.ensure_future(model_of(server, max_retries=2).ainvoke("first"))
         await server.comes_to(lambda server: len(server.requests) == 1)
@@ -165,7 +167,7 @@ class TestRateLimits:
         paused.cancel()
         await asyncio.wait([paused])
 
-    async def test_another_failure_pauses_nobody(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_failure_that_is_no_rate_limit_pauses_no_other_call(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(answer(503, retry_after="3"), reply("Hello"))
         model = model_of(server, max_retries=2)
         waiting = asyncio.ensure_future(model.ainvoke("first"))
@@ -175,7 +177,7 @@ class TestRateLimits:
         waiting.cancel()
         await asyncio.wait([waiting])
 
-    async def test_a_server_that_refuses_most_gets_its_pauses(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_server_that_refuses_most_calls_gets_pauses(self, serve: Serve, model_of: ModelOf) -> None:
         """Fifty calls over a limit of ten in 0.2 s: all come through, and far fewer requests than without a pause."""
         lock, window = threading.Lock(), [0.0, 0.0]
 
@@ -191,6 +193,6 @@ class TestRateLimits:
         assert {message.text for message in replies} == {"Hello"}
         assert len(server.requests) < 300
 
-    async def test_a_rate_limited_batch_says_so(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_batch_that_fails_tells_the_number_of_attempts(self, serve: Serve, model_of: ModelOf) -> None:
         with pytest.raises(DarkAIAPIError, match="2 attempts"):
             await model_of(serve(answer(503, retry_after="0")), max_retries=1).abatch(["Hi"] * 20)

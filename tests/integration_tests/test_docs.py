@@ -1,8 +1,8 @@
-"""README.md is true: its Python and its terminal sessions run, in order, and print what it shows.
+"""README.md and the pages of docs/ are true: their Python and their terminal sessions run, and print what is shown.
 
-All Python shares one namespace. A Python block followed by a text block prints that text. A console block holds
-commands after `$ `, each followed by what it prints. Free ports stand in for the ports that are named, and what `check`
-measures is not compared.
+All Python on a page shares one namespace. A Python block that is followed by a text block prints that text. A console
+block holds commands after `$ `, each followed by its output. The server of a session listens on a free port instead of
+the port that is written. What `check` measures is not compared.
 """
 
 import contextlib
@@ -24,28 +24,52 @@ from langchain_darkai.server import LocalServer
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS: list[tuple[str, str]] = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES[1:], *sorted((ROOT / "benchmarks").glob("*.md"))]
 SERVED_AT = "http://127.0.0.1:8000"
 
 
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Return the language and the text of each fenced block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def pages_with(language: str) -> list[Any]:
+    texts = {path: path.read_text(encoding="utf-8") for path in PAGES}
+    return [
+        pytest.param(path, id=path.name)
+        for path, text in texts.items()
+        if language in (block[0] for block in blocks(text))
+    ]
+
+
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")  # of `load`
-def test_python_blocks_print_what_the_readme_shows() -> None:
-    namespace: dict[str, Any] = {"__name__": "readme"}
+@pytest.mark.parametrize("page", pages_with("python"))
+def test_python_blocks_print_what_the_page_shows(page: Path) -> None:
+    namespace: dict[str, Any] = {"__name__": page.stem}
+    found = blocks(page.read_text(encoding="utf-8"))
     shown: list[tuple[str, str]] = []
     try:
-        for number, (language, text) in enumerate(BLOCKS):
+        for number, (language, text) in enumerate(found):
             if language != "python":
                 continue
             with contextlib.redirect_stdout(io.StringIO()) as printed:
-                exec(compile(text, f"README.md, block {number}", "exec"), namespace)
-            following = BLOCKS[number + 1] if number + 1 < len(BLOCKS) else ("", "")
+                exec(compile(text, f"{page.name}, block {number}", "exec"), namespace)
+            following = found[number + 1] if number + 1 < len(found) else ("", "")
             shown.append((printed.getvalue(), following[1] if following[0] == "text" else ""))
     finally:
         for value in namespace.values():
             if isinstance(value, LocalServer):
                 value.stop()
-    assert len(shown) >= 8
     assert [printed for printed, _ in shown] == [expected for _, expected in shown]
+
+
+def test_the_readme_and_the_pages_about_formats_have_examples() -> None:
+    counts = {path.name: [block[0] for block in blocks(path.read_text(encoding="utf-8"))] for path in PAGES}
+    assert counts["README.md"].count("python") >= 8
+    assert counts["README.md"].count("console") >= 2
+    assert counts["protocol.md"].count("console") >= 1
+    assert counts["tool-calls.md"].count("python") >= 2
 
 
 @pytest.fixture
@@ -63,7 +87,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Termi
 
 
 class Terminal:
-    """Runs commands; the server that one of them starts takes a free port, and shows the one that is written."""
+    """Runs commands. A server takes a free port, and its output shows the port that the page names."""
 
     def __init__(self) -> None:
         self.environment = dict(os.environ)
@@ -85,7 +109,13 @@ class Terminal:
             self.url = address[0]
             return self._as_written(line)
         done = subprocess.run(
-            command, shell=True, env=self.environment, capture_output=True, text=True, timeout=30, check=False
+            command.replace(SERVED_AT, self.url),
+            shell=True,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         return self._as_written(done.stdout + done.stderr)
@@ -99,10 +129,10 @@ class Terminal:
             self.server.communicate(timeout=20)
 
 
-def test_terminal_sessions_print_what_the_readme_shows(terminal: Terminal) -> None:
-    sessions = [text for language, text in BLOCKS if language == "console"]
+@pytest.mark.parametrize("page", pages_with("console"))
+def test_terminal_sessions_print_what_the_page_shows(page: Path, terminal: Terminal) -> None:
+    sessions = [text for language, text in blocks(page.read_text(encoding="utf-8")) if language == "console"]
     commands = [command for session in sessions for command in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]]
-    assert len(commands) >= 4
     for command, expected in (text.split("\n", 1) for text in commands):
         assert without_measures(terminal.run(command)) == without_measures(expected), command
 
@@ -124,7 +154,7 @@ def test_the_environment_variables_are_those_that_are_read() -> None:
 
 
 def test_the_error_tree_is_that_of_the_module() -> None:
-    tree = next(text for _, text in BLOCKS if text.startswith("DarkAIError"))
+    tree = next(text for _, text in blocks(README) if text.startswith("DarkAIError"))
     assert [line.strip() for line in tree.splitlines()] == [
         line.strip() for line in (errors.__doc__ or "").split("\n\n")[1].splitlines()
     ]
@@ -132,19 +162,33 @@ def test_the_error_tree_is_that_of_the_module() -> None:
 
 def test_the_provider_interface_is_named_whole() -> None:
     section = README.split("## The provider class")[1].split("\n## ")[0]
-    others = {"aclose", "call", "close", "read", "stream"}
+    others = {"aclose", "call", "close", "endpoint", "host", "policy", "stream"}
     interface = {name for name in vars(DarkAI) if not name.startswith("_")} - others
     assert {name for name in interface if f"`{name}`" not in section} == set()
 
 
-def test_links_lead_to_files_and_headings() -> None:
-    titles = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    headings = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        if target.startswith("#"):
-            assert target[1:] in headings
-        elif not target.startswith("https://"):
-            assert (ROOT / target).is_file(), target
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("https://", "http://", "mailto:")):
+            continue
+        name, _, heading = target.partition("#")
+        path = document.parent / name if name else document
+        assert path.is_file(), target
+        if heading:
+            assert heading in headings(path), target
+
+
+def headings(path: Path) -> set[str]:
+    titles = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+
+def test_the_index_links_to_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([^)]+)\)", index))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"} <= linked
 
 
 def test_make_has_the_targets_that_are_named() -> None:

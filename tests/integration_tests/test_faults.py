@@ -20,10 +20,11 @@ from langchain_darkai import (
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
 )
-from langchain_darkai._http import aiohttp_transport
-from tests.conftest import Asker, ModelOf, Serve
-from tests.integration_tests.test_lifecycles import run
+from langchain_darkai._http.aiohttp_transport import AiohttpTransport
+from langchain_darkai._http.endpoint import Endpoint
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.support.run import run
 from tests.support.scripted_server import (
     CLOSE,
     HOLD,
@@ -136,7 +137,7 @@ def test_the_page_shows_the_table() -> None:
 
 
 @pytest.mark.parametrize("entry", ["ainvoke", "astream"])
-async def test_what_can_help_is_tried_again(entry: str, serve: Serve, model_of: ModelOf) -> None:
+async def test_a_retryable_fault_is_retried(entry: str, serve: Serve, model_of: ModelOf) -> None:
     async def one(fault: Fault) -> tuple[str, int, list[str], int]:
         assert not callable(fault.script)
         server = serve(fault.script, reply("Hello"))
@@ -192,7 +193,7 @@ class TestCuts:
         return "".join(piece for piece, end in zip(self.PIECES, ends, strict=True) if size >= end)
 
     @pytest.mark.parametrize("framing", ["until the connection closes", "content-length", "chunked"])
-    async def test_in_the_body(self, serve: Serve, framing: str) -> None:
+    async def test_a_body_cut_anywhere_is_truncated(self, serve: Serve, framing: str) -> None:
         size = len(self.EVENTS)
         start = {
             "until the connection closes": head(connection="close"),
@@ -210,7 +211,7 @@ class TestCuts:
                 assert got.startswith(self.text_in(n)), n
                 assert "".join(self.PIECES).startswith(got), n
 
-    async def test_in_the_frame_around_it(self, serve: Serve) -> None:
+    async def test_a_broken_chunk_size_does_not_lose_text(self, serve: Serve) -> None:
         """What is left of an HTTP chunk whose size is none is cut off, too; it can take aiohttp a while to notice."""
         server = serve([STREAM + chunk(text("Hello")), 0.02, b"zz\r\n", CLOSE])
         client, got = DarkAI(base_url=server.url, max_retries=0, stream_chunk_timeout=0.3), list[str]()
@@ -218,20 +219,20 @@ class TestCuts:
             await texts_into(got, client)
         assert got == ["Hello"]
 
-    async def test_in_the_headers(self, serve: Serve) -> None:
+    async def test_headers_cut_anywhere_are_a_connection_error(self, serve: Serve) -> None:
         whole = head(content_length="0")
         outcomes = await self.cut(serve, lambda n: [whole[:n], CLOSE], len(whole))
         assert set(outcomes) == {("", "DarkAIConnectionError True")}
 
     @pytest.mark.parametrize("entry", ["invoke", "stream", "ainvoke", "astream"])
-    async def test_by_each_entry(self, serve: Serve, model_of: ModelOf, entry: str) -> None:
+    async def test_a_cut_reply_is_an_error_by_each_entry(self, serve: Serve, model_of: ModelOf, entry: str) -> None:
         step = 23
         for size in range(0, len(self.EVENTS) - 2, step):
             server = serve([head(connection="close") + self.EVENTS[:size], CLOSE])
             with pytest.raises(DarkAIStreamTruncatedError):
                 await Asker(entry)(model_of(server))
 
-    async def test_a_cut_that_is_asked_for_again_loses_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_cut_reply_that_is_retried_loses_nothing(self, serve: Serve, model_of: ModelOf) -> None:
         cuts = iter(range(len(self.EVENTS)))
 
         def third_time(request: Request) -> list[Step]:
@@ -245,7 +246,7 @@ class TestCuts:
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET, HOLD])
-async def test_text_that_had_come_is_not_lost_on_a_slow_reader(serve: Serve, end: str) -> None:
+async def test_text_before_a_fault_is_not_lost_on_a_slow_reader(serve: Serve, end: str) -> None:
     server = serve([STREAM, *(step for n in range(9) for step in (chunk(text(f"{n} ")), 0.01)), end])
     client, got = DarkAI(base_url=server.url, max_retries=0, stream_chunk_timeout=0.3), list[str]()
     with pytest.raises(DarkAIError) as caught:
@@ -254,7 +255,7 @@ async def test_text_that_had_come_is_not_lost_on_a_slow_reader(serve: Serve, end
     assert caught.value.partial_text == "0 1 2 3 4 5 6 7 8 "
 
 
-async def test_a_reply_that_had_come_whole_is_whole(serve: Serve) -> None:
+async def test_a_reset_after_a_whole_reply_does_not_matter_to_a_slow_reader(serve: Serve) -> None:
     pieces = [step for n in range(9) for step in (chunk(text(f"{n} ")), 0.01)]
     server = serve([STREAM, *pieces, chunk(event("stream-end")), PAUSE, RESET])
     client, got = DarkAI(base_url=server.url, max_retries=0), list[str]()
@@ -263,20 +264,21 @@ async def test_a_reply_that_had_come_whole_is_whole(serve: Serve) -> None:
 
 
 class TestErrorBodies:
-    async def test_one_without_end_does_not_hold_the_error_back(
-        self, serve: Serve, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
+    async def test_an_error_body_without_end_does_not_hold_the_error_back(
+        self, serve: Serve, model_of: ModelOf
     ) -> None:
-        monkeypatch.setattr(aiohttp_transport, "ERROR_BODY_TIMEOUT", 0.2)
         drip: list[Step] = [b"it ", 0.05, b"broke"]
         drip += [b" ", 0.05] * 100
         silence: list[Step] = [b"it broke", HOLD]
         for script in (drip, silence):
             server = serve([head(500, "text/plain"), *script])
+            endpoint = Endpoint.from_settings(base_url=server.url)
+            transport = AiohttpTransport(endpoint, idle_timeout=None, error_body_timeout=0.2)
             with pytest.raises(DarkAIError, match=r"'it broke' \(HTTP 500\)"):
-                await asyncio.wait_for(model_of(server, stream_chunk_timeout=None).ainvoke("Hi"), 2)
+                await asyncio.wait_for(model_of(server, transport=transport).ainvoke("Hi"), 2)
             await server.comes_to(lambda server: server.left == 1)
 
-    async def test_one_that_came_whole_leaves_its_connection_to_the_next_call(
+    async def test_a_whole_error_body_leaves_its_connection_to_the_next_call(
         self, serve: Serve, ask: Asker, model_of: ModelOf
     ) -> None:
         server = serve(
@@ -299,7 +301,7 @@ class TestTls:
         return tmp_path
 
     @pytest.mark.parametrize("form", ["path", "string", "folder", "context", "off"])
-    async def test_a_certificate_of_ones_own(
+    async def test_each_form_of_verify_is_used(
         self, serve_tls: Serve, certificate: Path, ask: Asker, form: str, folder: Path
     ) -> None:
         verify: Any = {
@@ -313,7 +315,7 @@ class TestTls:
         assert (await ask(model)).content == "Hello"
 
     @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"])
-    async def test_the_bundle_of_the_environment(
+    async def test_the_ca_bundle_of_the_environment_is_used(
         self, serve_tls: Serve, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch, variable: str
     ) -> None:
         model = ChatDarkAI(base_url=serve_tls(reply("Hello")).url, max_retries=0, timeout=10.0)
@@ -322,7 +324,7 @@ class TestTls:
         monkeypatch.setenv(variable, str(certificate))
         assert (await ask(model)).content == "Hello"
 
-    async def test_bundles_of_the_environment(
+    async def test_a_ca_bundle_that_cannot_be_read_matters_with_tls_only(
         self, serve: Serve, serve_tls: Serve, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
@@ -334,20 +336,20 @@ class TestTls:
             await ask(ChatDarkAI(base_url=secure.url, max_retries=0, timeout=10.0))
         assert (await ask(ChatDarkAI(base_url=plain.url, max_retries=0, timeout=10.0))).content == "Hello"
 
-    async def test_a_certificate_of_the_clients_own(self, serve_tls: Serve, certificate: Path, ask: Asker) -> None:
+    async def test_a_client_certificate_is_sent(self, serve_tls: Serve, certificate: Path, ask: Asker) -> None:
         context = ssl.create_default_context(cafile=str(certificate))
         context.load_cert_chain(certificate)
         server = serve_tls(reply("Hello"), wants_certificate=True)
         model = ChatDarkAI(base_url=server.url, verify=context, max_retries=0, timeout=10.0)
         assert (await ask(model)).content == "Hello"
 
-    @pytest.mark.parametrize("when", ["before the headers", "amid the reply"])
-    async def test_a_connection_that_is_left_ends_though_the_server_does_not_agree(
+    @pytest.mark.parametrize("when", ["before the headers", "during the reply"])
+    async def test_a_tls_connection_that_is_left_ends_at_once(
         self, serve_tls: Serve, certificate: Path, when: str
     ) -> None:
         server = serve_tls([HOLD] if when == "before the headers" else [STREAM + chunk(text("Hel")), HOLD])
         model = ChatDarkAI(base_url=server.url, verify=certificate, max_retries=0)
-        if when == "amid the reply":
+        if when == "during the reply":
             async for _ in model.astream("Hi"):
                 break
             await server.comes_to(lambda server: server.left == 1, 0.5)
@@ -366,12 +368,12 @@ class TestTls:
             )
         await server.comes_to(lambda server: server.left == left + 2, 0.5)
 
-    def test_nothing_is_said_of_connections_that_were_left(
+    def test_tls_connections_that_were_left_cause_no_warnings(
         self, serve_tls: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         scripts: dict[str, list[Step]] = {
             "Hi": reply("Hello"),
-            "amid": [STREAM + chunk(text("Hel")), HOLD],
+            "during": [STREAM + chunk(text("Hel")), HOLD],
             "before": [HOLD],
         }
 
@@ -379,16 +381,16 @@ class TestTls:
             left = []
 
             async def main():
-                async for chunk in model.astream("amid"):
+                async for chunk in model.astream("during"):
                     break
-                left.append(client.stream(client.call("amid")))
+                left.append(client.stream(client.call("during")))
                 await first(left[-1])
-                for query in ("amid", "before"):
+                for query in ("during", "before"):
                     pending = asyncio.create_task(model.ainvoke(query))
                     await asyncio.sleep(0.1)
                     pending.cancel()
                 timing_out = ChatDarkAI(base_url=url, max_retries=0, stream_chunk_timeout=0.1)
-                await asyncio.gather(*map(timing_out.ainvoke, ("amid", "before")), return_exceptions=True)
+                await asyncio.gather(*map(timing_out.ainvoke, ("during", "before")), return_exceptions=True)
                 return (await model.ainvoke("Hi")).text
 
             async def closing():
@@ -398,7 +400,7 @@ class TestTls:
             for _ in range(2):
                 print(asyncio.run(main()), asyncio.run(closing()))
             for end in (lambda stream: stream.close(), left.append):
-                stream = model.stream("amid")
+                stream = model.stream("during")
                 next(stream)
                 end(stream)
             with client:
@@ -407,7 +409,34 @@ class TestTls:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert run(serve_tls(lambda request: scripts[request.query]), code) == ["Hello"] * 5
 
-    async def test_a_certificate_for_another_name(self, serve_tls: Serve, certificate: Path) -> None:
+    def test_tls_connections_of_forks_and_closed_loops_cause_no_warnings(
+        self, serve_tls: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        code = """
+            for _ in range(3):
+                loop = asyncio.new_event_loop()
+                print(loop.run_until_complete(model.ainvoke("Hi")).text)
+                left = client.stream(client.call("during"))
+                loop.run_until_complete(first(left))
+                if pid := os.fork():
+                    os.waitpid(pid, 0)
+                else:
+                    print(model.invoke("Hi").text, flush=True)
+                    sys.exit(0)
+                print(loop.run_until_complete(model.ainvoke("Hi")).text)
+                loop.close()
+                del loop, left
+                gc.collect()
+            print(asyncio.run(model.ainvoke("Hi")).text)
+        """
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        server = serve_tls(
+            lambda request: [STREAM + chunk(text("Hel")), HOLD] if request.query == "during" else reply("Hello")
+        )
+        assert run(server, code) == ["Hello"] * 10
+        assert server.connections == 10
+
+    async def test_a_certificate_for_another_name_is_refused(self, serve_tls: Serve, certificate: Path) -> None:
         url = serve_tls(reply("Hello")).url.replace("127.0.0.1", "localhost")
         with pytest.raises(DarkAIConnectionError, match=r"(?i)hostname mismatch.*verify="):
             await ChatDarkAI(base_url=url, verify=certificate, max_retries=0, timeout=10.0).ainvoke("Hi")

@@ -1,15 +1,11 @@
-"""Loops, threads, processes and endings of all kinds: every call works, and nothing is said, left open or kept alive.
+"""Event loops, threads, processes and exits: calls work, print no complaint, and leave nothing open or alive.
 
-What can complain at the end of a process, or to its standard error, runs in one of its own that takes warnings for
-errors and has Python's development mode on.
+Code that could complain at the end of its process, or to standard error, runs in a process of its own, in Python's
+development mode and with warnings as errors.
 """
 
 import asyncio
 import gc
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +18,8 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 
 from langchain_darkai import DarkAI, DarkAIError
 from langchain_darkai.protocol import StreamEnd
-from tests.conftest import ENTRIES, Asker, ModelOf, Serve
+from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
+from tests.support.run import run
 from tests.support.scripted_server import (
     CLOSE,
     END,
@@ -30,7 +27,6 @@ from tests.support.scripted_server import (
     RESET,
     STREAM,
     Request,
-    ScriptedServer,
     Step,
     answer,
     chunk,
@@ -38,40 +34,13 @@ from tests.support.scripted_server import (
     text,
 )
 
-START = """
-import asyncio, atexit, copy, gc, inspect, logging, os, pickle, sys, threading, time, warnings
-from langchain_darkai import ChatDarkAI, DarkAI
-
-logging.getLogger("asyncio").setLevel("ERROR")  # it warns of slow callbacks, such as the import of aiohttp
-warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # users do it all the same
-url = {url!r}
-model = ChatDarkAI(base_url=url, max_retries=0)
-client = DarkAI(base_url=url, max_retries=0)
-
-async def first(stream):
-    async for piece in stream:
-        return piece
-"""
+pytestmark = pytest.mark.slow
 
 FOR_EVER: list[Step] = [STREAM + chunk(text("Hel")), HOLD]
 
 
-def run(server: ScriptedServer, code: str, seconds: float = 40.0) -> list[str]:
-    """Run code in a fresh interpreter; it must end well, say nothing to standard error, and end in time."""
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", START.format(url=server.url) + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
-    return done.stdout.split()
-
-
 class TestLoops:
-    def test_asyncio_run_again_and_again_and_what_each_leaves_behind(self, serve: Serve) -> None:
+    def test_asyncio_run_works_again_and_again_and_with_what_the_last_one_left(self, serve: Serve) -> None:
         def script(request: Request) -> list[Step]:
             return FOR_EVER if request.query == "for ever" else reply("Hello")
 
@@ -97,7 +66,7 @@ class TestLoops:
         """
         assert run(serve(script), code) == ["Hello"] * 9
 
-    def test_loops_that_are_closed_without_a_word(self, serve: Serve) -> None:
+    def test_loops_that_are_just_closed_leave_nothing_behind(self, serve: Serve) -> None:
         def script(request: Request) -> list[Step]:
             if request.query == "for ever":
                 return FOR_EVER
@@ -118,7 +87,7 @@ class TestLoops:
         """
         assert run(serve(script), code + "    last.close()\n") == ["Hello"] * 6
 
-    def test_a_loop_in_each_thread_and_synchronous_calls_in_others(self, serve: Serve) -> None:
+    def test_threads_with_loops_of_their_own_and_threads_with_synchronous_calls(self, serve: Serve) -> None:
         code = """
             from concurrent.futures import ThreadPoolExecutor
 
@@ -139,7 +108,7 @@ class TestLoops:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 120
 
-    def test_in_a_running_loop(self, serve: Serve) -> None:
+    def test_synchronous_calls_work_in_a_running_loop(self, serve: Serve) -> None:
         code = """
             async def main():
                 print(model.invoke("Hi").text, "".join(chunk.text for chunk in model.stream("Hi")))
@@ -155,7 +124,7 @@ class TestLoops:
 
 class TestProcesses:
     @pytest.mark.parametrize("end", ["os._exit(0)", "sys.exit(0)", "pass"])
-    def test_a_fork_after_use(self, serve: Serve, end: str) -> None:
+    def test_parent_and_child_go_on_after_a_fork(self, serve: Serve, end: str) -> None:
         code = f"""
             model.invoke("before")
             loop = asyncio.new_event_loop()
@@ -177,7 +146,7 @@ class TestProcesses:
         asked = [request.query for request in server.requests]
         assert sorted(asked) == ["before"] * 3 + ["child"] * 3 + ["parent"] * 2
 
-    def test_a_fork_while_other_threads_hold_all_places(self, serve: Serve) -> None:
+    def test_a_child_has_free_places_though_threads_held_all_at_the_fork(self, serve: Serve) -> None:
         code = """
             limited = DarkAI(base_url=url, max_retries=0, max_concurrency=2)
 
@@ -198,7 +167,7 @@ class TestProcesses:
         server = serve([0.6, *reply("Hello")])
         assert run(server, code) == ["Hello"]
 
-    def test_a_pool_of_processes(self, serve: Serve) -> None:
+    def test_a_pool_of_forked_processes_can_call(self, serve: Serve) -> None:
         code = """
             import multiprocessing
 
@@ -228,7 +197,7 @@ class TestProcesses:
         """
         assert run(serve(FOR_EVER), code) == ["Hel"] * 4
 
-    def test_the_first_call_from_threads_that_the_loop_waits_for(self, serve: Serve) -> None:
+    def test_the_first_call_may_come_from_threads_that_the_loop_waits_for(self, serve: Serve) -> None:
         """The loop's executor is full of threads that wait for the call, which must not wait for one of them."""
         code = """
             async def main():
@@ -239,7 +208,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 40
 
-    def test_pickles_and_copies_of_a_model_that_is_in_use(self, serve: Serve) -> None:
+    def test_pickles_and_copies_of_a_model_in_use_can_call(self, serve: Serve) -> None:
         code = """
             async def main():
                 await first(model.astream("Hi"))
@@ -255,7 +224,7 @@ class TestProcesses:
         assert run(serve(reply("Hello")), code) == ["Hello"] * 8
 
     @pytest.mark.parametrize("call", ["invoke('Hi')", "stream('Hi')", "batch(['Hi'])", "ainvoke('Hi')"])
-    def test_a_first_call_at_exit(self, serve: Serve, call: str) -> None:
+    def test_the_first_call_may_come_at_exit(self, serve: Serve, call: str) -> None:
         """There are no more threads then, from Python 3.12 on."""
         code = f"""
             def late():
@@ -268,7 +237,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"]
 
-    def test_a_call_at_exit_after_the_loop_has_ended(self, serve: Serve) -> None:
+    def test_a_call_at_exit_works_after_the_loop_has_ended(self, serve: Serve) -> None:
         code = """
             from langchain_darkai import _portal
 
@@ -279,7 +248,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == ["Hello"] * 3
 
-    def test_an_exit_amid_everything(self, serve: Serve) -> None:
+    def test_an_exit_during_calls_of_all_kinds_is_quick_and_quiet(self, serve: Serve) -> None:
         """Streams half-read, threads that wait and will wait, a loop that nobody closes: the process ends at once."""
         code = """
             for call in (model.invoke, lambda q: list(model.stream(q)), lambda q: asyncio.run(model.ainvoke(q))):
@@ -294,13 +263,13 @@ class TestProcesses:
         assert run(serve(FOR_EVER), code) == ["Hel"]
         assert time.monotonic() - started < 15
 
-    def test_a_thread_that_is_still_waited_for(self, serve: Serve) -> None:
+    def test_a_thread_that_is_waited_for_at_exit_gets_its_reply(self, serve: Serve) -> None:
         code = """
             threading.Thread(target=lambda: print(model.invoke("Hi").text)).start()
         """
         assert run(serve([0.3, *reply("Hello")]), code) == ["Hello"]
 
-    def test_close_and_use_again_and_a_session_of_ones_own(self, serve: Serve) -> None:
+    def test_clients_work_again_after_close_and_leave_a_users_session_open(self, serve: Serve) -> None:
         code = """
             import aiohttp
 
@@ -329,7 +298,7 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), code) == [*["Hello"] * 5, "False", *["Hello"] * 3]
 
-    def test_tasks_that_are_cancelled_at_any_moment(self, serve: Serve) -> None:
+    def test_tasks_may_be_cancelled_at_any_moment(self, serve: Serve) -> None:
         code = """
             async def read():
                 async for chunk in model.astream("Hi"):
@@ -351,7 +320,7 @@ class TestProcesses:
         server = serve([0.005, STREAM, 0.005, chunk(text("Hello")), 0.005, END])
         assert run(server, code) == ["Hello"]
 
-    def test_failures_of_all_kinds(self, serve: Serve) -> None:
+    def test_failures_of_all_kinds_leave_nothing_behind(self, serve: Serve) -> None:
         scripts: list[list[Step]] = [
             [RESET],
             [CLOSE],
@@ -381,7 +350,7 @@ class TestProcesses:
 
 
 class TestOpenFiles:
-    def test_hundreds_of_calls_good_and_failed_leave_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_hundreds_of_calls_leave_no_open_files_or_threads(self, serve: Serve, model_of: ModelOf) -> None:
         scripts: list[list[Step]] = [
             reply("Hello"),
             [STREAM + chunk(text("Hello")), 0.002, END],
@@ -433,12 +402,12 @@ class TestEndings:
         [
             pytest.param([HOLD], id="before the headers"),
             pytest.param([STREAM, HOLD], id="before the text"),
-            pytest.param(FOR_EVER, id="amid the text"),
-            pytest.param([STREAM + chunk(text("Hel")), *([chunk(text("x")), 0.01] * 500)], id="amid a torrent"),
+            pytest.param(FOR_EVER, id="during the text"),
+            pytest.param([STREAM + chunk(text("Hel")), *([chunk(text("x")), 0.01] * 500)], id="during a torrent"),
         ],
     )
     @pytest.mark.parametrize("way", ["cancel", "wait_for", "timeout"])
-    async def test_the_connection_is_closed_at_once(
+    async def test_a_cancelled_call_closes_its_connection_at_once(
         self, serve: Serve, model_of: ModelOf, entry: str, script: list[Step], way: str
     ) -> None:
         server = serve(script, reply("Hello"))
@@ -457,7 +426,9 @@ class TestEndings:
         assert (await model.ainvoke("Hi")).text == "Hello"
         assert len(server.requests) == 2
 
-    async def test_a_call_that_still_waits_for_its_place_sends_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_call_that_is_cancelled_while_it_waits_for_its_place_sends_nothing(
+        self, serve: Serve, model_of: ModelOf
+    ) -> None:
         server = serve(FOR_EVER, reply("Hello"))
         model = model_of(server, max_concurrency=1)
         holder, waiter = (asyncio.ensure_future(model.ainvoke("Hi")) for _ in range(2))
@@ -470,7 +441,7 @@ class TestEndings:
         assert len(server.requests) == 2
 
     @pytest.mark.parametrize("entry", ENTRIES)
-    async def test_a_connection_serves_on_also_where_the_bodys_end_comes_later(
+    async def test_a_connection_is_used_again_where_the_body_ends_later(
         self, serve: Serve, model_of: ModelOf, entry: str
     ) -> None:
         server = serve([STREAM + chunk(text("Hello") + b'data: {"event": "stream-end"}\n\n'), 0.03, chunk(b"")])
@@ -482,7 +453,7 @@ class TestEndings:
 
 
 class TestClose:
-    async def test_what_others_are_doing_goes_on(self, serve: Serve) -> None:
+    async def test_closing_one_client_does_not_break_the_calls_of_another(self, serve: Serve) -> None:
         """The session is the loop's, not the client's: closing one client must not break the calls of another."""
         gate = threading.Event()
 
@@ -502,7 +473,7 @@ class TestClose:
         for going in (stream, unsent):
             assert "".join([piece async for piece in going if isinstance(piece, str)]) == "lo"
 
-    async def test_what_is_left_is_closed(self, serve: Serve) -> None:
+    async def test_a_stream_that_is_left_is_closed_after_its_client(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hel")), HOLD], reply("Hello"))
         client = DarkAI(base_url=server.url, max_retries=0)
         stream = client.stream(client.call("Hi"))
@@ -517,7 +488,9 @@ class TestClose:
         await asyncio.sleep(0.05)
         assert psutil.Process().num_fds() <= files + 2
 
-    def test_synchronous_calls_of_other_threads_go_on(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_closing_one_client_does_not_break_synchronous_calls_of_other_threads(
+        self, serve: Serve, model_of: ModelOf
+    ) -> None:
         gate = threading.Event()
         server = serve([STREAM + chunk(text("Hel")), gate, chunk(text("lo")) + END])
         stream = model_of(server).stream("Hi")

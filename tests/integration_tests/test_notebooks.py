@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
+pytestmark = pytest.mark.slow
+
 CELL_SECONDS = 40
 VARYING = {
     r"lc_run-[\w-]+|\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b": "ID",
@@ -54,6 +56,23 @@ def test_a_notebook_keeps_nothing_of_the_run_but_its_outputs(path: Path) -> None
     assert not [output for cell in code_cells(notebook) for output in cell.outputs if output.output_type == "error"]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_a_notebook_uses_public_modules_only(path: Path) -> None:
+    private = re.compile(r"\blangchain_darkai\.(?:\w+\.)*_\w+")
+    assert [found for cell in code_cells(read(path)) for found in private.findall(cell.source)] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_links_of_a_notebook_lead_to_files_and_headings(path: Path) -> None:
+    text = "\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    headings = {title.replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings
+        elif not target.startswith("https://"):
+            assert (path.parent / target).is_file(), target
+
+
 def read(path: Path) -> Any:
     return nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
 
@@ -63,7 +82,7 @@ def code_cells(notebook: Any) -> list[Any]:
 
 
 def outputs(cell: Any) -> list[tuple[str, str]]:
-    """Return what a cell gave, (kind, text) each: a stream whole, however it was cut, and without what varies."""
+    """Return the outputs of a cell, (kind, text) each: pieces of a stream joined, and without what varies."""
     found: list[tuple[str, str]] = []
     for output in cell.outputs:
         streamed = output.output_type == "stream"

@@ -23,10 +23,11 @@ from langchain_darkai import (
     DarkAITimeoutError,
     DarkAIToolChoiceError,
 )
-from langchain_darkai._http import aiohttp_transport
+from langchain_darkai._http.aiohttp_transport import AiohttpTransport
+from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._retry import delay_after
-from tests.conftest import Asker, ModelOf, Serve
-from tests.support.scripted_server import CLOSE, HOLD, STREAM, Request, Step, answer, chunk, reply, text
+from tests.support.asker import Asker, ModelOf, Serve
+from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, head, reply, text
 
 BUSY = answer(503, "busy")
 
@@ -141,7 +142,7 @@ class TestAgain:
             assert (await ask(model)).content == "Hello"
         assert len(server.requests) == 7
 
-    async def test_nor_in_a_session_of_the_users_own(self, serve: Serve) -> None:
+    async def test_a_dead_connection_is_replaced_in_a_session_of_the_users_own(self, serve: Serve) -> None:
         server = serve(reply("Hello"), [CLOSE], reply("Hello again"))
         async with aiohttp.ClientSession() as session:
             ours = DarkAI(base_url=server.url, session=session, max_retries=0)
@@ -158,6 +159,15 @@ class TestAgain:
         with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
             await ask(model_of(server))
         assert len(server.requests) == 1
+
+    async def test_a_connection_that_was_not_kept_is_not_replaced(self, serve: Serve, model_of: ModelOf) -> None:
+        whole = chunk(text("Hello")) + END
+        server = serve([head(transfer_encoding="chunked", connection="close") + whole, CLOSE], [CLOSE])
+        model = model_of(server)
+        assert (await model.ainvoke("Hi")).text == "Hello"
+        with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
+            await model.ainvoke("Hi")
+        assert len(server.requests) == 2
 
     async def test_it_is_replaced_once(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(reply("Hello"), [CLOSE])
@@ -249,13 +259,12 @@ class TestTimeouts:
         server = serve([STREAM, 0.4, chunk(text("Hello")) + chunk(b'data: {"event": "stream-end"}\n') + chunk(b"")])
         assert (await ask(model_of(server, timeout=0.2), timeout=None)).content == "Hello"
 
-    async def test_a_hand_shake_that_never_comes(
-        self, deaf: str, ask: Asker, model_of: ModelOf, serve: Serve, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(aiohttp_transport, "CONNECT_TIMEOUT", 0.2)
+    async def test_a_hand_shake_that_never_comes(self, deaf: str, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+        endpoint = Endpoint.from_settings(base_url=f"https://{deaf}")
+        transport = AiohttpTransport(endpoint, idle_timeout=None, connect_timeout=0.2)
         started = time.monotonic()
         with pytest.raises(DarkAITimeoutError, match="no connection was made") as caught:
-            await ask(model_of(serve([]), base_url=f"https://{deaf}"))
+            await ask(model_of(serve([]), base_url=f"https://{deaf}", transport=transport))
         assert time.monotonic() - started < 2.0
         assert caught.value.is_retryable
 

@@ -20,8 +20,9 @@ from langchain_core.load import dumpd, dumps
 from langchain_core.tracers import BaseTracer
 
 from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError
-from langchain_darkai._http import aiohttp_transport, endpoint
-from tests.conftest import Asker, ModelOf, Serve
+from langchain_darkai._http.aiohttp_transport import BODY_END_TIMEOUT, AiohttpTransport
+from langchain_darkai._http.endpoint import Endpoint, warned_hosts
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
     CLOSE,
     RESET,
@@ -110,7 +111,7 @@ class Traces(BaseTracer):
 
 @pytest.mark.parametrize("by", ["key", "login"])
 class TestModel:
-    def test_all_are_sent(self, secretive: Secretive, by: str) -> None:
+    def test_all_secrets_are_sent(self, secretive: Secretive, by: str) -> None:
         model, proxy = secretive(reply("Hello"), by=by)
         assert model.invoke("Hi").text == "Hello"
         (request,) = proxy.requests
@@ -121,7 +122,7 @@ class TestModel:
         assert request.headers["proxy-authorization"] == "Basic dXNlcjpjYW5hcnktcHJveHk="
         assert request.target == f"http://localhost:9/chat?token={QUERY}"
 
-    def test_what_a_model_says_of_itself(self, secretive: Secretive, by: str) -> None:
+    def test_no_form_of_a_model_shows_secrets(self, secretive: Secretive, by: str) -> None:
         made, _ = secretive(reply("Hello"), by=by)
         made.invoke("Hi")
         for model in (made, copy.deepcopy(made), pickle.loads(pickle.dumps(made)), made.model_copy()):
@@ -145,7 +146,7 @@ class TestModel:
             ):
                 assert_secret(said)
 
-    async def test_what_callbacks_and_tracers_are_told(self, secretive: Secretive, by: str) -> None:
+    async def test_callbacks_and_tracers_are_told_no_secrets(self, secretive: Secretive, by: str) -> None:
         model, _ = secretive(reply("Hello"), answer(500, "no"), by=by)
         records, traces = Records(), Traces()
         config: Any = {"callbacks": [records, traces]}
@@ -192,7 +193,7 @@ FAULTS: dict[str, Callable[[Request], list[Step]]] = {
     "no HTTP": lambda r: [f"SSH {bare(r)}\r\n".encode(), CLOSE],
     "a break in the headers": lambda r: [f"HTTP/1.1 200 OK\r\nset-cookie: {bare(r)}\r\n".encode(), CLOSE],
     "a reset": lambda r: [RESET],
-    "a reset amid": lambda r: [STREAM + chunk(text("Hel")), 0.02, RESET],
+    "a reset during the reply": lambda r: [STREAM + chunk(text("Hel")), 0.02, RESET],
     "silence": lambda r: [0.5],
 }
 
@@ -200,7 +201,7 @@ FAULTS: dict[str, Callable[[Request], list[Step]]] = {
 @pytest.mark.parametrize("entry", ["ainvoke", "stream"])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("by", ["key", "login"])
-async def test_what_an_error_says(secretive: Secretive, entry: str, fault: str, by: str) -> None:
+async def test_an_error_shows_no_secrets(secretive: Secretive, entry: str, fault: str, by: str) -> None:
     model, _ = secretive(FAULTS[fault], by=by, stream_chunk_timeout=0.2)
     with pytest.raises(DarkAIError) as caught:
         await Asker(entry)(model)
@@ -209,7 +210,7 @@ async def test_what_an_error_says(secretive: Secretive, entry: str, fault: str, 
 
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("by", ["key", "login"])
-async def test_what_tools_show_of_the_stack(secretive: Secretive, fault: str, by: str) -> None:
+async def test_the_local_variables_of_a_traceback_show_no_secrets(secretive: Secretive, fault: str, by: str) -> None:
     """Tools that report errors show the locals of each frame, also of those where an exception's cause was raised."""
     model, _ = secretive(FAULTS[fault], by=by, stream_chunk_timeout=0.2)
     with pytest.raises(DarkAIError) as caught:
@@ -221,7 +222,9 @@ class TestEchoes:
     """A server repeats a secret in a way that does not look like it at once."""
 
     @pytest.mark.parametrize("before", [*range(52, 82), *range(480, 502)])
-    async def test_at_the_cut_of_a_quote(self, serve: Serve, model_of: ModelOf, before: int) -> None:
+    async def test_a_secret_at_the_cut_of_a_quote_is_redacted(
+        self, serve: Serve, model_of: ModelOf, before: int
+    ) -> None:
         key = "sk-0123456789abcdef0123456789abcdef"
         words = "x" * before + key + "x" * 500
         for script in (
@@ -235,7 +238,7 @@ class TestEchoes:
                 await model_of(serve(script), api_key=key).ainvoke("Hi")
             assert "sk-" not in shown(caught.value)
 
-    async def test_escaped(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_an_escaped_secret_is_redacted(self, serve: Serve, model_of: ModelOf) -> None:
         key = "pa\\ss'wo\"rd/12345"
         for words in (key, repr(key), json.dumps(key), quote(key), quote(key, safe=""), key.replace("/", "\\/")):
             for script in (
@@ -252,27 +255,29 @@ class TestEchoes:
     @pytest.mark.parametrize(
         "query", ["token=ab%2Fcd%2Befgh-hidden", "sk-bare-hidden", "a=1&sk+bare+hidden", "a=b+hidden"]
     )
-    async def test_of_the_query(self, serve: Serve, model_of: ModelOf, query: str) -> None:
+    async def test_a_secret_of_the_query_is_redacted(self, serve: Serve, model_of: ModelOf, query: str) -> None:
         server = serve(lambda r: answer(400, json.dumps({"detail": f"{r.target} {query} {unquote(query)}"})))
         with pytest.raises(DarkAIError, match=r"'/chat\?.*\*\*\*") as caught:
             await model_of(server, base_url=f"{server.url}/?{query}").ainvoke("Hi")
         assert "hidden" not in shown(caught.value)
 
-    async def test_of_a_user_without_a_password(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_user_without_a_password_is_redacted(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(lambda request: answer(401, f"who is {KEY}? {request.headers}"))
         with pytest.raises(DarkAIError, match=r"who is \*\*\*") as caught:
             await model_of(server, base_url=f"http://{KEY}@{server.host}").ainvoke("Hi")
         assert server.requests[0].headers["authorization"] == "Basic Y2FuYXJ5LWtleTo="
         assert_secret(shown(caught.value))
 
-    async def test_of_a_header_that_has_a_key_in_it(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_key_inside_a_header_is_redacted(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(answer(401, f"unknown key {KEY}", x_request_id=f"1-{KEY}"))
         with pytest.raises(DarkAIError, match=r"unknown key \*\*\*") as caught:
             await model_of(server, default_headers={"Authorization": f"Token {KEY}"}).ainvoke("Hi")
         assert caught.value.request_id == "1-***"
         assert_secret(shown(caught.value))
 
-    async def test_of_a_proxy_of_the_environment(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_the_password_of_an_environment_proxy_is_redacted(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         proxy = serve(lambda request: answer(403, f"no {request.headers} {PROXY}"))
         monkeypatch.setenv("http_proxy", f"http://user:{PROXY}@{proxy.host}")
         with pytest.raises(DarkAIError, match="reported an error") as caught:
@@ -280,13 +285,13 @@ class TestEchoes:
         assert "proxy-authorization" in str(caught.value)
         assert_secret(shown(caught.value))
 
-    async def test_our_own_words_stay(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_our_own_words_are_not_redacted(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(answer(401, "bad key"))
         with pytest.raises(DarkAIError, match=r"'bad \*\*\*' .* Set api_key, or DARKAI_API_KEY, to a key that this"):
             await model_of(server, api_key="key").ainvoke("Hi")
 
 
-async def test_what_a_request_that_cannot_be_written_says() -> None:
+async def test_a_request_that_cannot_be_written_shows_no_secrets() -> None:
     """aiohttp puts the URL into an error without a number."""
 
     class Session:
@@ -304,10 +309,11 @@ async def test_what_a_request_that_cannot_be_written_says() -> None:
 
 
 @pytest.mark.parametrize("query", ["token=short1", "sk-bare-short1", "token=a%2Fshort1"])
-async def test_what_a_connection_that_takes_too_long_says(query: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(aiohttp_transport, "CONNECT_TIMEOUT", 0.1)
+async def test_a_connection_that_takes_too_long_shows_no_secrets(query: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        model = ChatDarkAI(base_url=f"https://127.0.0.1:{silent.getsockname()[1]}/?{query}", max_retries=0)
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/?{query}"
+        transport = AiohttpTransport(Endpoint.from_settings(base_url=url), idle_timeout=None, connect_timeout=0.1)
+        model = ChatDarkAI(base_url=url, transport=transport, max_retries=0)
         with pytest.raises(DarkAIError, match="no connection was made") as caught:
             await model.ainvoke("Hi")
     assert isinstance(caught.value.__cause__, aiohttp.ConnectionTimeoutError)
@@ -315,7 +321,9 @@ async def test_what_a_connection_that_takes_too_long_says(query: str, monkeypatc
 
 
 @pytest.mark.parametrize("entry", ["ainvoke", "stream"])
-async def test_what_an_error_of_the_way_says(secretive: Secretive, entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_of_a_proxy_shows_no_secrets(
+    secretive: Secretive, entry: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with ScriptedServer([]) as gone:
         pass
     user = f"user:{PROXY}@"
@@ -345,13 +353,13 @@ async def test_what_an_error_of_the_way_says(secretive: Secretive, entry: str, m
         {"api_key": KEY, "proxy": f"http://user:{PROXY}@localhost", "max_retry": 1},
     ],
 )
-def test_what_a_refusal_says(settings: dict[str, Any]) -> None:
+def test_refused_settings_show_no_secrets(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\S") as caught:
         ChatDarkAI(**settings)
     assert_secret(shown(caught.value))
 
 
-def test_what_is_logged(secretive: Secretive, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_shows_no_secrets(secretive: Secretive, caplog: pytest.LogCaptureFixture) -> None:
     """At the most talkative: the loop in debug mode, and every callback slow enough to be named with its arguments."""
     caplog.set_level(logging.DEBUG)
 
@@ -367,7 +375,7 @@ def test_what_is_logged(secretive: Secretive, caplog: pytest.LogCaptureFixture) 
                 model, _ = secretive(script, by=by, stream_chunk_timeout=0.1)
                 await asyncio.gather(model.ainvoke("Hi"), return_exceptions=True)
                 await asyncio.to_thread(model.batch, ["Hi"], return_exceptions=True)
-        await asyncio.sleep(aiohttp_transport.BODY_END_TIMEOUT)
+        await asyncio.sleep(BODY_END_TIMEOUT)
 
     asyncio.run(main(), debug=True)
     assert len(caplog.messages) > 100
@@ -375,7 +383,7 @@ def test_what_is_logged(secretive: Secretive, caplog: pytest.LogCaptureFixture) 
 
 
 class TestWhereTheyGo:
-    async def test_nowhere_by_a_redirect(self, serve: Serve, ask: Asker) -> None:
+    async def test_a_redirect_takes_no_secrets_elsewhere(self, serve: Serve, ask: Asker) -> None:
         elsewhere = serve(reply("stolen"))
         for location in (elsewhere.url, f"//{elsewhere.host}/chat", f"http://user:pw@{elsewhere.host}/chat"):
             server = serve(answer(307, location=location))
@@ -385,7 +393,7 @@ class TestWhereTheyGo:
         assert not elsewhere.requests
         assert not elsewhere.connections
 
-    async def test_not_to_a_proxy_of_a_tls_connection(self, serve: Serve, ask: Asker) -> None:
+    async def test_the_proxy_of_a_tls_connection_gets_no_key(self, serve: Serve, ask: Asker) -> None:
         proxy = serve(answer(502, "no way"))
         model = ChatDarkAI(base_url="https://model.test", api_key=KEY, proxy=proxy.url, max_retries=0)
         with pytest.raises(DarkAIError, match=r"The proxy on the way to model\.test"):
@@ -394,7 +402,7 @@ class TestWhereTheyGo:
         assert (request.method, request.target) == ("CONNECT", "model.test:443")
         assert_secret(repr(request.headers))
 
-    async def test_passwords_of_a_netrc_file_stay_there(
+    async def test_passwords_of_a_netrc_file_are_not_sent(
         self, serve: Serve, ask: Asker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         netrc = tmp_path / ".netrc"
@@ -411,7 +419,7 @@ class TestWhereTheyGo:
 
 
 class TestEnvironmentProxies:
-    async def test_with_a_password_and_without_a_scheme(
+    async def test_an_environment_proxy_may_have_a_password_and_no_scheme(
         self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         proxy = serve(reply("through the proxy"))
@@ -420,7 +428,9 @@ class TestEnvironmentProxies:
             assert (await ask(ChatDarkAI(base_url="http://model.test"))).content == "through the proxy"
             assert proxy.requests[-1].headers["proxy-authorization"] == "Basic dXNlcjpjYW5hcnktcHJveHk="
 
-    async def test_no_proxy(self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_each_form_of_no_proxy_is_understood(
+        self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         proxy, server = serve(reply("through the proxy")), serve(reply("direct"))
         monkeypatch.setenv("ALL_PROXY", proxy.url)
         port = server.host.partition(":")[2]
@@ -435,7 +445,9 @@ class TestEnvironmentProxies:
             monkeypatch.setenv("NO_PROXY", value)
             assert (await ask(ChatDarkAI(base_url=server.url))).content == expected, value
 
-    async def test_a_kind_that_does_not_work(self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test_an_environment_proxy_of_another_kind_is_refused(
+        self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         server = serve(reply("direct"))
         monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
         with pytest.raises(DarkAIInvalidRequestError, match=r"HTTP_PROXY to an http\(s\) proxy, or 127\.0\.0\.1 in NO"):
@@ -447,7 +459,7 @@ class TestEnvironmentProxies:
 class TestPlainHttp:
     @pytest.fixture(autouse=True)
     def _nobody_was_warned(self) -> None:
-        endpoint.warned_hosts.clear()
+        warned_hosts.clear()
 
     @pytest.mark.parametrize(
         "settings",
@@ -460,7 +472,7 @@ class TestPlainHttp:
             {"base_url": f"http://model.test/?access_token={KEY}"},
         ],
     )
-    def test_it_warns_once_a_host(self, settings: dict[str, Any]) -> None:
+    def test_a_key_over_plain_http_warns_once_a_host(self, settings: dict[str, Any]) -> None:
         with pytest.warns(UserWarning, match="plain http; use https") as caught:
             model = ChatDarkAI(**settings)
         with warnings.catch_warnings():
@@ -483,7 +495,7 @@ class TestPlainHttp:
             {"api_key": KEY},
         ],
     )
-    def test_it_does_not_where_nobody_listens(self, settings: dict[str, Any]) -> None:
+    def test_no_warning_of_plain_http_where_nobody_listens(self, settings: dict[str, Any]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             DarkAI(**settings)

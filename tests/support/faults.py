@@ -1,4 +1,7 @@
-"""The table of faults: what a server or the way to it does, and what a call then raises; see docs/reliability.md."""
+"""The table of faults: what goes wrong on a server or on the way to it, and what a call then raises.
+
+docs/reliability.md shows the same table, and a test compares the two.
+"""
 
 import zlib
 from collections.abc import Mapping
@@ -24,15 +27,17 @@ from langchain_darkai.protocol import MAX_EVENT_BYTES
 from tests.support.scripted_server import CLOSE, HOLD, RESET, STREAM, Script, answer, chunk, event, head, text
 
 BEFORE = "Grüße, 世界 🎉\r\n"
-"""The text that comes before a fault amid the reply."""
+"""The text that arrives before a fault during the reply."""
 
 PAUSE = 0.03
-"""Seconds between text and a reset, which would otherwise overtake it in the network."""
+"""Seconds between text and a reset. Without the pause, the reset could arrive before the text."""
+
+_BROKE = "broke during the reply"
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, and what it becomes: the class of the error, whether asking again can help, and what it says."""
+    """A fault, and the error that it becomes: its class, whether a retry can help, and a pattern of its message."""
 
     name: str
     script: Script
@@ -52,7 +57,7 @@ def _status(status: int, kind: type[DarkAIError], is_retryable: bool, hint: str)
     return Fault(f"HTTP {status}", script, kind, is_retryable, said, status)
 
 
-def _amid(name: str, script: list[Any], kind: type[DarkAIError], is_retryable: bool, said: str, **more: Any) -> Fault:
+def _during(name: str, script: list[Any], kind: type[DarkAIError], is_retryable: bool, said: str, **more: Any) -> Fault:
     return Fault(name, [STREAM + chunk(text(BEFORE)), *script], kind, is_retryable, said, text=BEFORE, **more)
 
 
@@ -61,7 +66,7 @@ def _body(content: bytes, content_type: str = "text/event-stream", **headers: st
 
 
 def _compressed(data: bytes) -> bytes:
-    """Return the data whole, of a compressed body that is not."""
+    """Return gzip data without its end: all of `data` can be read, but the body is incomplete."""
     compressor = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
@@ -75,9 +80,9 @@ FAULTS = (
     ),
     Fault("no such host", [], DarkAIConnectionError, True, "cannot be reached", has_cause=True, where="unknown"),
     Fault("no such proxy", [], DarkAIConnectionError, True, "Check proxy=", has_cause=True, where="proxy"),
-    Fault("no TLS there", [], DarkAIConnectionError, False, "TLS.*verify=", has_cause=True, where="tls"),
+    Fault("a server without TLS", [], DarkAIConnectionError, False, "TLS.*verify=", has_cause=True, where="tls"),
     Fault(
-        "a certificate that nobody vouches for",
+        "an untrusted certificate",
         [],
         DarkAIConnectionError,
         False,
@@ -86,7 +91,7 @@ FAULTS = (
         where="self-signed",
     ),
     Fault(
-        "a certificate of ours that the server wants",
+        "a server that requires a client certificate",
         [],
         DarkAIConnectionError,
         False,
@@ -96,14 +101,14 @@ FAULTS = (
     ),
     Fault("closed before the reply", [CLOSE], DarkAIConnectionError, True, "broke before", has_cause=True),
     Fault("reset before the reply", [RESET], DarkAIConnectionError, True, "broke before", has_cause=True),
-    Fault("closed within the headers", [STREAM[:40], CLOSE], DarkAIConnectionError, True, "before", has_cause=True),
+    Fault("closed during the headers", [STREAM[:40], CLOSE], DarkAIConnectionError, True, "before", has_cause=True),
     Fault(
-        "reset within the headers", [STREAM[:40], PAUSE, RESET], DarkAIConnectionError, True, "by peer", has_cause=True
+        "reset during the headers", [STREAM[:40], PAUSE, RESET], DarkAIConnectionError, True, "by peer", has_cause=True
     ),
     Fault("not HTTP", [b"SSH-2.0-x\r\n", CLOSE], DarkAIConnectionError, False, "speak HTTP", has_cause=True),
-    Fault("noise", [bytes(range(256)), CLOSE], DarkAIConnectionError, False, "speak HTTP", has_cause=True),
+    Fault("random bytes", [bytes(range(256)), CLOSE], DarkAIConnectionError, False, "speak HTTP", has_cause=True),
     Fault(
-        "headers without end",
+        "headers that are too long",
         [head(x="a" * 100_000)],
         DarkAIConnectionError,
         False,
@@ -111,7 +116,7 @@ FAULTS = (
         has_cause=True,
     ),
     Fault(
-        "a compression that nobody asked for",
+        "an unknown content-encoding",
         _body(b"\x8b\x02\x80\n", content_encoding="unheard-of"),
         DarkAIStreamDecodeError,
         False,
@@ -154,7 +159,7 @@ FAULTS = (
     _status(505, DarkAIAPIError, False, "Check base_url"),
     _status(529, DarkAIAPIError, True, "Ask again later"),
     Fault(
-        "an error page, HTML",
+        "an HTML error page",
         answer(502, "<html><title>Bad gateway</title></html>", "text/html"),
         DarkAIAPIError,
         True,
@@ -163,7 +168,7 @@ FAULTS = (
     ),
     Fault("an error without a body", answer(500), DarkAIAPIError, True, r"without saying why \(HTTP 500\)", 500),
     Fault(
-        "an error whose body breaks off",
+        "an error with a truncated body",
         [head(500, "text/plain", content_length="500") + b"it broke", PAUSE, RESET],
         DarkAIAPIError,
         True,
@@ -179,7 +184,7 @@ FAULTS = (
         200,
     ),
     Fault(
-        "HTML that does not say so",
+        "HTML with the content type of events",
         _body(b"<!doctype html>\n<html>\n"),
         DarkAIStreamDecodeError,
         False,
@@ -192,9 +197,11 @@ FAULTS = (
         False,
         'without "data:"',
     ),
-    Fault("words instead of events", _body(b"Hello there!\n"), DarkAIStreamDecodeError, False, "no event stream has"),
+    Fault(
+        "plain text instead of events", _body(b"Hello there!\n"), DarkAIStreamDecodeError, False, "no event stream has"
+    ),
     Fault("an empty body", answer(200), DarkAIStreamTruncatedError, True, "before its stream-end"),
-    Fault("an empty body, chunked", [STREAM + chunk(b"")], DarkAIStreamTruncatedError, True, "before its stream-end"),
+    Fault("an empty chunked body", [STREAM + chunk(b"")], DarkAIStreamTruncatedError, True, "before its stream-end"),
     Fault(
         "a reply without text",
         [STREAM + chunk(event("stream-end")) + chunk(b"")],
@@ -203,63 +210,67 @@ FAULTS = (
         "allow_empty=True",
     ),
     Fault(
-        "other events only",
+        "only unknown events",
         [STREAM + chunk(event("search", hits=3) + event("stream-end")) + chunk(b"")],
         DarkAIEmptyResponseError,
         True,
         "allow_empty=True",
     ),
     Fault(
-        "a broken compression",
+        "invalid gzip data",
         _body(b"this is not gzip", content_encoding="gzip"),
         DarkAIStreamTruncatedError,
         True,
-        "broke amid the reply",
+        _BROKE,
         has_cause=True,
     ),
     Fault(
-        "a compression that breaks amid the reply",
+        "gzip data that becomes invalid during the reply",
         [head(connection="close", content_encoding="gzip") + _compressed(text(BEFORE)), PAUSE, b"\xff", CLOSE],
         DarkAIStreamTruncatedError,
         True,
-        "broke amid the reply",
+        _BROKE,
         text=BEFORE,
         has_cause=True,
     ),
-    _amid("a body that ends without stream-end", [chunk(b"")], DarkAIStreamTruncatedError, True, "stream-end"),
-    _amid(
-        "a body cut within an event",
+    _during("a body that ends without stream-end", [chunk(b"")], DarkAIStreamTruncatedError, True, "stream-end"),
+    _during(
+        "a body truncated within an event",
         [chunk(text("lost")[:20]), chunk(b"")],
         DarkAIStreamTruncatedError,
         True,
         "Ask again",
     ),
-    _amid("closed amid the reply", [PAUSE, CLOSE], DarkAIStreamTruncatedError, True, "broke amid", has_cause=True),
-    _amid("reset amid the reply", [PAUSE, RESET], DarkAIStreamTruncatedError, True, "broke amid", has_cause=True),
+    _during("closed during the reply", [PAUSE, CLOSE], DarkAIStreamTruncatedError, True, _BROKE, has_cause=True),
+    _during("reset during the reply", [PAUSE, RESET], DarkAIStreamTruncatedError, True, _BROKE, has_cause=True),
     Fault(
         "a body shorter than its content-length",
         [head(content_length="5000") + text(BEFORE), CLOSE],
         DarkAIStreamTruncatedError,
         True,
-        "broke amid",
+        _BROKE,
         text=BEFORE,
         has_cause=True,
     ),
-    _amid(
+    _during(
         "an error event", [chunk(event("error", message="it broke"))], DarkAIAPIError, True, r"'it broke'\. Ask again"
     ),
-    _amid(
-        "an error event that names a status",
+    _during(
+        "an error event with a status",
         [chunk(event("error", message="slow down", status=429, retry_after=0.01))],
         DarkAIRateLimitError,
         True,
         r"'slow down'\. Wait, or ask more slowly",
         status=429,
     ),
-    _amid(
-        "an error event without words", [chunk(event("error"))], DarkAIAPIError, True, "without saying why.*Ask again"
+    _during(
+        "an error event without a message",
+        [chunk(event("error"))],
+        DarkAIAPIError,
+        True,
+        "without saying why.*Ask again",
     ),
-    _amid(
+    _during(
         "an event that is not JSON",
         [chunk(b"data: {not json}\n\n")],
         DarkAIStreamDecodeError,
@@ -267,10 +278,18 @@ FAULTS = (
         "not JSON.*chat endpoint",
         has_cause=True,
     ),
-    _amid("an event that is no object", [chunk(b"data: [1]\n\n")], DarkAIStreamDecodeError, False, "not a JSON object"),
-    _amid("an event without a name", [chunk(b'data: {"data": {}}\n\n')], DarkAIStreamDecodeError, False, '"event"'),
-    _amid("a piece without text", [chunk(event("text-chunk", text=3))], DarkAIStreamDecodeError, False, '"text"'),
-    _amid(
+    _during(
+        "an event that is not a JSON object",
+        [chunk(b"data: [1]\n\n")],
+        DarkAIStreamDecodeError,
+        False,
+        "not a JSON object",
+    ),
+    _during("an event without a name", [chunk(b'data: {"data": {}}\n\n')], DarkAIStreamDecodeError, False, '"event"'),
+    _during(
+        "a text-chunk without text", [chunk(event("text-chunk", text=3))], DarkAIStreamDecodeError, False, '"text"'
+    ),
+    _during(
         "invalid UTF-8",
         [chunk(b'data: {"event": "text-chunk", "data": {"text": "\xff"}}\n\n')],
         DarkAIStreamDecodeError,
@@ -278,8 +297,8 @@ FAULTS = (
         "not UTF-8",
         has_cause=True,
     ),
-    _amid(
-        "an event without end",
+    _during(
+        "an event that is too long",
         [chunk(b'data: {"event": "text-chunk", "data": {"text": "' + b"x" * MAX_EVENT_BYTES), HOLD],
         DarkAIStreamDecodeError,
         False,
@@ -303,8 +322,8 @@ FAULTS = (
         has_cause=True,
         settings=_GAP,
     ),
-    _amid(
-        "silence amid the reply",
+    _during(
+        "silence during the reply",
         [HOLD],
         DarkAITimeoutError,
         True,
@@ -312,8 +331,8 @@ FAULTS = (
         has_cause=True,
         settings=_GAP,
     ),
-    _amid(
-        "only keep-alive comments amid the reply",
+    _during(
+        "only keep-alive comments during the reply",
         [*_COMMENTS, HOLD],
         DarkAITimeoutError,
         True,
@@ -322,7 +341,7 @@ FAULTS = (
         settings=_GAP,
     ),
     Fault(
-        "a reply that takes longer than the call may",
+        "a reply that takes longer than the timeout",
         [STREAM, *_COMMENTS, HOLD],
         DarkAITimeoutError,
         True,

@@ -26,7 +26,7 @@ from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInva
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai.protocol import StreamEnd, Usage
 from langchain_darkai.transport import ApiCall
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.support.scripted_transport import ScriptedTransport, body
 
 TRUSTED: dict[str, Any] = {"valid_namespaces": ["langchain_darkai"], "allowed_objects": [ChatDarkAI]}

@@ -24,20 +24,20 @@ FORMS: dict[str, Callable[[str], str]] = {
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("secret", ["sk-abc.DEF_123~", "ab/cd+ef&gh=", "pa\\ss'wo\"rd", "%41 b", ".*", "a\\\\b\\'"])
-def test_every_form_is_masked(secret: str, form: str) -> None:
+def test_every_form_of_a_secret_is_redacted(secret: str, form: str) -> None:
     assert redact(f"x{FORMS[form](secret)}y", [secret]).strip("xyb'\"\\") == "***"
 
 
-def test_other_words_stay() -> None:
+def test_words_that_are_no_secrets_stay() -> None:
     assert redact("a.b, a-b, A.B, %41", ["a-b", "A"]) == "a.b, ***, ***.B, %41"
     assert redact("as it was", []) == "as it was"
 
 
-def test_the_longest_goes_first() -> None:
+def test_the_longest_secret_goes_first() -> None:
     assert redact("abc-abcdef", ["abc", "abcdef"]) == "***-***"
 
 
-def test_a_mask_takes_no_time() -> None:
+def test_redaction_takes_no_time() -> None:
     """A server must not keep a process busy with words that look like a secret all along."""
     for text in ("\\" * 20_000, "'\\" * 10_000, "\\'" * 10_000, "-" * 20_000, "%5C" * 7000):
         secrets = ["'" + "x" * 100, "\\" * 100 + "y", "\\'" * 100 + "y", "-" * 100 + "y", "-\\-\\\\-y"]
@@ -46,7 +46,7 @@ def test_a_mask_takes_no_time() -> None:
         assert time.monotonic() - started < 5
 
 
-def test_the_secrets_of_settings() -> None:
+def test_the_secrets_in_settings() -> None:
     assert set(collect_secrets(None, "https://model.test", None, [])) == set()
     assert set(collect_secrets("k", "https://model.test/?a=1", "http://proxy.test:3128", ["short"])) == {"k"}
     assert set(collect_secrets(None, "https://model.test/?a=b%2Fcdefgh&also-bare", None, ["Bearer abcdefgh"])) == {
@@ -70,6 +70,6 @@ def test_the_secrets_of_settings() -> None:
 @pytest.mark.parametrize(
     ("login", "sent"), [("user:pw", "dXNlcjpwdw=="), ("user", "dXNlcjo="), ("user:", "dXNlcjo="), (":", "Og==")]
 )
-def test_basic_always_has_its_colon(login: str, sent: str) -> None:
+def test_basic_credentials_always_have_a_colon(login: str, sent: str) -> None:
     assert basic_credentials(login) == sent
     assert basic_credentials(quote_plus(login, safe=":")) == sent
