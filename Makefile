@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format typecheck bench soak test-lowest stale
+.PHONY: help demo unit test coverage lint format typecheck hooks build bench soak test-lowest stale
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -14,8 +14,14 @@ help: ## list these targets
 demo: .venv/demo-ready ## show the package at work, on a local server
 	@$(BIN)/langchain-darkai demo
 
+unit: .venv/dev-ready ## run the quick tests, in less than half a minute
+	@$(BIN)/python -m pytest -q -n auto -m 'not slow' langchain_darkai tests/unit_tests
+
 test: .venv/dev-ready ## run every test
 	@$(BIN)/python -m pytest -q -n auto
+
+coverage: .venv/dev-ready ## run every test, and fail where they run less than 95 % of the lines
+	@$(BIN)/python -m pytest -q -n auto --cov
 
 lint: .venv/dev-ready ## look for mistakes and uneven format
 	@$(BIN)/ruff check -q
@@ -28,6 +34,19 @@ format: .venv/dev-ready ## format the code, and mend what can be mended
 typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/pyright --pythonpath $(BIN)/python
+	@report=$$(PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes langchain_darkai --ignoreexternal) || \
+	    { echo "$$report"; exit 1; }
+
+hooks: .venv/dev-ready ## let git run lint and mypy before each commit
+	@$(BIN)/prek install
+
+build: .venv-release/ready ## build the sdist and the wheel into dist, check them, and run the command of the wheel
+	@rm -rf dist .venv-release/wheel
+	@.venv-release/bin/python -m build -qq
+	@.venv-release/bin/python -m twine check --strict dist/*
+	@.venv-release/bin/python -m venv .venv-release/wheel
+	@.venv-release/wheel/bin/python -m pip install $(PIP_OPTIONS) dist/*.whl
+	@.venv-release/wheel/bin/langchain-darkai --version
 
 bench: .venv/bench-ready ## measure speed and memory
 	@$(BIN)/python -m benchmarks
@@ -82,7 +101,7 @@ define set_up
 endef
 
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
-.venv/bin/python .venv-lowest/bin/python: ;
+.venv/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
 .venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
 	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]')
@@ -96,10 +115,15 @@ endef
 	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')
 	@touch .venv/demo-ready .venv/dev-ready $@
 
-# The pins first, then the lowest versions over them: some are too low for a pinned tool, says its metadata, but work.
+# The pins first, then the lowest versions over them, just these: for some pinned tools they are too low, say the tools'
+# metadata, but they work, and pip would put other tools in their place.
 .venv-lowest/ready: .venv-lowest/bin/python pyproject.toml requirements-dev.txt requirements-lowest.txt
 .venv-lowest/ready: $(call stale,.venv-lowest)
 	$(call set_up,.venv-lowest,the oldest dependencies,-r requirements-dev.txt)
-	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-warn-conflicts -r requirements-lowest.txt
+	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-deps -r requirements-lowest.txt
 	@.venv-lowest/bin/python -m pip install $(PIP_OPTIONS) --no-deps -e .
+	@touch $@
+
+.venv-release/ready: .venv-release/bin/python requirements-release.txt $(call stale,.venv-release)
+	$(call set_up,.venv-release,releases,-r requirements-release.txt)
 	@touch $@

@@ -1,1 +1,1 @@
-"""Thousands of mixed calls, faults and cancellations against a server in a process of its own: `make soak`."""
+"""The soak test: thousands of calls, faults and cancellations against a server in its own process (`make soak`)."""

@@ -1,4 +1,4 @@
-"""Run the soak, print what it counted, and exit with 1 where something broke a promise."""
+"""Make the calls of the soak test, print the counts, and exit with 1 if a promise was broken."""
 
 import argparse
 import asyncio
@@ -20,19 +20,19 @@ from soak.replies import Question
 from tests.support.faults import FAULTS, Fault
 
 TABLE = {fault.name: fault for fault in FAULTS if fault.where == "here" and fault.name != "an event that is too long"}
-MOST_FILES, MOST_THREADS, MOST_MEGABYTES = 20, 4, 40  # how much more there may be at the end than after the warm-up
+MAX_FILES, MAX_THREADS, MAX_MEGABYTES = 20, 4, 40  # that the end may hold more than the end of the warm-up
 
 
-class Use(NamedTuple):
-    """What the process holds at one moment."""
+class Usage(NamedTuple):
+    """The resources that the process holds at one moment."""
 
     files: int
     threads: int
     megabytes: float
 
     @classmethod
-    def now(cls) -> "Use":
-        """Return it, after what is on its way out is gone."""
+    def now(cls) -> "Usage":
+        """Return what is held now, after objects and connections that are about to end had time to do so."""
         gc.collect()
         time.sleep(1.5)
         gc.collect()
@@ -41,7 +41,7 @@ class Use(NamedTuple):
 
 
 class Soak:
-    """The calls of one run, and what was counted."""
+    """One run: which call comes next, and the counts."""
 
     def __init__(self, url: str, seed: int) -> None:
         self.url = url
@@ -56,7 +56,7 @@ class Soak:
         self.shared = ChatDarkAI(base_url=url, max_retries=3, max_concurrency=100)
 
     def question(self) -> tuple[Question, str]:
-        """Return the next question, and the way to ask it."""
+        """Return the next question and the name of the way to ask it, a key of WAYS."""
         with self.lock:
             self.number += 1
             way = self.chance.choices(list(WAYS), [weight for weight, _ in WAYS.values()])[0]
@@ -66,8 +66,8 @@ class Soak:
             if kind < 0.7:
                 return Question(self.number, "cut"), way
             if kind < 0.8:
-                again = [fault.name for fault in TABLE.values() if fault.is_retryable and not fault.settings]
-                return Question(self.number, self.chance.choice(again), 1), way
+                retryable = [fault.name for fault in TABLE.values() if fault.is_retryable and not fault.settings]
+                return Question(self.number, self.chance.choice(retryable), 1), way
             return Question(self.number, self.chance.choice(list(TABLE))), way
 
     def model(self, question: Question) -> ChatDarkAI:
@@ -79,11 +79,11 @@ class Soak:
         return ChatDarkAI(base_url=self.url, max_retries=0, **settings)
 
     def ended(self, question: Question, way: str, got: str, error: BaseException | None, *, streams: bool) -> None:
-        """Count a call, and hold what came of it against what had to."""
+        """Count a call that ended, and compare its text and error with what the question must give."""
         fault = TABLE.get(question.fault)
-        # A fault that came in one packet with the text before it may have taken that along, and was retried unseen.
-        again = question.times == 1 and (error is None or not (streams and fault is not None and fault.text))
-        is_good = not question.fault or again
+        # A fault that arrives in one packet with the text before it can be retried: the text was not handed over yet.
+        was_retried = question.times == 1 and (error is None or not (streams and fault is not None and fault.text))
+        is_good = not question.fault or was_retried
         expected = question.text if is_good else _text_before(question, fault, got)
         problem = None
         if is_good and error is not None:
@@ -106,8 +106,8 @@ class Soak:
             if problem is not None:
                 self.surprises.append(f"{question} by {way} {problem}")
 
-    def left(self, question: Question, way: str, got: str) -> None:
-        """Count a call that was left or cancelled."""
+    def abandoned(self, question: Question, way: str, got: str) -> None:
+        """Count a call that was abandoned or cancelled."""
         with self.lock:
             self.calls[way] += 1
             self.characters += len(got)
@@ -126,7 +126,7 @@ def _is_expected(question: Question, fault: Fault | None, error: BaseException |
 
 
 def _text_before(question: Question, fault: Fault | None, got: str) -> str:
-    """Return the text that comes before a fault; of a cut reply there may be a little more, but not of another text."""
+    """Return the text that a call must give before a fault; for a cut reply, what it gave, if that can be right."""
     if fault is not None:
         return fault.text
     least = "" if question.cut[1] else question.text_before_the_cut
@@ -134,7 +134,7 @@ def _text_before(question: Question, fault: Fault | None, got: str) -> str:
 
 
 def invoke(soak: Soak, question: Question) -> None:
-    """Ask for a reply whole."""
+    """Call invoke."""
     got, error = "", None
     try:
         got = soak.model(question).invoke(str(question)).text
@@ -144,30 +144,31 @@ def invoke(soak: Soak, question: Question) -> None:
 
 
 def stream(soak: Soak, question: Question) -> None:
-    """Read a stream to its end, or its error."""
+    """Read a stream to its end or its error."""
     got, error = [], None
     try:
         for chunk in soak.model(question).stream(str(question)):
-            got.append(chunk.text)  # noqa: PERF401 - what came before an error counts, too
+            got.append(chunk.text)  # noqa: PERF401 - the text before an error counts, too
     except DarkAIError as failure:
         error = failure
     soak.ended(question, "stream", "".join(got), error, streams=True)
 
 
-def leave(soak: Soak, question: Question) -> None:
-    """Leave a stream after its first piece."""
+def abandon(soak: Soak, question: Question) -> None:
+    """Abandon a stream after its first chunk."""
     got = ""
     with suppress(DarkAIError):
         for chunk in soak.model(question).stream(str(question)):
             got = chunk.text
             break
-    soak.left(question, "stream, left", got)
+    soak.abandoned(question, "stream, abandoned", got)
 
 
 def batch(soak: Soak, question: Question) -> None:
-    """Ask five good questions at once."""
-    asked = [Question(question.number * 10 + n) for n in range(5)]
-    for one, message in zip(asked, soak.shared.batch([str(one) for one in asked], return_exceptions=True), strict=True):
+    """Ask five questions without a fault at once."""
+    questions = [Question(question.number * 10 + n) for n in range(5)]
+    replies = soak.shared.batch([str(one) for one in questions], return_exceptions=True)
+    for one, message in zip(questions, replies, strict=True):
         if isinstance(message, Exception):
             soak.ended(one, "batch", "", message, streams=False)
         else:
@@ -175,19 +176,19 @@ def batch(soak: Soak, question: Question) -> None:
 
 
 def own_loop(soak: Soak, question: Question) -> None:
-    """Read a stream on a loop that is made for it."""
-    asyncio.run(astream(soak, question, "astream, in a loop of its own"))
+    """Read a stream on an event loop of its own."""
+    asyncio.run(astream(soak, question, "astream, on a loop of its own"))
 
 
-def own_loop_left(soak: Soak, question: Question) -> None:
-    """Ask on a loop that is closed without a word."""
+def own_loop_not_shut_down(soak: Soak, question: Question) -> None:
+    """Call ainvoke on an event loop that is closed without being shut down."""
     loop = asyncio.new_event_loop()
-    loop.run_until_complete(ainvoke(soak, question, "ainvoke, in a loop left open"))
+    loop.run_until_complete(ainvoke(soak, question, "ainvoke, on a loop that is only closed"))
     loop.close()
 
 
 async def ainvoke(soak: Soak, question: Question, way: str = "ainvoke") -> None:
-    """Ask for a reply whole, asynchronously."""
+    """Call ainvoke."""
     got, error = "", None
     try:
         got = (await soak.model(question).ainvoke(str(question))).text
@@ -197,7 +198,7 @@ async def ainvoke(soak: Soak, question: Question, way: str = "ainvoke") -> None:
 
 
 async def astream(soak: Soak, question: Question, way: str = "astream") -> None:
-    """Read a stream, now and then slowly."""
+    """Read an asynchronous stream, sometimes slowly."""
     got: list[str] = []
     error = None
     try:
@@ -211,7 +212,7 @@ async def astream(soak: Soak, question: Question, way: str = "astream") -> None:
 
 
 async def generate(soak: Soak, question: Question) -> None:
-    """Read by the provider interface."""
+    """Read a stream through the provider interface."""
     got: list[str] = []
     error = None
     fault = TABLE.get(question.fault)
@@ -222,35 +223,36 @@ async def generate(soak: Soak, question: Question) -> None:
     )
     try:
         async for piece in pieces:
-            got.append(piece)  # noqa: PERF401 - what came before an error counts
+            got.append(piece)  # noqa: PERF401 - the text before an error counts, too
     except DarkAIError as failure:
         error = failure
     soak.ended(question, "create_async_generator", "".join(got), error, streams=True)
 
 
 async def cancel(soak: Soak, question: Question) -> None:
-    """Cancel a stream at any moment."""
+    """Cancel an asynchronous stream after up to 20 ms."""
     got: list[str] = []
 
     async def read() -> None:
         async for chunk in soak.model(question).astream(str(question)):
-            got.append(chunk.text)  # noqa: PERF401 - what came before the end counts
+            got.append(chunk.text)  # noqa: PERF401 - the text before the cancellation counts
 
     task = asyncio.create_task(read())
     await asyncio.sleep(question.number % 20 / 1000)
     task.cancel()
     with suppress(asyncio.CancelledError, DarkAIError):
         await task
-    soak.left(question, "astream, cancelled", "".join(got))
+    soak.abandoned(question, "astream, cancelled", "".join(got))
 
 
+# The ways to make a call, each with its weight: how often it is chosen.
 WAYS: dict[str, tuple[float, Callable[[Soak, Question], object]]] = {
     "invoke": (3, invoke),
     "stream": (3, stream),
-    "leave": (1, leave),
+    "abandon": (1, abandon),
     "batch": (0.5, batch),
     "own loop": (0.5, own_loop),
-    "own loop, left": (0.2, own_loop_left),
+    "own loop, not shut down": (0.2, own_loop_not_shut_down),
     "ainvoke": (3, ainvoke),
     "astream": (3, astream),
     "generate": (1, generate),
@@ -259,7 +261,7 @@ WAYS: dict[str, tuple[float, Callable[[Soak, Question], object]]] = {
 
 
 async def run(soak: Soak, until: float, workers: int) -> None:
-    """Make calls until the time is up, synchronous ones in threads."""
+    """Make calls until the time is up; synchronous ones run in threads."""
 
     async def work() -> None:
         while time.monotonic() < until:
@@ -275,7 +277,7 @@ async def run(soak: Soak, until: float, workers: int) -> None:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Run the server, and tell where it is."""
+    """Run the server in a process of its own, and yield its URL."""
     with subprocess.Popen(
         [sys.executable, "-m", "soak.server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -284,11 +286,11 @@ def serving() -> Iterator[str]:
         server.kill()
 
 
-def report(soak: Soak, seconds: float, before: Use, after: Use) -> tuple[str, bool]:
-    """Return what is printed at the end, and whether all promises were kept."""
-    grown = Use(after.files - before.files, after.threads - before.threads, after.megabytes - before.megabytes)
+def report(soak: Soak, seconds: float, before: Usage, after: Usage) -> tuple[str, bool]:
+    """Return the text to print at the end, and whether all promises were kept."""
+    grown = Usage(after.files - before.files, after.threads - before.threads, after.megabytes - before.megabytes)
     kept = not soak.surprises and not soak.lost
-    kept = kept and grown.files <= MOST_FILES and grown.threads <= MOST_THREADS and grown.megabytes <= MOST_MEGABYTES
+    kept = kept and grown.files <= MAX_FILES and grown.threads <= MAX_THREADS and grown.megabytes <= MAX_MEGABYTES
     lines = [
         f"{sum(soak.calls.values()):,} calls in {seconds:.0f} s, {soak.characters:,} characters of text",
         *(f"  {count:7,} {way}" for way, count in soak.calls.most_common()),
@@ -299,13 +301,13 @@ def report(soak: Soak, seconds: float, before: Use, after: Use) -> tuple[str, bo
         f"{after.threads} threads ({grown.threads:+})",
         f"{after.megabytes:.0f} MB of memory ({grown.megabytes:+.0f})",
         *(f"BROKEN: question {surprise[:500]}" for surprise in soak.surprises[:20]),
-        "All promises were kept." if kept else f"BROKEN: {len(soak.surprises)} surprises, or more left than may be.",
+        "All promises were kept." if kept else f"BROKEN: {len(soak.surprises)} surprises, or too much is still held.",
     ]
     return "\n".join(lines) + "\n", kept
 
 
 def main() -> int:
-    """Run the soak."""
+    """Run the soak test."""
     parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
     parser.add_argument("--seconds", type=float, default=180.0, help="how long to make calls (default: 180)")
     parser.add_argument("--workers", type=int, default=24, help="how many at once (default: 24)")
@@ -315,10 +317,10 @@ def main() -> int:
         soak = Soak(url, options.seed)
         started = time.monotonic()
         asyncio.run(run(soak, started + options.seconds / 5, options.workers))
-        before = Use.now()
+        before = Usage.now()
         asyncio.run(run(soak, started + options.seconds, options.workers))
         seconds = time.monotonic() - started
-        text, kept = report(soak, seconds, before, Use.now())
+        text, kept = report(soak, seconds, before, Usage.now())
     sys.stdout.write(text)
     return 0 if kept else 1
 

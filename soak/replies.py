@@ -1,4 +1,4 @@
-"""What a call of the soak asks for, and the reply that it must get to the letter: both sides make it from a number."""
+"""The questions of the soak test and their replies. Client and server both compute a reply from its number."""
 
 import json
 import random
@@ -25,7 +25,11 @@ _WORDS = (
 
 
 class Question(NamedTuple):
-    """One call: its number makes its text; `fault` is a name of the table, "cut" or ""; it comes `times` times."""
+    """What one call asks for. The reply's text follows from the number.
+
+    `fault` is the name of a row in the table of faults, "cut" for a reply that breaks off, or empty. Only the first
+    `times` attempts meet it.
+    """
 
     number: int
     fault: str = ""
@@ -47,19 +51,19 @@ class Question(NamedTuple):
 
     @property
     def body(self) -> bytes:
-        """The reply's events; some say the whole text once more at their end."""
+        """The reply's events; every third reply repeats the whole text in a final event."""
         whole = event("final-response", message=self.text) if self.number % 3 == 0 else b""
         return text(*self.pieces) + whole + event("stream-end")
 
     @property
     def cut(self) -> tuple[bytes, bool]:
-        """What is left of a reply that is cut, and whether the connection is reset, and not closed in order."""
+        """What a cut reply still sends, and whether the connection is then reset rather than closed."""
         chance = random.Random(self.number)
         return self.body[: chance.randrange(len(self.body) - len(event("stream-end")))], chance.random() < 0.3
 
     @property
     def text_before_the_cut(self) -> str:
-        """The text of the events that a cut reply has whole."""
+        """The text of the events that a cut reply still sends completely."""
         lines = self.cut[0].split(b"\n")[:-1]
         return "".join(self.pieces[: len([line for line in lines if b'"text-chunk"' in line])])
 

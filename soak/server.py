@@ -1,4 +1,4 @@
-"""The server of the soak: raw sockets, replies cut into packets anywhere, and each fault of the tests' table."""
+"""The server of the soak test: raw sockets, replies in packets that end anywhere, and the faults of the table."""
 
 import random
 import sys
@@ -10,14 +10,14 @@ from tests.support.faults import FAULTS
 from tests.support.scripted_server import CLOSE, RESET, STREAM, Request, ScriptedServer, Step, chunk
 
 _SCRIPTS = {fault.name: fault.script for fault in FAULTS}
-_asked: Counter[int] = Counter()
+_attempts: Counter[int] = Counter()
 
 
 def script(request: Request) -> Iterator[Step]:
-    """Return what a question gets: its fault as often as it says, then its reply."""
+    """Yield what the server does for a question: its fault, as often as the question says, then its reply."""
     question = question_of(request.query)
-    _asked[question.number] += 1
-    if question.fault and _asked[question.number] <= question.times:
+    _attempts[question.number] += 1
+    if question.fault and _attempts[question.number] <= question.times:
         faulty = _cut(question) if question.fault == "cut" else _SCRIPTS[question.fault]
         yield from faulty(request) if callable(faulty) else faulty
     else:
@@ -25,7 +25,7 @@ def script(request: Request) -> Iterator[Step]:
 
 
 def _packets(question: Question) -> Iterator[Step]:
-    """Yield a whole reply, in packets that end anywhere, the end of the body by itself now and then."""
+    """Yield a complete reply in packets that end anywhere; sometimes the end of the body comes later by itself."""
     chance, body = random.Random(question.number), question.body
     yield STREAM
     while body:

@@ -1,17 +1,22 @@
 """What tests of all kinds share: a clean environment, a scripted server, and a way to call by each entry point."""
 
 import contextlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_darkai import ChatDarkAI
+from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
 from tests.support.scripted_server import Script, ScriptedServer
 
-ENTRIES = ("invoke", "ainvoke", "stream", "astream")
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the property tests as slow, each of which tries hundreds of examples. Others are marked where they stand."""
+    for item in items:
+        if hasattr(getattr(item, "obj", None), "hypothesis"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +31,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., ScriptedServer]]:
+def serve() -> Iterator[Serve]:
     """Start scripted servers, which end with the test."""
     with contextlib.ExitStack() as running:
 
@@ -36,50 +41,6 @@ def serve() -> Iterator[Callable[..., ScriptedServer]]:
         yield start
 
 
-@dataclass
-class Asker:
-    """Calls a model by one of the four entry points, and gives back one message."""
-
-    entry: str
-
-    @property
-    def streams(self) -> bool:
-        return self.entry.endswith("stream")
-
-    async def chunks(self, model: Any, prompt: Any = "Hi", /, **kwargs: Any) -> list[AIMessage]:
-        if self.entry == "invoke":
-            return [model.invoke(prompt, **kwargs)]
-        if self.entry == "ainvoke":
-            return [await model.ainvoke(prompt, **kwargs)]
-        if self.entry == "stream":
-            return list(model.stream(prompt, **kwargs))
-        return [chunk async for chunk in model.astream(prompt, **kwargs)]
-
-    async def into(
-        self, texts: list[str], model: Any, /, *, on_chunk: Callable[[], object] = lambda: None, **kwargs: Any
-    ) -> None:
-        """Add the text of each chunk to a list, which also holds what came before a failure."""
-        if self.entry == "stream":
-            for chunk in model.stream("Hi", **kwargs):
-                texts.append(chunk.text)
-                on_chunk()
-        else:
-            async for chunk in model.astream("Hi", **kwargs):
-                texts.append(chunk.text)
-                on_chunk()
-
-    async def __call__(self, model: Any, prompt: Any = "Hi", /, **kwargs: Any) -> AIMessage:
-        first, *others = await self.chunks(model, prompt, **kwargs)
-        if not others:
-            return first
-        assert isinstance(first, AIMessageChunk)
-        merged = first
-        for chunk in others:
-            assert isinstance(chunk, AIMessageChunk)
-            merged += chunk
-        return merged
-
-
 @pytest.fixture(params=ENTRIES)
 def ask(request: pytest.FixtureRequest) -> Asker:
     """Run the test once by each of invoke, ainvoke, stream and astream."""
@@ -87,14 +48,10 @@ def ask(request: pytest.FixtureRequest) -> Asker:
 
 
 @pytest.fixture
-def model_of() -> Callable[..., ChatDarkAI]:
+def model_of() -> ModelOf:
     """Make a model of a scripted server that fails at once instead of trying again."""
 
     def make(server: ScriptedServer, **settings: Any) -> ChatDarkAI:
         return ChatDarkAI(**{"base_url": server.url, "max_retries": 0, "timeout": 10.0, **settings})
 
     return make
-
-
-ModelOf = Callable[..., ChatDarkAI]
-Serve = Callable[..., ScriptedServer]

@@ -45,7 +45,7 @@ from typing_extensions import TypedDict
 from langchain_darkai import ChatDarkAI, DarkAIInvalidRequestError, DarkAIStreamTruncatedError, DarkAIToolChoiceError
 from langchain_darkai.prompts import parse_prompt
 from langchain_darkai.server import LocalServer
-from tests.conftest import ENTRIES, ModelOf, Serve
+from tests.support.asker import ENTRIES, ModelOf, Serve
 from tests.support.scripted_server import END, STREAM, Request, Step, answer, chunk, reply, text
 
 # Before Python 3.11 a task cannot be given a context, and langgraph does not pass callbacks on to asynchronous nodes.

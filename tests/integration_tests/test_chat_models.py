@@ -22,7 +22,7 @@ from langchain_darkai import (
     DarkAIInvalidRequestError,
 )
 from langchain_darkai.server import LocalServer
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
     END,
     HOLD,

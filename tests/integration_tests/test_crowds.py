@@ -1,4 +1,4 @@
-"""Hundreds of calls at once, and what one of them means for the others."""
+"""Hundreds of calls at once, and the effect of one call on the others."""
 
 import asyncio
 import threading
@@ -11,7 +11,7 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_darkai import DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 

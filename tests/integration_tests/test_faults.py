@@ -22,9 +22,9 @@ from langchain_darkai import (
 )
 from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
-from tests.conftest import Asker, ModelOf, Serve
-from tests.integration_tests.test_lifecycles import run
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.support.run import run
 from tests.support.scripted_server import (
     CLOSE,
     HOLD,

@@ -1,15 +1,11 @@
-"""Loops, threads, processes and endings of all kinds: every call works, and nothing is said, left open or kept alive.
+"""Event loops, threads, processes and exits: calls work, print no complaint, and leave nothing open or alive.
 
-What can complain at the end of a process, or to its standard error, runs in one of its own that takes warnings for
-errors and has Python's development mode on.
+Code that could complain at the end of its process, or to standard error, runs in a process of its own, in Python's
+development mode and with warnings as errors.
 """
 
 import asyncio
 import gc
-import os
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +18,8 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 
 from langchain_darkai import DarkAI, DarkAIError
 from langchain_darkai.protocol import StreamEnd
-from tests.conftest import ENTRIES, Asker, ModelOf, Serve
+from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
+from tests.support.run import run
 from tests.support.scripted_server import (
     CLOSE,
     END,
@@ -30,7 +27,6 @@ from tests.support.scripted_server import (
     RESET,
     STREAM,
     Request,
-    ScriptedServer,
     Step,
     answer,
     chunk,
@@ -38,40 +34,13 @@ from tests.support.scripted_server import (
     text,
 )
 
-START = """
-import asyncio, atexit, copy, gc, inspect, logging, os, pickle, sys, threading, time, warnings
-from langchain_darkai import ChatDarkAI, DarkAI
-
-logging.getLogger("asyncio").setLevel("ERROR")  # it warns of slow callbacks, such as the import of aiohttp
-warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)  # users do it all the same
-url = {url!r}
-model = ChatDarkAI(base_url=url, max_retries=0)
-client = DarkAI(base_url=url, max_retries=0)
-
-async def first(stream):
-    async for piece in stream:
-        return piece
-"""
+pytestmark = pytest.mark.slow
 
 FOR_EVER: list[Step] = [STREAM + chunk(text("Hel")), HOLD]
 
 
-def run(server: ScriptedServer, code: str, seconds: float = 40.0) -> list[str]:
-    """Run code in a fresh interpreter; it must end well, say nothing to standard error, and end in time."""
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", START.format(url=server.url) + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
-    return done.stdout.split()
-
-
 class TestLoops:
-    def test_asyncio_run_again_and_again_and_what_each_leaves_behind(self, serve: Serve) -> None:
+    def test_asyncio_run_works_again_and_again_and_with_what_the_last_one_left(self, serve: Serve) -> None:
         def script(request: Request) -> list[Step]:
             return FOR_EVER if request.query == "for ever" else reply("Hello")
 
@@ -118,7 +87,7 @@ class TestLoops:
         """
         assert run(serve(script), code + "    last.close()\n") == ["Hello"] * 6
 
-    def test_a_loop_in_each_thread_and_synchronous_calls_in_others(self, serve: Serve) -> None:
+    def test_threads_with_loops_of_their_own_and_threads_with_synchronous_calls(self, serve: Serve) -> None:
         code = """
             from concurrent.futures import ThreadPoolExecutor
 
@@ -457,7 +426,9 @@ class TestEndings:
         assert (await model.ainvoke("Hi")).text == "Hello"
         assert len(server.requests) == 2
 
-    async def test_a_call_that_still_waits_for_its_place_sends_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_call_that_is_cancelled_while_it_waits_for_its_place_sends_nothing(
+        self, serve: Serve, model_of: ModelOf
+    ) -> None:
         server = serve(FOR_EVER, reply("Hello"))
         model = model_of(server, max_concurrency=1)
         holder, waiter = (asyncio.ensure_future(model.ainvoke("Hi")) for _ in range(2))

@@ -1,11 +1,7 @@
 """Synchronous calls from everywhere: in a running loop, in threads, after a fork, at exit. And loops by the dozen."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,29 +11,9 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, _portal
-from tests.conftest import ModelOf, Serve
-from tests.support.scripted_server import END, HOLD, STREAM, ScriptedServer, answer, chunk, reply, text
-
-
-def run(server: ScriptedServer, code: str) -> str:
-    """Run code in a fresh interpreter that takes warnings for errors; it must end well and say nothing to stderr."""
-    start = f"""
-import logging
-from langchain_darkai import ChatDarkAI
-
-logging.getLogger("asyncio").setLevel("ERROR")  # it warns of slow callbacks, such as the import of aiohttp
-model = ChatDarkAI(base_url={server.url!r}, max_retries=0)
-"""
-    done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", start + textwrap.dedent(code)],
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+from tests.support.asker import ModelOf, Serve
+from tests.support.run import run
+from tests.support.scripted_server import END, HOLD, STREAM, answer, chunk, reply, text
 
 
 class TestRun:
@@ -205,7 +181,7 @@ class TestProcesses:
             loop.close()
         """
         server = serve([STREAM + chunk(text("Hello")), 0.01, END])
-        assert run(server, script).split() == ["Hello"] * 4 + ["2", "Hello"]
+        assert run(server, script) == ["Hello"] * 4 + ["2", "Hello"]
 
     def test_a_server_that_keeps_the_body_open(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hello") + b'data: {"event": "stream-end"}\n\n'), HOLD])
@@ -213,7 +189,7 @@ class TestProcesses:
             import asyncio
             print(asyncio.run(model.ainvoke("Hi")).text, model.invoke("Hi").text)
         """
-        assert run(server, script).split() == ["Hello"] * 2
+        assert run(server, script) == ["Hello"] * 2
 
     def test_a_fork_after_use(self, serve: Serve) -> None:
         script = """
@@ -227,7 +203,7 @@ class TestProcesses:
                 print(model.invoke("child").text, asyncio.run(model.ainvoke("child")).text, flush=True)
                 os._exit(0)
         """
-        assert run(serve(reply("Hello")), script).split() == ["Hello"] * 4
+        assert run(serve(reply("Hello")), script) == ["Hello"] * 4
 
     def test_calls_at_exit(self, serve: Serve) -> None:
         script = """
@@ -235,7 +211,7 @@ class TestProcesses:
             atexit.register(lambda: print(model.invoke("Hi").text))
             model.invoke("Hi")
         """
-        assert run(serve(reply("Hello")), script) == "Hello\n"
+        assert run(serve(reply("Hello")), script) == ["Hello"]
 
     def test_a_failure_keeps_nothing_alive(self, serve: Serve) -> None:
         script = """
@@ -246,7 +222,7 @@ class TestProcesses:
                     print(type(error).__name__)
         """
         server = serve(answer(400, '{"error": "no"}'))
-        assert run(server, script).split() == ["DarkAIInvalidRequestError"] * 2
+        assert run(server, script) == ["DarkAIInvalidRequestError"] * 2
 
     def test_constructing_in_a_thread_without_a_loop(self) -> None:
         with ThreadPoolExecutor(1) as thread:

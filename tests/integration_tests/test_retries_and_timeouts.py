@@ -26,7 +26,7 @@ from langchain_darkai import (
 from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._retry import delay_after
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, head, reply, text
 
 BUSY = answer(503, "busy")

@@ -22,7 +22,7 @@ from langchain_core.tracers import BaseTracer
 from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai._http.aiohttp_transport import BODY_END_TIMEOUT, AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint, warned_hosts
-from tests.conftest import Asker, ModelOf, Serve
+from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
     CLOSE,
     RESET,

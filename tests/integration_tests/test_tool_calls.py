@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_darkai import ChatDarkAI, DarkAIToolChoiceError
-from tests.conftest import ModelOf, Serve
+from tests.support.asker import ModelOf, Serve
 from tests.support.replies import ADD_BLOCK, CASES, LONG, NOW_BLOCK, TOOLS, Case
 from tests.support.scripted_server import HOLD, STREAM, Request, ScriptedServer, Step, chunk, reply, text
 

@@ -23,7 +23,7 @@ from pydantic import SecretStr, ValidationError
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError, format_prompt
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai.protocol import StreamEnd, Usage
-from tests.conftest import Asker
+from tests.support.asker import Asker
 from tests.support.scripted_transport import ScriptedTransport, body
 
 TRUSTED: dict[str, Any] = {"valid_namespaces": ["langchain_darkai"], "allowed_objects": [ChatDarkAI]}

@@ -1,29 +1,21 @@
 """The house: what may import what, what an import costs, and which names are public."""
 
-import ast
 import inspect
-import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import langchain_darkai
 from langchain_darkai import errors
+from tests.support.sources import NAME, PACKAGE, ROOT, SOURCES, imports
 
-PACKAGE = Path(langchain_darkai.__file__).parent
-NAME = PACKAGE.name
-SOURCES = {
-    ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
 PURE = ("errors", "protocol", "prompts", "_json", "_tool_calls", "_structured_output")
 
 # The layers, from the bottom up. A name is a module, or a folder with all that is in it. A module imports from lower
 # layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
-    ("_version", "_closable", "errors"),
+    ("_version", "_closable", "_text", "errors"),
     ("_validation", "protocol", "_json"),
     ("prompts",),
     ("transport",),
@@ -47,22 +39,9 @@ PUBLIC = {"ChatDarkAI", "DarkAI", "format_prompt", "__version__"} | {
 
 def run(code: str) -> str:
     """Run code in a fresh interpreter; return what it prints, and fail with its traceback where it fails."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
-
-
-def imports(path: Path) -> set[str]:
-    """Return the modules that a file imports anywhere; for `from a import b`, both `a` and `a.b`."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name} has a relative import"
-            names.add(node.module or "")
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
 
 
 IMPORT_EACH_ANEW = f"""
@@ -75,11 +54,13 @@ for module in {sorted(SOURCES)}:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [module for module in SOURCES if "._" not in module and module.count(".") < 2])
 def test_a_module_imports_alone(module: str) -> None:
     assert run(f"import sys, {module}; print({module!r} in sys.modules)") == "True"
 
 
+@pytest.mark.slow
 def test_every_module_imports_before_the_others() -> None:
     assert run(IMPORT_EACH_ANEW).split() == sorted(SOURCES)
 
@@ -92,19 +73,21 @@ opened = []
 sys.addaudithook(lambda event, args: opened.append(event) if event == "socket.__new__" else None)
 import langchain_darkai
 from langchain_darkai import *
-heavy = {"aiohttp", "tenacity", "jsonschema", "json_repair"}
+heavy = {"aiohttp", "jsonschema", "multidict", "yarl"}
 print(sorted(heavy & sys.modules.keys()), threading.active_count(), opened)
 """
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light() -> None:
     assert run(IMPORT_AND_WATCH) == "[] 1 []"
 
 
+@pytest.mark.slow
 def test_importing_the_package_warns_of_nothing_and_prints_nothing() -> None:
     done = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error::DeprecationWarning:langchain_darkai", "-c", f"import {NAME}"],
-        cwd=PACKAGE.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -168,12 +151,3 @@ def test_pure_modules_know_no_io(module: str) -> None:
 
 def test_the_type_hints_are_for_everyone() -> None:
     assert (PACKAGE / "py.typed").is_file()
-
-
-def test_the_lowest_versions_that_are_tested_are_those_that_are_allowed() -> None:
-    project = (PACKAGE.parent / "pyproject.toml").read_text()
-    tested = dict(line.split("==") for line in (PACKAGE.parent / "requirements-lowest.txt").read_text().splitlines())
-    del tested["langchain"]  # only the tests need it: one as old as the langchain-core
-    allowed = dict(re.findall(r'^[^#\n]*"([\w-]+)>=([\d.]+)[^"]*"', project, re.MULTILINE))
-    del allowed["hatchling"]  # builds the package
-    assert tested == allowed

@@ -1,0 +1,38 @@
+"""What is imported is declared, and the lowest versions that are declared are those that are tested."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.sources import NAME, ROOT, imports
+
+PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+ALLOWED: dict[str, str] = dict(re.findall(r'^[^#\n]*"([\w-]+)>=([\d.]+)[^"]*"', PROJECT, re.MULTILINE))
+del ALLOWED["hatchling"]  # builds the package
+DEV = set(re.findall(r'^    "([\w-]+)', PROJECT.split("\ndev = [")[1].split("\n]")[0], re.MULTILINE))
+OPTIONAL = {"langchain"}  # `langchain-darkai serve --backend` asks for it where it is missing
+
+
+def imported_distributions(folder: Path) -> set[str]:
+    """Return the distributions that the files of a folder import from; each has the name of its module."""
+    roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
+    return {root.replace("_", "-") for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak"}}
+
+
+def test_what_the_package_imports_is_declared() -> None:
+    assert imported_distributions(ROOT / "langchain_darkai") - OPTIONAL == set(ALLOWED)
+
+
+@pytest.mark.parametrize("folder", ["tests", "soak"])
+def test_what_the_tests_import_is_declared(folder: str) -> None:
+    assert imported_distributions(ROOT / folder) <= DEV | set(ALLOWED)
+
+
+def test_the_lowest_versions_that_are_tested_are_those_that_are_allowed() -> None:
+    lines = (ROOT / "requirements-lowest.txt").read_text(encoding="utf-8").splitlines()
+    tested = dict(line.split("==") for line in lines)
+    del tested["langchain"]  # only the tests need it: one as old as the langchain-core
+    del tested["pydantic-core"]  # the one that this pydantic needs
+    assert tested == ALLOWED
