@@ -1,4 +1,4 @@
-"""The tour behind `langchain-darkai demo`: each step's code is shown as it is run."""
+"""The tour behind `langchain-darkai demo`: the code of each step is shown, then run."""
 
 import asyncio
 import contextlib
@@ -49,7 +49,7 @@ def ask_many_at_once(model: ChatDarkAI) -> None:
 
 
 def run_an_agent(model: ChatDarkAI) -> None:
-    """An agent: the model calls tools, and answers from what they give."""
+    """An agent: the model calls tools, and answers with their results."""
 
     @tool
     def get_weather(city: str) -> str:
@@ -86,7 +86,7 @@ STEPS: Sequence[Callable[[ChatDarkAI], None]] = (
 
 
 async def progress(items: AsyncIterator, total: int) -> AsyncIterator:  # type: ignore[type-arg]
-    """Yield the items, with a tqdm bar over them where the `cli` extra brings it."""
+    """Yield the items, and show a tqdm progress bar where the `cli` extra is installed."""
     try:
         from tqdm import tqdm
     except ImportError:
@@ -101,7 +101,7 @@ async def progress(items: AsyncIterator, total: int) -> AsyncIterator:  # type: 
 
 
 def run_demo() -> None:
-    """Run the tour on `DARKAI_BASE_URL` where it is set, else on a local server of its own."""
+    """Run the tour on `DARKAI_BASE_URL` if it is set, else on a local server."""
     started = time.perf_counter()
     with _endpoint() as base_url:
         model = ChatDarkAI(base_url=base_url)

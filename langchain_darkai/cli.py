@@ -14,13 +14,16 @@ from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from pydantic import ValidationError
 
+from langchain_darkai._text import one_line
 from langchain_darkai._version import __version__
 from langchain_darkai.chat_models import ChatDarkAI
 from langchain_darkai.client import DarkAI
 
+__all__ = ["main"]
 
-class _Failure(Exception):
-    """What ends a command, in one line for a person."""
+
+class _CommandError(Exception):
+    """What ends a command with exit code 1, in one line for a person."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output has left; nothing is wrong, and Python must not complain at exit.
+        # The reader of our output has left, like `head`. That is no failure, and Python must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (_Failure, ModelError, ValueError, OSError) as error:
-        print(f"langchain-darkai {options.command}: {_one_line(error)}", file=sys.stderr)
+    except (_CommandError, ModelError, ValueError, OSError) as error:
+        print(f"langchain-darkai {options.command}: {_sentence_of(error)}", file=sys.stderr)
         return 1
     return code
 
@@ -60,13 +63,13 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add("demo", _demo, "show the package at work, on DARKAI_BASE_URL or on a local server of its own")
+    add("demo", _demo, "show the package at work, on DARKAI_BASE_URL or on a local server")
 
-    chat = add("chat", _chat, "send a prompt, or standard input, or talk at a terminal; replies stream")
+    chat = add("chat", _chat, "send a prompt, or standard input, or talk at a terminal; replies are streamed")
     chat.add_argument("prompt", nargs="?", metavar="PROMPT", help="the prompt; none, or -, for standard input")
     chat.add_argument("--system", metavar="TEXT", help="a system message to begin with")
 
-    check = add("check", _check, "tell whether the endpoint is there and answers; the exit code is 0 if it does")
+    check = add("check", _check, "check that the endpoint answers; the exit code is 0 if it does")
     for command, timeout in ((chat, 600.0), (check, 30.0)):
         command.add_argument("--model", default=DarkAI.default_model, help="the model's name (default: %(default)s)")
         command.add_argument("--base-url", metavar="URL", help="where the API is (default: DARKAI_BASE_URL)")
@@ -74,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
             "--timeout", type=float, default=timeout, metavar="SECONDS", help="for a whole call (default: %(default)g)"
         )
 
-    serve = add("serve", _serve, "run the local server; a key in DARKAI_API_KEY is asked of its clients")
+    serve = add("serve", _serve, "run the local server; clients must send the key in DARKAI_API_KEY, if it is set")
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="the port; 0 for a free one (default: %(default)s)")
     serve.add_argument(
@@ -91,13 +94,8 @@ def _demo(_options: argparse.Namespace) -> None:
     run_demo()
 
 
-def _model(options: argparse.Namespace) -> ChatDarkAI:
-    given = {"base_url": options.base_url} if options.base_url else {}
-    return ChatDarkAI(model=options.model, timeout=options.timeout, allow_empty=True, **given)
-
-
 def _chat(options: argparse.Namespace) -> None:
-    model = _model_or_usage(options)
+    model = _model_or_exit(options)
     history: list[BaseMessage | tuple[str, str]] = [("system", options.system)] if options.system else []
     if options.prompt in (None, "-"):
         if options.prompt is None and sys.stdin.isatty():
@@ -116,11 +114,12 @@ def _chat(options: argparse.Namespace) -> None:
             print()
 
 
-def _model_or_usage(options: argparse.Namespace) -> ChatDarkAI:
+def _model_or_exit(options: argparse.Namespace) -> ChatDarkAI:
+    given = {"base_url": options.base_url} if options.base_url else {}
     try:
-        return _model(options)
+        return ChatDarkAI(model=options.model, timeout=options.timeout, allow_empty=True, **given)
     except ValueError as error:
-        _usage_error(_one_line(error))
+        _usage_error(_sentence_of(error))
 
 
 def _usage_error(message: str) -> NoReturn:
@@ -129,10 +128,10 @@ def _usage_error(message: str) -> NoReturn:
 
 
 def _converse(model: ChatDarkAI, history: list[BaseMessage | tuple[str, str]]) -> None:
-    """Talk at the terminal until end of input.
+    """Talk at the terminal until the input ends.
 
-    Ctrl+C ends a reply, of which what was shown stays in the conversation. A message that could not be sent is sent
-    again by an empty line.
+    Ctrl+C ends a reply; what was shown of it stays in the conversation. Where a message failed, an empty line sends it
+    again.
     """
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401 - editing and history for input()
@@ -162,7 +161,7 @@ def _converse(model: ChatDarkAI, history: list[BaseMessage | tuple[str, str]]) -
         except ModelError as error:
             if shown:
                 print(flush=True)
-            print(_one_line(error), file=sys.stderr)
+            print(_sentence_of(error), file=sys.stderr)
             if not shown:
                 unsent = text
                 print("Your message is kept: press Enter to send it again.", file=sys.stderr)
@@ -172,14 +171,14 @@ def _converse(model: ChatDarkAI, history: list[BaseMessage | tuple[str, str]]) -
 
 
 def _print_reply(model: ChatDarkAI, messages: Sequence[BaseMessage | tuple[str, str]], shown: list[str]) -> None:
-    """Print a reply as it comes, keeping in `shown` what is printed."""
+    """Print a reply as it comes, and add what is printed to `shown`."""
     for chunk in model.stream(list(messages)):
         shown.append(chunk.text)
         print(chunk.text, end="", flush=True)
 
 
 def _check(options: argparse.Namespace) -> None:
-    model = _model_or_usage(options)
+    model = _model_or_exit(options)
     started = time.perf_counter()
     first: float | None = None
     length = 0
@@ -187,9 +186,9 @@ def _check(options: argparse.Namespace) -> None:
         first = first or time.perf_counter() - started
         length += len(chunk.text)
     total = time.perf_counter() - started
-    host = model._identifying_params["base_url"]
+    host = DarkAI(base_url=model.base_url).host
     if not length:
-        raise _Failure(f"{host} sent an empty reply, after {total:.2f} s.")
+        raise _CommandError(f"{host} sent an empty reply, after {total:.2f} s.")
     print(f"{host} answers as {options.model}: first text after {first:.2f} s, {length} characters in {total:.2f} s.")
 
 
@@ -202,11 +201,13 @@ def _serve(options: argparse.Namespace) -> None:
         try:
             from langchain.chat_models import init_chat_model
         except ImportError as error:
-            raise _Failure("--backend needs langchain: pip install langchain, and the provider's package.") from error
+            raise _CommandError(
+                "--backend needs langchain: pip install langchain, and the provider's package."
+            ) from error
         try:
             backend = init_chat_model(options.backend)
         except ImportError as error:
-            raise _Failure(_one_line(error)) from error
+            raise _CommandError(_sentence_of(error)) from error
         name = options.backend
     serve(
         backend,
@@ -217,12 +218,12 @@ def _serve(options: argparse.Namespace) -> None:
     )
 
 
-def _one_line(error: BaseException) -> str:
+def _sentence_of(error: BaseException) -> str:
     """Return what an error says, in one line, without what pydantic adds around a setting's message."""
     if isinstance(error, ValidationError):
         return " ".join(item["msg"].removeprefix("Value error, ") for item in error.errors())
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split()) or type(error).__name__
+    return one_line(text) or type(error).__name__
 
 
 if __name__ == "__main__":

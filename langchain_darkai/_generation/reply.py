@@ -10,8 +10,7 @@ from langchain_darkai.prompts import CALL_START
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
-    from langchain_darkai._tool_calls.output import Call as ParsedToolCall
-    from langchain_darkai._tool_calls.output import Part
+    from langchain_darkai._tool_calls.output import ParsedToolCall, Part
     from langchain_darkai._tool_calls.parser import ReplyParser
 
 

@@ -69,7 +69,7 @@ class SharedSession:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self.session = session
         self.closes_with_loop: object = None
-        self._responses: set[aiohttp.ClientResponse] = set()  # a loop that just stops leaves them to us to close
+        self._responses: set[aiohttp.ClientResponse] = set()  # to close those whose calls never end with their loop
         self._calls = 0
         self._is_to_close = False
         self._kept = _kept_connections.setdefault(session, collections.Counter())
@@ -80,8 +80,8 @@ class SharedSession:
     def __exit__(self, *_: object) -> None:
         self._calls -= 1
         if self._is_to_close and not self._calls:
-            # Not awaited: the call may end while its loop ends, which waits for nothing any more. The first step of
-            # `close` closes everything; what follows only waits for the other side.
+            # Nothing is awaited here, since the call may end with its loop, which does not wait any more. The first
+            # step of `close` closes the connections, and the rest would only wait until they are closed.
             closing = self.close()
             with contextlib.suppress(StopIteration):
                 closing.send(None)
@@ -99,9 +99,10 @@ class SharedSession:
         await self.session.close()
 
     def take_kept(self, host: str) -> bool:
-        """Return whether the next request to a host goes over a kept connection, which the server may have closed.
+        """Return whether the next request to a host is likely to go over a kept connection, and count it as taken.
 
-        It may not: connections that aiohttp closed after some time without use are counted still.
+        The server may have closed a kept connection meanwhile. A connection that aiohttp has closed, because it was not
+        used for some time, still counts here: then a request that fails is sent a second time without need.
         """
         if not self._kept[host]:
             return False
@@ -195,7 +196,7 @@ _left_to_the_parent: list[object] = []
 
 
 def _reset_after_fork() -> None:
-    """Forget the parent's sessions. They are kept in memory, so that nothing of them is closed in an orderly way."""
+    """Forget the parent's sessions, but keep them in memory: when Python frees them, aiohttp would use their loops."""
     for shared in list(_sessions.values()):
         shared.close_sockets()
     _left_to_the_parent.extend(_sessions.items())

@@ -1,55 +1,47 @@
 """Near-JSON, as models write it, to JSON, piece by piece.
 
-What is accepted beside JSON: single and typographic quotes, names without quotes, Python's literals, a comma before a
-closing bracket, line ends in strings, quotes in strings that nobody escaped, and back-slashes before letters that need
-none. Everything else is a failure, as is a value that does not end: nothing is made up.
+Accepted beside JSON are single and typographic quotes, names without quotes, Python's literals, a comma before a
+closing bracket, line ends in strings, quotes in strings that are not escaped, and back-slashes before letters that need
+none. Anything else is a failure, and so is a value that does not end: nothing is guessed.
 
-Where a schema is given, it decides types: text stands for a number, a truth value, an array or an object only where the
-schema allows no text there.
+A schema, where there is one, decides types. Where it allows no string, a string is read as the number, boolean, null,
+array or object that it holds.
 """
 
 import json
-import re
 from typing import Any
 
+from langchain_darkai._json.patterns import (
+    HIGH_HALF,
+    INTEGER,
+    LITERALS,
+    LOW_HALF,
+    LOW_HALF_BEGINS,
+    NAME,
+    NUMBER,
+    QUOTES,
+    SPACE,
+    TOKEN,
+    WHOLE_FLOAT,
+)
 from langchain_darkai._json.schema import SchemaNode, dump
 
 MAX_DEPTH = 100
-"""Brackets within brackets; deeper values break the JSON readers behind."""
+"""Brackets within brackets. Python's own reader, which gets the JSON next, fails on values that are much deeper."""
 
 MAX_TOKEN = 400
-"""Letters of one number; Python itself refuses to read numbers of more than 4,300."""
-
-_SPACE = re.compile(r"[ \t\r\n\ufeff\xa0]*")
-_TOKEN = re.compile(r"[^\s,\]}\[{:\"'“”‘’]+")
-_NAME = re.compile(r"[A-Za-z_$][\w$-]*\Z")
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?\Z")
-_INTEGER = re.compile(r"-?(?:0|[1-9]\d*)\Z")
-_ROUND = re.compile(r"(-?(?:0|[1-9]\d*))\.0+\Z")
-_HIGH_HALF = re.compile(r"\\u[dD][89abAB]")
-_LOW_HALF = re.compile(r"\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-_LOW_HALF_BEGINS = re.compile(r"(?:\\(?:u(?:[dD](?:[c-fC-F][0-9a-fA-F]?)?)?)?)?")
-_LITERALS = {"true": "true", "True": "true", "false": "false", "False": "false", "null": "null", "None": "null"}
-# For each opening quote, those that close it, and a run of text that needs no second look.
-_QUOTES = {
-    '"': ('"', re.compile(r'[^"\\\x00-\x1f]+')),
-    "'": ("'", re.compile(r"[^'\"\\\x00-\x1f]+")),
-    "“": ("”“", re.compile(r"[^“”\"\\\x00-\x1f]+")),
-    "”": ("”“", re.compile(r"[^“”\"\\\x00-\x1f]+")),
-    "‘": ("’‘", re.compile(r"[^‘’\"\\\x00-\x1f]+")),
-    "’": ("’‘", re.compile(r"[^‘’\"\\\x00-\x1f]+")),
-}
+"""Characters of one number, or of one name without quotes. Python refuses to read numbers of more than 4,300 digits."""
 
 
 class LenientJsonReader:
     """Reads one near-JSON value that comes in pieces, and writes it as JSON, as far as it is certain.
 
-    `feed` and `finish` return JSON text; all that they returned, joined, is the value. `done` tells that the value is
-    complete, `failure` is the reason why the text is no value, or None; `rest` is what was fed after either.
+    `feed` and `finish` return JSON text; joined, it is the value. `done` tells that the value is complete. `failure`
+    says why the text is no value, and is None as long as it may be one. `rest` is what was fed after either.
 
     Example:
-        >>> stream = LenientJsonReader()
-        >>> stream.feed("{'city': 'Par"), stream.feed("is',} and"), stream.done, stream.rest
+        >>> reader = LenientJsonReader()
+        >>> reader.feed("{'city': 'Par"), reader.feed("is',} and"), reader.done, reader.rest
         ('{"city": "Par', 'is"}', True, ' and')
     """
 
@@ -57,15 +49,15 @@ class LenientJsonReader:
         self.done = False
         self.failure: str | None = None
         self.rest = ""
-        self._state = self._value
+        self._state = self._read_value  # reads the text from a position on; returns the position up to which it read
         self._node = schema or SchemaNode.of({})
         self._frames: list[_Frame] = []
-        self._lead = ""  # separator and name, written together with the value they lead to
-        self._pending = ""  # letters that cannot be told yet: half an escape, a token's start, a quote that may close
-        self._closing = ""
-        self._run = _QUOTES['"'][1]
+        self._lead = ""  # the comma and the name before a value, written together with it
+        self._pending = ""  # read again with the next piece: half an escape, half a token, a quote that may close
+        self._closing_quotes = ""
+        self._plain_text = QUOTES['"'][1]
         self._is_name = False
-        self._held: list[str] | None = None  # a string that is kept whole: a name, or text that may become another type
+        self._held: list[str] | None = None  # a string written as a whole: a name, or what may become another type
         self._out: list[str] = []
 
     def feed(self, text: str) -> str:
@@ -80,35 +72,39 @@ class LenientJsonReader:
         return "".join(self._out)
 
     def finish(self) -> str:
-        """Return the rest of the JSON at the end of the text, which ends a number, or a string outside brackets."""
+        """Return the JSON that the text's end makes certain: of a value without brackets."""
         self._out = []
         if not self.done and self.failure is None and not self._frames:
-            if self._state == self._maybe_end:
+            if self._state == self._read_quote:
                 self._close_string()
-            elif self._state == self._token and self._pending:
+            elif self._state == self._read_token and self._pending:
                 self._end_token(self._pending)
         return "".join(self._out)
 
-    def cut(self) -> str:
-        """Return what makes the JSON so far one that nobody can complete: it broke off, and must not be used."""
-        wrong_end = {"{": "]", "[": "}"}[self._frames[-1].bracket] if self._frames else "]"
-        in_string = self._state in (self._string, self._maybe_end) and self._held is None
-        return f'"{wrong_end}' if in_string else wrong_end
+    def poison(self) -> str:
+        """Return an end for the JSON so far that makes sure that nobody completes it.
 
-    def closing(self) -> str:
-        """Return what would complete the JSON so far, for a look at a value that is still coming."""
-        in_string = self._state in (self._string, self._maybe_end) and self._held is None
+        LangChain reads partial JSON and completes it: of `{"city": "Par` it makes `{"city": "Par"}`. So a truncated
+        tool call would run, with half of its arguments. The end is a closing bracket that nothing opened: after it, no
+        reader finds a value, whatever it adds.
+        """
+        wrong_bracket = {"{": "]", "[": "}"}[self._frames[-1].bracket] if self._frames else "]"
+        return f'"{wrong_bracket}' if self._is_in_string() else wrong_bracket
+
+    def completion(self) -> str:
+        """Return what completes the JSON so far, for a look at a value that is still coming."""
         brackets = ("}" if frame.bracket == "{" else "]" for frame in reversed(self._frames))
-        return "".join(('"' if in_string else "", *brackets))
+        return "".join(('"' if self._is_in_string() else "", *brackets))
 
     @property
-    def unwritten(self) -> str:
-        """What was read and not written yet: a name without its value, a string that is kept whole, half a token."""
+    def pending_text(self) -> str:
+        """What was read and not written yet: a name without its value, a string that is held, half a token."""
         held = f'"{"".join(self._held)}' if self._held is not None else ""
         return self._lead + held + self._pending
 
-    def _fail(self, reason: str) -> None:
-        self.failure = reason
+    def _is_in_string(self) -> bool:
+        """Return whether the JSON so far ends within a string."""
+        return self._state in (self._read_string, self._read_quote) and self._held is None
 
     def _write(self, text: str) -> None:
         if self._lead:
@@ -116,180 +112,186 @@ class LenientJsonReader:
             self._lead = ""
         self._out.append(text)
 
-    def _value(self, text: str, position: int) -> int:
+    def _read_value(self, text: str, position: int) -> int:
         position = _space_end(text, position)
         if position == len(text):
             return position
         letter = text[position]
         frame = self._frames[-1] if self._frames else None
         if letter == "]" and frame and frame.bracket == "[":
-            return self._after(text, position)
+            return self._read_after_value(text, position)
         if frame and frame.bracket == "[":
             self._node = frame.node.element(frame.count)
             self._lead = ", " if frame.count else ""
             frame.count += 1
         if letter in "{[":
             if len(self._frames) == MAX_DEPTH:
-                self._fail(f"more than {MAX_DEPTH} brackets within each other")
+                self.failure = f"more than {MAX_DEPTH} brackets within each other"
                 return position
             self._write(letter)
             self._frames.append(_Frame(letter, self._node))
-            self._state = self._name if letter == "{" else self._value
+            self._state = self._read_name if letter == "{" else self._read_value
             return position + 1
-        if letter in _QUOTES:
+        if letter in QUOTES:
             types = self._node.types()
             self._begin_string(letter, is_name=False, hold=types is not None and "string" not in types)
             return position + 1
         if letter in ",:}])(":
-            self._fail(f"a value is missing before {letter!r}")
+            self.failure = f"a value is missing before {letter!r}"
             return position
-        self._state = self._token
+        self._state = self._read_token
         return position
 
-    def _name(self, text: str, position: int) -> int:
+    def _read_name(self, text: str, position: int) -> int:
         position = _space_end(text, position)
         if position == len(text):
             return position
         letter = text[position]
         if letter == "}":
-            return self._after(text, position)
-        if letter in _QUOTES:
+            return self._read_after_value(text, position)
+        if letter in QUOTES:
             self._begin_string(letter, is_name=True, hold=True)
             return position + 1
-        token = _TOKEN.match(text, position)
+        token = TOKEN.match(text, position)
         if token is None:
-            self._fail(f"a name is missing before {letter!r}")
+            self.failure = f"a name is missing before {letter!r}"
         elif token.end() == len(text):
             self._pending = text[position:]
             if len(self._pending) > MAX_TOKEN:
-                self._fail("a name without quotes does not end")
+                self.failure = "a name without quotes does not end"
             return len(text)
-        elif not _NAME.match(token[0]):
-            self._fail(f"{token[0]!r} is no name")
+        elif not NAME.match(token[0]):
+            self.failure = f"{token[0]!r} is no name"
         else:
-            self._take_name(token[0])
+            self._begin_member(token[0])
         return token.end() if token else position
 
-    def _take_name(self, name: str) -> None:
+    def _begin_member(self, name: str) -> None:
         frame = self._frames[-1]
         self._lead = f"{', ' if frame.count else ''}{dump(name)}: "
         frame.count += 1
         self._node = frame.node.member(name)
-        self._state = self._colon
+        self._state = self._read_colon
 
-    def _colon(self, text: str, position: int) -> int:
+    def _read_colon(self, text: str, position: int) -> int:
         position = _space_end(text, position)
         if position < len(text):
             if text[position] == ":":
-                self._state = self._value
+                self._state = self._read_value
                 return position + 1
-            self._fail(f"a colon is missing before {text[position]!r}")
+            self.failure = f"a colon is missing before {text[position]!r}"
         return position
 
-    def _after(self, text: str, position: int) -> int:
-        """Read on after a value within brackets, or close them."""
+    def _read_after_value(self, text: str, position: int) -> int:
+        """Read what follows a value within brackets: a comma, or the closing bracket."""
         position = _space_end(text, position)
         if position == len(text):
             return position
         letter, frame = text[position], self._frames[-1]
         if letter == ",":
-            self._state = self._name if frame.bracket == "{" else self._value
+            self._state = self._read_name if frame.bracket == "{" else self._read_value
         elif letter == {"{": "}", "[": "]"}[frame.bracket]:
             self._lead = ""
             self._write(letter)
             self._frames.pop()
             self._end_value()
         else:
-            self._fail(f"a comma or a closing bracket is missing before {letter!r}")
+            self.failure = f"a comma or a closing bracket is missing before {letter!r}"
         return position + 1
 
     def _end_value(self) -> None:
         self.done = not self._frames
-        self._state = self._after
+        self._state = self._read_after_value
 
-    def _token(self, text: str, position: int) -> int:
-        token = _TOKEN.match(text, position)
+    def _read_token(self, text: str, position: int) -> int:
+        token = TOKEN.match(text, position)
         end = token.end() if token else position
         if end == len(text):
             self._pending = text[position:]
             if len(self._pending) > MAX_TOKEN:
-                self._fail("a number does not end")
+                self.failure = "a number does not end"
         else:
             self._end_token(text[position:end])
         return end
 
     def _end_token(self, token: str) -> None:
         if len(token) > MAX_TOKEN:
-            self._fail("a number does not end")
+            self.failure = "a number does not end"
             return
         types = self._node.types()
-        written = _LITERALS.get(token) or (token if _NUMBER.match(token) else None)
+        written = LITERALS.get(token) or (token if NUMBER.match(token) else None)
         if written is None:
-            self._fail(f"{token!r} is no JSON value")
+            self.failure = f"{token!r} is no JSON value"
             return
-        if types is not None and _INTEGER.match(token) and "string" in types and not types & {"integer", "number"}:
-            written = dump(token)
-        elif types is not None and "integer" in types and "number" not in types and (whole := _ROUND.match(token)):
+        if types is not None and INTEGER.match(token) and "string" in types and not types & {"integer", "number"}:
+            written = dump(token)  # such as a postal code
+        elif types is not None and "integer" in types and "number" not in types and (whole := WHOLE_FLOAT.match(token)):
             written = whole[1]
         self._write(written)
         self._end_value()
 
     def _begin_string(self, quote: str, *, is_name: bool, hold: bool) -> None:
-        self._closing, self._run = _QUOTES[quote]
+        self._closing_quotes, self._plain_text = QUOTES[quote]
         self._is_name = is_name
         self._held = [] if hold else None
         if not hold:
             self._write('"')
-        self._state = self._string
+        self._state = self._read_string
 
-    def _add(self, escaped: str) -> None:
+    def _add_to_string(self, escaped: str) -> None:
         if self._held is None:
             self._out.append(escaped)
         else:
             self._held.append(escaped)
 
-    def _string(self, text: str, position: int) -> int:
-        run = self._run.match(text, position)
+    def _read_string(self, text: str, position: int) -> int:
+        run = self._plain_text.match(text, position)
         if run:
-            self._add(run[0])
+            self._add_to_string(run[0])
             return run.end()
         letter = text[position]
-        if letter in self._closing:
-            self._state = self._maybe_end
+        if letter in self._closing_quotes:
+            self._state = self._read_quote
             self._pending = letter
-            return self._maybe_end(text, position) if position + 1 < len(text) else position + 1
+            return self._read_quote(text, position) if position + 1 < len(text) else position + 1
         if letter == "\\":
-            return self._escape(text, position)
-        self._add(dump(letter)[1:-1])
+            return self._read_escape(text, position)
+        self._add_to_string(dump(letter)[1:-1])
         return position + 1
 
-    def _escape(self, text: str, position: int) -> int:
+    def _read_escape(self, text: str, position: int) -> int:
         kind = text[position + 1 : position + 2]
-        length = 6 if kind == "u" else 2
-        if not kind or (kind == "u" and len(text) - position < 6 and _is_hex(text[position + 2 :])):
+        if kind == "u":
+            return self._read_unicode_escape(text, position)
+        if not kind:
             self._pending = text[position:]
             return len(text)
-        escape = text[position : position + length]
-        if _HIGH_HALF.match(escape):
-            # Both halves of a letter are written together, so that nobody sees one alone.
-            low = text[position + 6 : position + 12]
-            if len(low) < 6 and _LOW_HALF_BEGINS.fullmatch(low):
-                self._pending = text[position:]
-                return len(text)
-            if _LOW_HALF.match(low):
-                self._add(escape + low)
-                return position + 12
-        if (kind == "u" and _is_hex(escape[2:]) and len(escape) == 6) or kind in '"\\/bfnrt':
-            self._add(escape)
-        elif kind in self._closing or kind in "'\n":
-            self._add(dump(kind)[1:-1])
+        if kind in '"\\/bfnrt':
+            self._add_to_string(text[position : position + 2])
+        elif kind in self._closing_quotes or kind in "'\n":
+            self._add_to_string(dump(kind)[1:-1])
         else:
-            self._add("\\\\")
+            self._add_to_string("\\\\")
             return position + 1
-        return position + length
+        return position + 2
 
-    def _maybe_end(self, text: str, position: int) -> int:
-        """Tell a closing quote from one in the text, by what follows it."""
+    def _read_unicode_escape(self, text: str, position: int) -> int:
+        escape = text[position : position + 6]
+        if not all(letter in "0123456789abcdefABCDEF" for letter in escape[2:]):
+            self._add_to_string("\\\\")
+            return position + 1
+        following = text[position + 6 : position + 12]
+        if len(escape) < 6 or (HIGH_HALF.match(escape) and len(following) < 6 and LOW_HALF_BEGINS.fullmatch(following)):
+            self._pending = text[position:]
+            return len(text)
+        if HIGH_HALF.match(escape) and LOW_HALF.match(following):
+            # Both halves are written together: a chunk that ends between them would hold half a character.
+            escape += following
+        self._add_to_string(escape)
+        return position + len(escape)
+
+    def _read_quote(self, text: str, position: int) -> int:
+        """Tell by what follows a quote whether it closes the string, or belongs to its text and should be escaped."""
         self._pending = ""
         follows = _space_end(text, position + 1)
         if self._frames and follows == len(text) and follows - position <= MAX_TOKEN:
@@ -304,8 +306,8 @@ class LenientJsonReader:
         if ends:
             self._close_string()
             return position + 1
-        self._add(dump(text[position])[1:-1])
-        self._state = self._string
+        self._add_to_string(dump(text[position])[1:-1])
+        self._state = self._read_string
         return position + 1
 
     def _close_string(self) -> None:
@@ -317,14 +319,14 @@ class LenientJsonReader:
         value = json.loads(f'"{"".join(self._held)}"')
         self._held = None
         if self._is_name:
-            self._take_name(value)
+            self._begin_member(value)
         else:
-            self._write(fit_text(value, self._node))
+            self._write(coerce_text(value, self._node))
             self._end_value()
 
 
 class _Frame:
-    """An open bracket: the place in the schema, and how many members came."""
+    """An open bracket: its place in the schema, and how many members came so far."""
 
     __slots__ = ("bracket", "count", "node")
 
@@ -334,18 +336,21 @@ class _Frame:
         self.count = 0
 
 
-def fit_text(text: str, node: SchemaNode) -> str:
-    """Return JSON for a string at a place of a schema: what it stands for, where text is not allowed there.
+def coerce_text(text: str, node: SchemaNode) -> str:
+    """Return JSON for a string at a place in a schema: where no string is allowed, the value that it holds.
 
     Example:
-        >>> fit_text("[1, 2]", SchemaNode.of({"type": "array"})), fit_text("[1, 2]", SchemaNode.of({"type": "string"}))
+        >>> (
+        ...     coerce_text("[1, 2]", SchemaNode.of({"type": "array"})),
+        ...     coerce_text("[1, 2]", SchemaNode.of({"type": "string"})),
+        ... )
         ('[1, 2]', '"[1, 2]"')
     """
     types = node.types()
     stripped = text.strip()
     if types is not None and "string" not in types:
-        if types & {"integer", "number"} and _NUMBER.match(stripped):
-            if "number" in types or _INTEGER.match(stripped):
+        if types & {"integer", "number"} and NUMBER.match(stripped):
+            if "number" in types or INTEGER.match(stripped):
                 return stripped
         elif "boolean" in types and stripped.lower() in ("true", "false"):
             return stripped.lower()
@@ -359,11 +364,11 @@ def fit_text(text: str, node: SchemaNode) -> str:
     return dump(text)
 
 
-def fit(value: Any, node: SchemaNode) -> Any:
-    """Return a value with its types as the schema wants them, like a `LenientJsonReader` with that schema."""
-    stream = LenientJsonReader(node)
-    written = stream.feed(dump(value)) + stream.finish()
-    return json.loads(written) if stream.done else value
+def coerce(value: Any, node: SchemaNode) -> Any:
+    """Return a value with the types that the schema wants, as a `LenientJsonReader` with that schema reads it."""
+    reader = LenientJsonReader(node)
+    written = reader.feed(dump(value)) + reader.finish()
+    return json.loads(written) if reader.done else value
 
 
 def read_value(text: str, node: SchemaNode | None = None) -> tuple[Any, str] | None:
@@ -373,20 +378,16 @@ def read_value(text: str, node: SchemaNode | None = None) -> tuple[Any, str] | N
         >>> read_value("{'a': 1} x")
         ({'a': 1}, ' x')
     """
-    stream = LenientJsonReader(node)
-    written = stream.feed(text) + stream.finish()
-    if not stream.done:
+    reader = LenientJsonReader(node)
+    written = reader.feed(text) + reader.finish()
+    if not reader.done:
         return None
     try:
-        return json.loads(written), stream.rest
+        return json.loads(written), reader.rest
     except (ValueError, RecursionError):
         return None
 
 
 def _space_end(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
+    found = SPACE.match(text, position)
     return found.end() if found else position
-
-
-def _is_hex(text: str) -> bool:
-    return all(letter in "0123456789abcdefABCDEF" for letter in text)

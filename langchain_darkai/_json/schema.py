@@ -1,121 +1,68 @@
-"""JSON Schemas: made whole from Python types, and asked which types a value may have."""
+"""JSON Schemas: what their references point at, and what they say of each place in a value."""
 
 import json
-import sys
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
-
-from pydantic import BaseModel, TypeAdapter
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
-from typing_extensions import NotRequired, Required, TypedDict, get_type_hints, is_typeddict
+from typing import Any
 
 JsonSchema = dict[str, Any]
 
 
-def schema_of_type(type_: Any) -> JsonSchema:
-    """Return the JSON Schema of anything that Pydantic validates: models, dataclasses, TypedDicts, unions, lists.
+def dump(value: Any) -> str:
+    """Return JSON text as this package writes it: on one line, with no letters escaped."""
+    return json.dumps(value, ensure_ascii=False)
 
-    Unlike langchain_core's converter it keeps `$defs`, so recursive types stay whole. Models of Pydantic v1 are taken
-    too. Raises TypeError for what has no schema.
 
-    Example:
-        >>> schema_of_type(list[int])
-        {'items': {'type': 'integer'}, 'type': 'array'}
-    """
-    if isinstance(type_, type) and not issubclass(type_, BaseModel) and hasattr(type_, "__fields__"):
-        return _without_titles(type_.schema())  # type: ignore[attr-defined]
-    try:
-        schema = with_inlined_root(adapter_of_type(type_).json_schema())
-    except PydanticUserError as error:
-        raise TypeError(f"{type_!r} has no JSON Schema: {error}") from error
-    _add_annotated_descriptions(type_, schema)
-    return _without_titles(schema)
+def resolve_ref(reference: str, root: Any) -> Any:
+    """Return what a `$ref` such as "#/$defs/Node" points at in a schema; None where it points at nothing there."""
+    if reference != "#" and not reference.startswith("#/"):
+        return None
+    target = root
+    for step in reference.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, list) and key.isdecimal() and int(key) < len(target):
+            target = target[int(key)]
+        elif isinstance(target, Mapping) and key in target:
+            target = target[key]
+        else:
+            return None
+    return target
 
 
 def with_inlined_root(schema: JsonSchema) -> JsonSchema:
-    """Return a schema whose root is no `$ref`, as a recursive type's is, so that its members stand at the root."""
+    """Return a schema with its members at the root, where the root is a `$ref`, as it is for a recursive type."""
+    if not isinstance(schema.get("$ref"), str):
+        return schema
+    target = resolve_ref(schema["$ref"], schema)
     others = {key: value for key, value in schema.items() if key != "$ref"}
-    return {**(resolve(schema["$ref"], schema) or {}), **others} if isinstance(schema.get("$ref"), str) else schema
+    return {**target, **others} if isinstance(target, Mapping) else others
 
 
-def adapter_of_type(type_: Any) -> TypeAdapter[Any]:
-    """Return what validates values of a type; TypeError for a type that Pydantic knows nothing of."""
-    try:
-        return TypeAdapter(_modern(type_))
-    except (PydanticSchemaGenerationError, PydanticUserError, RecursionError) as error:
-        raise TypeError(f"{type_!r} has no JSON Schema: {error}") from error
+def without_titles(schema: Mapping[str, Any]) -> JsonSchema:
+    """Return a copy of a schema without titles: Pydantic makes them of names, and they tell a model nothing new."""
+    copied: JsonSchema = _without_titles(schema)
+    return copied
 
 
-def _modern(type_: Any) -> Any:
-    """Return a type with each `typing.TypedDict` made anew, since Pydantic refuses those of Python before 3.12."""
-    if sys.version_info >= (3, 12):
-        return type_
-    if is_typeddict(type_):
-        members = {
-            name: (Required if name in type_.__required_keys__ else NotRequired)[_modern(_bare_hint(hint))]
-            for name, hint in get_type_hints(type_, include_extras=True).items()
-        }
-        remade: Any = TypedDict(type_.__name__, members)  # type: ignore[misc]
-        remade.__doc__ = type_.__doc__
-        return remade
-    arguments = typing.get_args(type_)
-    modern = tuple(_modern(argument) for argument in arguments)
-    if modern == arguments:
-        return type_
-    origin = typing.get_origin(type_)
-    if origin in (typing.Union, types.UnionType):
-        return typing.Union[modern]  # noqa: UP007 - made of a tuple
-    if origin is Annotated:
-        annotated: Any = Annotated
-        parts = (modern[0], *type_.__metadata__)
-        return annotated[parts]
-    return origin[modern]
-
-
-def _bare_hint(hint: Any) -> Any:
-    return typing.get_args(hint)[0] if typing.get_origin(hint) in (Required, NotRequired) else hint
-
-
-def _add_annotated_descriptions(type_: Any, schema: JsonSchema) -> None:
-    """Take over LangChain's way to describe a TypedDict's field: `Annotated[int, ..., "how many"]`."""
-    if not is_typeddict(type_):
-        return
-    for name, hint in get_type_hints(type_, include_extras=True).items():
-        texts = [text for text in getattr(hint, "__metadata__", ()) if isinstance(text, str)]
-        member = schema.get("properties", {}).get(name)
-        if texts and isinstance(member, dict):
-            member.setdefault("description", texts[0])
-
-
-def _without_titles(schema: JsonSchema) -> JsonSchema:
-    """Return a copy of a schema without the titles that Pydantic makes of names, which tell a model nothing."""
-    bare: JsonSchema = without_titles(schema)
-    return bare
-
-
-def without_titles(schema: Any) -> Any:
-    """Return a copy of a schema, or of a part of one, without titles."""
+def _without_titles(schema: Any) -> Any:
     if isinstance(schema, list):
-        return [without_titles(item) for item in schema]
+        return [_without_titles(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
     kept = {}
     for key, value in schema.items():
         if key in ("properties", "$defs", "definitions", "patternProperties") and isinstance(value, Mapping):
-            kept[key] = {name: without_titles(item) for name, item in value.items()}
+            kept[key] = {name: _without_titles(item) for name, item in value.items()}
         elif key in ("enum", "const", "default", "examples"):
             kept[key] = value
         elif key != "title" or not isinstance(value, str):
-            kept[key] = without_titles(value)
+            kept[key] = _without_titles(value)
     return kept
 
 
 @dataclass(frozen=True)
 class SchemaNode:
-    """A place in a schema: asks what the schema says of the value there, `$ref`s and unions followed.
+    """A place in a schema: tells what the schema says of the value there. `$ref`s and unions are followed.
 
     Example:
         >>> node = SchemaNode.of({"properties": {"n": {"anyOf": [{"type": "integer"}, {"type": "null"}]}}})
@@ -128,7 +75,7 @@ class SchemaNode:
 
     @classmethod
     def of(cls, schema: Any) -> "SchemaNode":
-        """Return the root of a schema."""
+        """Return the place of the whole value."""
         root = schema if isinstance(schema, Mapping) else {}
         return cls((root,), root)
 
@@ -165,7 +112,7 @@ class SchemaNode:
         return self._at(found)
 
     def _at(self, schemas: list[Any]) -> "SchemaNode":
-        # A schema that is no object, `true` above all, leaves everything open.
+        # A schema need not be an object: `true` allows everything.
         return SchemaNode(tuple(item if isinstance(item, Mapping) else {} for item in schemas) or ({},), self.root)
 
     def member_names(self) -> frozenset[str]:
@@ -174,6 +121,7 @@ class SchemaNode:
         return frozenset(name for properties in lists if isinstance(properties, Mapping) for name in properties)
 
     def _expanded(self) -> list[Mapping[str, Any]]:
+        """Return the schemas that apply here: in place of a `$ref`, `anyOf`, `oneOf` or `allOf`, those behind it."""
         expanded: list[Mapping[str, Any]] = []
         pending: list[Any] = list(self.options)
         seen: set[int] = set()
@@ -186,7 +134,7 @@ class SchemaNode:
             seen.add(id(option))
             inner = [option[key] for key in ("anyOf", "oneOf", "allOf") if isinstance(option.get(key), list)]
             if isinstance(option.get("$ref"), str):
-                pending.append(resolve(option["$ref"], self.root))
+                pending.append(resolve_ref(option["$ref"], self.root))
             elif inner:
                 pending += [item for items in inner for item in items]
                 if "properties" in option:
@@ -197,7 +145,7 @@ class SchemaNode:
 
 
 def _named_types(option: Mapping[str, Any]) -> set[str] | None:
-    """Return the types that one schema names, itself; None where it leaves them open."""
+    """Return the types that a schema names without a look at others; None where it leaves them open."""
     named = option.get("type")
     if isinstance(named, str):
         return {named}
@@ -208,19 +156,6 @@ def _named_types(option: Mapping[str, Any]) -> set[str] | None:
     return {"object"} if "properties" in option else None
 
 
-def resolve(reference: str, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what a local `$ref` points at; None where it points at nothing."""
-    target: Any = root
-    for step in reference.removeprefix("#").strip("/").split("/") if reference.strip("#/") else ():
-        target = target.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(target, Mapping) else None
-    return target if isinstance(target, Mapping) and reference.startswith("#") else None
-
-
 def _json_type(value: Any) -> str:
     names = {bool: "boolean", int: "integer", float: "number", str: "string", type(None): "null", list: "array"}
     return names.get(type(value), "object")
-
-
-def dump(value: Any) -> str:
-    """Return JSON text as this package writes it: one line, letters as they are."""
-    return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Structured answers: a schema to instructions, and a reply's text to a value that the schema allows."""
+"""What a structured answer has to be: a schema in any form to instructions, and to the check of an answer."""
 
 import json
 import re
@@ -10,45 +10,30 @@ import pydantic
 from langchain_core.utils.function_calling import convert_to_json_schema
 from typing_extensions import is_typeddict
 
-from langchain_darkai._json.reader import LenientJsonReader
-from langchain_darkai._json.schema import (
-    JsonSchema,
-    SchemaNode,
-    adapter_of_type,
-    dump,
-    schema_of_type,
-    with_inlined_root,
-    without_titles,
-)
-from langchain_darkai._tool_calls.markup import THOUGHT_END, THOUGHT_STARTS
+from langchain_darkai._json.schema import JsonSchema, SchemaNode, dump, with_inlined_root, without_titles
+from langchain_darkai._json.schema_from_type import adapter_for_type, schema_from_type
+from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer, is_wrapper
 from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import one_line
+
+__all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format", "output_format", "traced_schema"]
 
 SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
 
 Method = Literal["json_schema", "function_calling", "json_mode"]
 
-MAX_CANDIDATES = 64
-"""Places in one reply at which a JSON value is looked for; more brackets than that are no answer."""
-
 MAX_ERRORS = 5
-"""Faults of one answer that the model is told; the first ones mostly cause the others."""
-
-_MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", re.IGNORECASE)
-_LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
-
-
-class InvalidAnswer(ValueError):
-    """A reply holds no value that the schema allows; the message says why, for the model and for people."""
+"""Faults of one answer that the model is told of. The first ones mostly cause the others."""
 
 
 @dataclass(frozen=True, repr=False)
 class OutputFormat:
     """What an answer has to be: the schema that the model is shown, and the check that makes the result.
 
-    Answers that are no objects are asked for as the member "value" of one, since models write objects best. `check`
-    raises ValueError or TypeError with the reasons.
+    An answer that is not an object is wrapped: the model is asked for an object with the member "value", since models
+    write objects best. `check` raises ValueError or TypeError with the reasons. `has_partials` tells that the result is
+    a dict, which can be shown while it is still coming.
     """
 
     name: str
@@ -81,98 +66,30 @@ class OutputFormat:
             ]
         )
 
+    def scanner(self, *, check: bool = True) -> AnswerScanner:
+        """Return what looks for the answer in a reply. With `check=False` the first JSON value is taken for it."""
+        accept = self.result if check else lambda value: value
+        return AnswerScanner(accept, None if self.strict else self.node, is_wrapped=self.is_wrapped)
+
     def read(self, text: str) -> tuple[str, Any]:
-        """Return the answer in a reply: as JSON text, and as the result. Raises InvalidAnswer where there is none.
-
-        The answer is the first whole JSON value that is valid, wherever it stands but in thoughts. Near-JSON is taken;
-        a value that does not end is not, nor a part of one.
-        """
-        faults = []
-        position = 0
-        for _ in range(MAX_CANDIDATES):
-            mark = _MARK.search(text, position)
-            if mark is None:
-                break
-            if mark[0][0] == "<":
-                end = THOUGHT_END.search(text, mark.end())
-                position = end.end() if end else len(text)
-                continue
-            stream = LenientJsonReader(None if self.strict else self.node)
-            written = stream.feed(text[mark.start() :])
-            position = len(text) - len(stream.rest)
-            if stream.done:
-                value = json.loads(written)
-                try:
-                    return self._bare(value, written), self.result(value)
-                except InvalidAnswer as error:
-                    faults.append(str(error))
-            elif stream.failure is None:
-                faults.append("the JSON ends too early")
-            else:
-                faults.append(stream.failure)
-                if len(written) == 1:  # a bracket in prose
-                    position = mark.end()
-                    continue
-                break
-        raise InvalidAnswer(faults[0] if faults else "there is no JSON value")
-
-    def _bare(self, value: Any, written: str) -> str:
-        return dump(value["value"]) if self.is_wrapped and _is_wrapper(value) else written
+        """Return the answer in a whole reply: its JSON, and its result. Raises InvalidAnswer where there is none."""
+        scanner = self.scanner()
+        scanner.feed(text)
+        return scanner.finish()
 
     def result(self, value: Any) -> Any:
-        """Return the result for a JSON value. Raises InvalidAnswer with what is wrong with it, member by member."""
+        """Return the result of a JSON value. Raises InvalidAnswer, with what is wrong member by member."""
         try:
-            return self.check(value["value"] if self.is_wrapped and _is_wrapper(value) else value)
+            return self.check(value["value"] if self.is_wrapped and is_wrapper(value) else value)
         except pydantic.ValidationError as error:
             faults = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_url=False)]
-            raise InvalidAnswer(_listed(faults)) from error
+            raise InvalidAnswer(_joined(faults)) from error
         except (ValueError, TypeError) as error:
             raise InvalidAnswer(str(error)) from error
 
 
-class PartialAnswer:
-    """What can be said of an answer while its reply is still coming.
-
-    Example:
-        >>> answer = PartialAnswer(output_format({"title": "Person", "type": "object"}))
-        >>> answer.feed('Sure: {"name": "Al'), answer.feed('ice", "age": 3'), answer.feed("0}")
-        ({'name': 'Al'}, {'name': 'Alice'}, {'name': 'Alice', 'age': 30})
-    """
-
-    def __init__(self, output: OutputFormat) -> None:
-        self._output = output
-        self._stream: LenientJsonReader | None = None
-        self._written: list[str] = []
-        self._thinks = False
-        self._carry = ""
-
-    def feed(self, text: str) -> Any:
-        """Return the answer so far; None for nothing yet."""
-        text, self._carry = self._carry + text, ""
-        while self._stream is None:
-            mark = (THOUGHT_END if self._thinks else _MARK).search(text)
-            if mark is None:
-                self._carry = text[-_LONGEST_MARK:]
-                return None
-            if mark[0] == "{":
-                self._stream, text = (
-                    LenientJsonReader(None if self._output.strict else self._output.node),
-                    text[mark.start() :],
-                )
-            else:
-                self._thinks, text = not self._thinks and mark[0] != "[", text[mark.end() :]
-        self._written.append(self._stream.feed(text))
-        value = json.loads("".join(self._written) + self._stream.closing())
-        if not self._output.is_wrapped:
-            return value
-        return value.get("value") if isinstance(value, dict) else None
-
-
-def _is_wrapper(value: Any) -> bool:
-    return isinstance(value, dict) and value.keys() == {"value"}
-
-
-def _listed(faults: list[tuple[str, str]]) -> str:
+def _joined(faults: list[tuple[str, str]]) -> str:
+    """Return the first faults, each a path and a message, as one text."""
     shown = [f"{path}: {message}" if path else message for path, message in faults[:MAX_ERRORS]]
     return "; ".join(shown) + (f"; and {len(faults) - MAX_ERRORS} more" if len(faults) > MAX_ERRORS else "")
 
@@ -180,11 +97,12 @@ def _listed(faults: list[tuple[str, str]]) -> str:
 def output_format(schema: Any, *, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:
     """Return the format of an answer.
 
-    `schema` is a Pydantic model (of v2 or v1), a dataclass, a TypedDict, any other type that Pydantic validates such as
-    `list[int]` or `A | B`, or a dict: a JSON Schema, or one in OpenAI's shapes. A type makes its values; a
-    dict's values are checked against it. `strict=True` takes no text for a number and, for types, converts nothing.
+    `schema` is a type or a dict. A type is a Pydantic model (of v2 or v1), a dataclass, a TypedDict, or any other that
+    Pydantic validates, such as `list[int]` or `A | B`; the results are its values. A dict is a JSON Schema, or OpenAI's
+    dict around one; the results are JSON values that it allows. With `strict=True`, no text is taken for a number, and
+    types convert nothing.
 
-    Raises DarkAIInvalidRequestError, a ValueError, for a schema or a method that is none.
+    Raises DarkAIInvalidRequestError, a ValueError, for any other schema or method.
 
     Example:
         >>> output_format(list[int]).read('Sure: {"value": [1, 2]}')
@@ -199,7 +117,7 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
             check = _schema_checker(bare)
             has_partials = True
         else:
-            name, bare = getattr(schema, "__name__", "answer"), schema_of_type(schema)
+            name, bare = getattr(schema, "__name__", "answer"), schema_from_type(schema)
             check = _type_checker(schema, strict)
             has_partials = is_typeddict(schema)
     except (TypeError, ValueError, KeyError) as error:
@@ -213,7 +131,7 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
 def format_of_response_format(response_format: Any) -> OutputFormat | None:
     """Return the format that a `response_format` keyword means; None for plain text.
 
-    It is OpenAI's dict of type "json_schema", "json_object" or "text", or a schema as `output_format` takes it.
+    It is OpenAI's dict of type "json_schema", "json_object" or "text", or a schema that `output_format` takes.
 
     Example:
         >>> format_of_response_format({"type": "text"}) is None
@@ -228,10 +146,10 @@ def format_of_response_format(response_format: Any) -> OutputFormat | None:
 
 
 def traced_schema(schema: Any, output: OutputFormat) -> Any:
-    """Return the schema in the form that langchain_core's tracing can convert."""
+    """Return the schema, or another form of it, that LangChain's tracing can convert."""
     try:
         convert_to_json_schema(schema)
-    except Exception:  # noqa: BLE001 - whatever it stumbles over, our own schema is at hand
+    except Exception:  # noqa: BLE001 - whatever it fails on, our own schema takes the place
         return {"title": output.name, **output.schema}
     return schema
 
@@ -264,7 +182,7 @@ def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
     def check(value: Any) -> Any:
         errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
         if errors:
-            raise ValueError(_listed([(".".join(map(str, e.absolute_path)), e.message) for e in errors]))
+            raise ValueError(_joined([(".".join(map(str, e.absolute_path)), e.message) for e in errors]))
         return value
 
     return check
@@ -274,8 +192,8 @@ def _type_checker(type_: Any, strict: bool) -> Callable[[Any], Any]:
     if isinstance(type_, type) and not issubclass(type_, pydantic.BaseModel) and hasattr(type_, "parse_obj"):
         of_v1: Callable[[Any], Any] = type_.parse_obj
         return of_v1
-    adapter = adapter_of_type(type_)
-    # As JSON, in which a date is a string also where `strict` converts nothing.
+    adapter = adapter_for_type(type_)
+    # As JSON, in which a date is a string: strictly, a Python string would not do for a date.
     return lambda value: adapter.validate_json(json.dumps(value), strict=strict or None)
 
 
@@ -287,7 +205,7 @@ def _wrapped(schema: JsonSchema) -> JsonSchema:
 
 
 def _moved_references(schema: Any) -> Any:
-    """Return a schema for a place one level further down: a reference to its root has to follow it there."""
+    """Return a schema for the member "value" of an object: references to the schema's root point there instead."""
     if isinstance(schema, list):
         return [_moved_references(item) for item in schema]
     if not isinstance(schema, Mapping):

@@ -1,4 +1,4 @@
-"""The last step of `with_structured_output`: messages to results, growing ones where the schema is a dict's."""
+"""The last step of `with_structured_output`: messages to results. Where the result is a dict, it grows as it comes."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -8,23 +8,30 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 
-from langchain_darkai._structured_output.output_format import InvalidAnswer, OutputFormat, PartialAnswer
+from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer
+from langchain_darkai._structured_output.output_format import OutputFormat
 
 
 class StructuredOutputParser(BaseTransformOutputParser[Any]):
-    """Makes the result of a reply; OutputParserException, with the reply's text, where it holds none."""
+    """Makes the result of a reply. Raises OutputParserException, with the reply's text, where there is none."""
 
     output: OutputFormat
 
     def parse(self, text: str) -> Any:
         """Return the result of a reply's text."""
+        scanner = self.output.scanner()
+        scanner.feed(text)
+        return self.result_of(scanner, text)
+
+    def result_of(self, scanner: AnswerScanner, text: str) -> Any:
+        """Return the result that a scanner found in a reply's text."""
         try:
-            return self.output.read(text)[1]
+            return scanner.finish()[1]
         except InvalidAnswer as error:
             raise invalid_answer(error, text) from error
 
     def parse_result(self, result: list[Generation], *, partial: bool = False) -> Any:
-        """Return the result of a reply; `partial` has no meaning here."""
+        """Return the result of a reply. `partial` is ignored."""
         generation = result[0]
         if self.output.method == "function_calling" and isinstance(generation, ChatGeneration):
             return self._of_call(generation.message)
@@ -60,33 +67,35 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
 
 
 class _Progress:
-    """The chunks of one reply, and what was yielded of its result."""
+    """One reply as it comes: its chunks, and what was yielded of its result."""
 
     def __init__(self, parser: StructuredOutputParser) -> None:
         self._parser = parser
-        self._message: AIMessageChunk | None = None
+        self._output = parser.output
+        self._is_call = parser.output.method == "function_calling"
+        self._begin()
+
+    def _begin(self) -> None:
         self._chunks: list[AIMessageChunk] = []
         self._text: list[str] = []
-        self._partial = PartialAnswer(parser.output)
+        self._scanner = self._output.scanner(check=not self._is_call)
         self._last: Any = None
 
     def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
-        output = self._parser.output
         if isinstance(chunk, AIMessageChunk):
             if chunk.response_metadata.get("reasks"):
-                self._chunks, self._text, self._last = [], [], None
-                self._partial = PartialAnswer(output)
+                self._begin()  # this chunk begins the reply of a model that was asked again
             self._chunks.append(chunk)
-            is_call = output.method == "function_calling"
-            text = "".join(call["args"] or "" for call in chunk.tool_call_chunks) if is_call else chunk.text
+            text = "".join(call["args"] or "" for call in chunk.tool_call_chunks) if self._is_call else chunk.text
         elif isinstance(chunk, BaseMessage):
             self._chunks.append(AIMessageChunk(content=chunk.content, tool_calls=getattr(chunk, "tool_calls", [])))
             text = chunk.text
         else:
             text = chunk
         self._text.append(text)
-        if output.has_partials and text:
-            partial = self._partial.feed(text)
+        if self._output.has_partials and text:
+            self._scanner.feed(text)
+            partial = self._scanner.partial()
             if partial is not None and partial != self._last:
                 self._last = partial
                 yield partial
@@ -94,16 +103,18 @@ class _Progress:
     def finish(self) -> Iterator[Any]:
         if not self._chunks and not self._text:
             return
-        if self._parser.output.method == "function_calling" and self._chunks:
+        if self._is_call and self._chunks:
             first, *others = self._chunks
             merged = first.__add__(others) if others else first
             result = self._parser.parse_result([ChatGeneration(message=merged)])
+        elif self._output.has_partials and not self._is_call:
+            result = self._parser.result_of(self._scanner, "".join(self._text))
         else:
             result = self._parser.parse("".join(self._text))
-        if result != self._last or not self._parser.output.has_partials:
+        if result != self._last or not self._output.has_partials:
             yield result
 
 
 def invalid_answer(error: InvalidAnswer, text: str) -> OutputParserException:
-    """Return the error of a structured answer that is none; it holds the reply's text."""
+    """Return the error for a reply without a valid answer. It holds the reply's text."""
     return OutputParserException(f"The model's answer does not fit its schema: {error}", llm_output=text)

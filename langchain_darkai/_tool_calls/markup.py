@@ -1,38 +1,93 @@
-"""Markup around parts of a reply that only show or draft things: Markdown code, and thoughts."""
+"""The marks in a reply after which text is read in another way: of thoughts, code and calls. The one list of each."""
 
 import re
 
+from langchain_darkai.prompts import CALL_START
+
+IGNORE_CASE = re.IGNORECASE | re.ASCII
+"""Upper case counts too, for ASCII letters only: else Python also takes a Turkish dotless i for an i."""
+
 _THOUGHTS = ("think", "thinking", "thought", "reasoning")
 THOUGHT_STARTS = tuple(f"<{name}>" for name in _THOUGHTS)
-"""The tags that open a thought; upper case counts, too. Calls and answers inside a thought are drafts."""
+"""The tags that open a thought, in lower case. Calls and answers inside a thought are drafts, and do not count."""
 
-THOUGHT_END = re.compile(rf"</(?:{'|'.join(_THOUGHTS)})>", re.IGNORECASE)
-"""What closes a thought."""
+THOUGHT_END = re.compile(rf"</(?:{'|'.join(_THOUGHTS)})>", IGNORE_CASE)
+"""The tag that closes a thought."""
 
-_OPENING = re.compile(r"\s*(`{3,}|~{3,})[ \t]*([\w+-]*)[ \t]*\n")
+THOUGHT_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", IGNORE_CASE)
+"""What may be the beginning of such a tag, at the end of a text."""
 
-INDENT = 16
-"""Blanks and quote signs before a closing fence that are looked through; more of them make it ordinary text."""
+FUNCTION_START = "<function="
+"""The beginning of Llama's tag for a call."""
+
+MISTRAL_START = "[TOOL_CALLS]"
+"""Mistral's mark, the only one that begins with a bracket of JSON."""
+
+VENDOR_MARKS = {
+    "<|python_tag|>": re.compile(r"<\|eo[mt]_id\|>"),
+    MISTRAL_START: re.compile(r"</s>"),
+    "<function_call>": re.compile(r"</function_call>"),
+    "<tool_calls>": re.compile(r"</tool_calls>"),
+    "<|tool_call|>": re.compile(r"<\|/tool_call\|>"),
+}
+"""The marks that models of several vendors write before calls, each with what ends those calls."""
+
+MARKS = (CALL_START, FUNCTION_START, *THOUGHT_STARTS, *VENDOR_MARKS)
+"""All marks after which text is read in another way."""
+
+_MADE_UP = (
+    *("<tool_response", "<tool_result", "<function_result", "Observation:", "Tool:", "Tool (", "Tool result:"),
+    *("Tool result (", "Tool results:", "Tool results (", "Tool output:", "Tool response:"),
+    *("System:", "User:", "User (", "Human:", "Assistant:", "Assistant ("),
+)
+MADE_UP_LINE = re.compile(rf"(?:\A|(?<=\n))[ \t]*(?:{'|'.join(map(re.escape, _MADE_UP))})", IGNORE_CASE)
+"""The beginning of a line with which a model goes on to write the turn of somebody else: a tool's result, or a user's
+next message, both made up."""
+
+MAX_TICKS = 64
+"""Back-ticks in a row that are looked at together; a longer row opens no code."""
+
+MAX_INDENT = 16
+"""Blanks and quote signs that may stand before a closing fence."""
+
+_OPENING_FENCE = re.compile(r"\s*(`{3,}|~{3,})[ \t]*([\w+-]*)[ \t]*\n")
+
+
+def beginnings(*marks: str) -> str:
+    """Return a pattern of what marks look like while they are still coming: each beginning of each, the longest first.
+
+    Example:
+        >>> beginnings("abc", "ax")
+        'ab|a'
+    """
+    found = {mark[:length] for mark in marks for length in range(1, len(mark))}
+    return "|".join(map(re.escape, sorted(found, key=lambda beginning: (-len(beginning), beginning))))
+
+
+MADE_UP_LINE_BEGINS = re.compile(rf"[ \t]*(?:{beginnings(*_MADE_UP)})\Z", IGNORE_CASE)
+"""What may be the beginning of such a line; to be matched at the beginning of a line."""
 
 
 def fence_end(ticks: str) -> re.Pattern[str]:
-    """Return what ends the fence that these ticks open: as many at a line's start, with no language after them."""
-    return re.compile(rf"\n[ \t>]{{0,{INDENT}}}{re.escape(ticks[0])}{{{len(ticks)},}}(?!\w)")
+    """Return what ends the fence that these ticks open: as many, at a line's start, with no language after them."""
+    return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}{{{len(ticks)},}}(?!\w)")
 
 
 def fence_end_begins(ticks: str) -> re.Pattern[str]:
-    """Return what, at the end of a text, may be the beginning of that."""
-    return re.compile(rf"\n[ \t>]{{0,{INDENT}}}{re.escape(ticks[0])}*\Z")
+    """Return what may be the beginning of that, at the end of a text."""
+    return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}*\Z")
 
 
 def opening_fence(text: str) -> tuple[int, str] | None:
-    """Return where the content of the fence begins that a text begins with, and the fence's language."""
-    opening = _OPENING.match(text)
+    """Return where the content begins of the fence at a text's start, and the fence's language; None for no fence."""
+    opening = _OPENING_FENCE.match(text)
     return (opening.end(), opening[2]) if opening else None
 
 
 def fenced_contents(text: str) -> list[str] | None:
-    """Return the contents of the fences that a text consists of, the last one perhaps unclosed; None for other text.
+    """Return the contents of the fences that a text consists of; None for a text of anything else.
+
+    The last fence may lack its end.
 
     Example:
         >>> fenced_contents("```json\\n{}\\n```\\n")
@@ -40,8 +95,8 @@ def fenced_contents(text: str) -> list[str] | None:
     """
     contents = []
     position = 0
-    while opening := _OPENING.match(text, position):
-        # The line end before the content is one that may stand before the closing fence, too.
+    while opening := _OPENING_FENCE.match(text, position):
+        # Of an empty fence, the line end that ends the opening line also begins the closing one.
         end = fence_end(opening[1]).search(text, opening.end() - 1)
         contents.append(text[opening.end() : max(end.start(), opening.end()) if end else len(text)])
         position = end.end() if end else len(text)
@@ -49,6 +104,6 @@ def fenced_contents(text: str) -> list[str] | None:
 
 
 def without_fence(text: str) -> str:
-    """Return what stands in the one fence that a text consists of, else the text."""
+    """Return the content of the one fence that a text consists of; any other text as it is."""
     contents = fenced_contents(text)
     return contents[0] if contents and len(contents) == 1 else text

@@ -1,4 +1,4 @@
-"""What a reply turns out to hold: text and calls, in pieces as they become certain, and as a whole."""
+"""What a reply turns out to hold: text and tool calls, in parts as they become certain, and as a whole."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from langchain_darkai._tool_calls.syntaxes import RawToolCall
 
 @dataclass(frozen=True)
 class ToolCallDelta:
-    """A piece of a call: its first has the name, the others more of the arguments' JSON."""
+    """A piece of a call. The first piece has the id and the name, the others have more of the arguments' JSON."""
 
     index: int
     id: str | None
@@ -19,8 +19,8 @@ class ToolCallDelta:
 
 
 @dataclass
-class Call:
-    """A call in a reply. `reason` tells why it is invalid, and is None for one that can run."""
+class ParsedToolCall:
+    """A call in a reply. `reason` tells why it is invalid; it is None for a call that can run."""
 
     id: str
     name: str | None
@@ -29,32 +29,32 @@ class Call:
 
     @property
     def arguments(self) -> str:
-        """The arguments as JSON, or what there is of them."""
+        """The arguments as JSON; for an invalid call, what there is of them."""
         return "".join(self.pieces)
 
 
 Part = str | ToolCallDelta
-"""What a reply consists of, in order: pieces of text and pieces of calls."""
+"""A reply consists of parts, in order: pieces of text and pieces of calls."""
 
 TRUNCATED = "the reply ended in the middle of the call"
 
 
 class PartBuffer:
-    """Collects the parts of one reply.
+    """Collects the parts of one reply until they are fetched.
 
-    Blank space beside a call is layout and goes; between two texts it stays. With `parallel` False the reply ends with
-    its first call. With `only`, a call of another tool is invalid.
+    Blank space beside a call is layout and is dropped; between two texts it stays. With `parallel=False` the reply is
+    over with its first call. With `only_tool`, calls of other tools are invalid.
     """
 
-    def __init__(self, *, parallel: bool, only: str | None) -> None:
-        self.calls: list[Call] = []
+    def __init__(self, *, parallel: bool, only_tool: str | None) -> None:
+        self.calls: list[ParsedToolCall] = []
         self.done = False
         self.at_line_start = True
         self._parallel = parallel
-        self._only = only
+        self._only_tool = only_tool
         self._parts: list[Part] = []
         self._content: list[str] = []
-        self._space: list[str] = []
+        self._space: list[str] = []  # blank space at the text's end so far, kept until it is known what follows
         self._space_before_calls = ""
         self._after_call = False
 
@@ -63,12 +63,12 @@ class PartBuffer:
         """The text so far, without the calls."""
         return "".join(self._content)
 
-    def take(self) -> list[Part]:
-        """Return the parts since the last time."""
+    def drain(self) -> list[Part]:
+        """Return the parts that were added since the last time."""
         parts, self._parts = self._parts, []
         return parts
 
-    def say(self, text: str) -> None:
+    def add_text(self, text: str) -> None:
         """Add text."""
         last_line = text.rpartition("\n")[2]
         if not text or text.isspace():
@@ -77,23 +77,24 @@ class PartBuffer:
             return
         text = "".join((*self._space, text))
         if self._after_call:
-            text = (
-                text.lstrip() if not self._content else (text if text[0].isspace() else self._space_before_calls + text)
-            )
+            if not self._content:
+                text = text.lstrip()
+            elif not text[0].isspace():
+                text = self._space_before_calls + text
             self._after_call = False
         body = text.rstrip()
         self._space = [text[len(body) :]]
-        self._add_text(body)
+        self._add_part(body)
         self.at_line_start = "\n" in text and not last_line.strip(" \t")
 
     def finish(self, *, drop_space: bool) -> None:
-        """End the reply; the blank space at its end is text where no call came before it."""
+        """End the reply. Blank space at its end is text unless a call came before it."""
         space = "".join(self._space)
         if space and not self._after_call and not drop_space:
-            self._add_text(space)
+            self._add_part(space)
         self.done = True
 
-    def _add_text(self, text: str) -> None:
+    def _add_part(self, text: str) -> None:
         self._content.append(text)
         if self._parts and isinstance(self._parts[-1], str):
             self._parts[-1] += text
@@ -102,11 +103,11 @@ class PartBuffer:
 
     def allows(self, name: str) -> bool:
         """Return whether a call of this tool may run."""
-        return self._only in (None, name)
+        return self._only_tool in (None, name)
 
-    def begin_call(self, name: str | None) -> Call:
-        """Begin a call, whose arguments are to be added."""
-        call = Call(f"call_{uuid.uuid4().hex}", name)
+    def begin_call(self, name: str | None) -> ParsedToolCall:
+        """Begin a call, whose arguments are added afterwards."""
+        call = ParsedToolCall(f"call_{uuid.uuid4().hex}", name)
         self._space_before_calls, self._space = "".join(self._space) or self._space_before_calls, []
         self._after_call = self.at_line_start = True
         self.calls.append(call)
@@ -120,31 +121,34 @@ class PartBuffer:
             self._parts.append(ToolCallDelta(len(self.calls) - 1, None, None, text))
 
     def end_call(self) -> None:
-        """End the last call; the reply ends with it, where only one is wanted."""
+        """End the last call. Where calls are not parallel, the reply is over with it."""
         self.done = not self._parallel
 
-    def fail_call(self, stream: LenientJsonReader, reason: str, rest: str) -> None:
-        """End the last call, whose arguments `stream` wrote, as one that nobody can complete; it keeps its text."""
+    def fail_call(self, arguments: LenientJsonReader, reason: str, rest: str) -> None:
+        """End the last call as invalid. It keeps all its text: what was read of its arguments, and the rest.
+
+        The text goes on with a bracket that makes sure that nobody completes the arguments: `LenientJsonReader.poison`.
+        """
         self.calls[-1].reason = reason
-        self.add_arguments(f"{stream.cut()}{stream.unwritten}{rest}".rstrip())
+        self.add_arguments(f"{arguments.poison()}{arguments.pending_text}{rest}".rstrip())
         self.end_call()
 
-    def add_call(self, found: RawToolCall) -> None:
+    def add_call(self, call: RawToolCall) -> None:
         """Add a whole call."""
         if self.done:
             return
-        if found.arguments is None:
-            self.add_invalid(dump(found.raw), found.reason or "the arguments are no object", found.name)
-        elif not self.allows(found.name):
-            self.add_invalid(dump(found.arguments), f"the tool to call is {self._only}", found.name)
+        if call.arguments is None:
+            self.add_invalid(dump(call.raw), call.reason or "the arguments are no object", call.name)
+        elif not self.allows(call.name):
+            self.add_invalid(dump(call.arguments), f"the tool to call is {self._only_tool}", call.name)
         else:
-            self.begin_call(found.name)
-            self.add_arguments(dump(found.arguments))
+            self.begin_call(call.name)
+            self.add_arguments(dump(call.arguments))
             self.end_call()
 
     def add_invalid(self, raw: str, reason: str, name: str | None) -> None:
         """Add a call that cannot run, with its text."""
         self.begin_call(name).reason = reason
-        # A bracket that nothing opened: no reader of half JSON makes a call of what follows.
+        # A closing bracket first, so that LangChain cannot complete the JSON: see `LenientJsonReader.poison`.
         self.add_arguments("]" + raw.strip())
         self.end_call()

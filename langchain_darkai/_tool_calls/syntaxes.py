@@ -1,4 +1,4 @@
-"""The shapes in which models write tool calls, whole: text to names and arguments."""
+"""The forms in which models write tool calls: the whole text of calls to names and arguments."""
 
 import ast
 import re
@@ -6,24 +6,28 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from langchain_darkai._json.reader import fit, read_value
+from langchain_darkai._json.reader import LenientJsonReader, coerce, read_value
 from langchain_darkai._tool_calls.markup import without_fence
 from langchain_darkai._tool_calls.tools import Tool
 
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "action_input", "tool_input")
+# The members of an object that is unmistakably a call.
 _EXACT_KEYS = frozenset({"name", "arguments", "parameters", "args", "type", "id", "function"})
 
-_SEPARATOR = re.compile(r"[\s;,]*")
+_SEPARATOR = re.compile(r"\A[\s;,]*")
 _XML_CALL = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>\s*", re.DOTALL)
 _XML_PARAMETER = re.compile(r"\s*<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
-_NAMED = re.compile(r"\s*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{))\s*")
+_NAME_FIRST = re.compile(r"\s*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{))\s*")
+_BLOCK = re.compile(r"\s*<tool_call>(.*?)</tool_call>", re.DOTALL)
+_NAME = re.compile(r"""["'“]name["'”]\s*:\s*["'“](?P<name>(?:[^"'”\\]|\\.)*)["'”]""")
+_FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')
 
-_MAX_PYTHON = 20_000  # characters; Python's own parser is not made for more of somebody else's text
+_MAX_PYTHON = 20_000  # characters that Python's parser is given: long texts by others can make it slow, or fail
 
 
 class RawToolCall(NamedTuple):
-    """A call as it was read; `arguments` is None, with a `reason`, where what stands there, `raw`, is no object."""
+    """A call as it was read. Where its arguments are no object, `arguments` is None, and `raw` is what they are."""
 
     name: str
     arguments: dict[str, Any] | None
@@ -32,25 +36,38 @@ class RawToolCall(NamedTuple):
 
 
 def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[RawToolCall] | None:
-    """Return the calls that a text consists of; None where it is anything else.
+    """Return the calls that a text consists of; None for a text of anything else.
 
-    With `exact`, the text had no call's tag around it, so it must be a call beyond doubt: of a tool that is bound, with
-    arguments, and with nothing a call does not have.
+    `exact` is for a text without our tag around it, which may be ordinary text. It must be unmistakably a call: of a
+    tool that is bound, with arguments, and with no members that calls do not have.
 
     Example:
         >>> read_calls('{"name": "now", "arguments": {}}', {}, exact=False)
         [RawToolCall(name='now', arguments={}, reason=None, raw=None)]
     """
     text = without_fence(text)
-    for read in (_read_json, _read_xml, _read_named, _read_python):
+    for read in (_read_json, _read_xml, _read_name_first, _read_python):
         calls = read(text, tools, exact)
         if calls:
             return calls
     return None
 
 
+def read_blocks(text: str, tools: Mapping[str, Tool]) -> list[RawToolCall]:
+    """Return the calls in a text that consists of `<tool_call>` blocks; [] for any other text."""
+    calls: list[RawToolCall] = []
+    position = 0
+    while block := _BLOCK.match(text, position):
+        found = read_calls(block[1], tools, exact=False)
+        if not found:
+            return []
+        calls += found
+        position = block.end()
+    return [] if text[position:].strip() else calls
+
+
 def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> list[RawToolCall] | None:
-    """Return the calls that a JSON value means: one, a list of them, or an object that holds the list."""
+    """Return the calls in a JSON value, which is one call, a list, or an object with a list; None for anything else."""
     if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
         value = value["tool_calls"]
     values = value if isinstance(value, list) else [value]
@@ -59,12 +76,12 @@ def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> lis
 
 
 def arguments_of_value(value: Any, tool: Tool) -> dict[str, Any] | None:
-    """Return a bare arguments object for the one tool that must be called; None where it cannot be meant so."""
+    """Return the arguments that a JSON value is, for the tool that must be called; None for any other value."""
     if not isinstance(value, dict) or not value.keys() <= (tool.node.member_names() or value.keys()):
         return None
     if not tool.parameters.get("required", ()) and not value:
         return {}
-    return _fitted(value, tool) if value else None
+    return _with_types_of(value, tool) if value else None
 
 
 def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> RawToolCall | None:
@@ -88,17 +105,17 @@ def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> RawTo
         arguments: Any = others if tool and others.keys() <= tool.node.member_names() else {}
     else:
         arguments = value[argument_key]
-    return _checked(name, arguments, tool, exact)
+    return _call(name, arguments, tool, exact)
 
 
 def _call_keyed_by_name(value: dict[str, Any], tools: Mapping[str, Tool], exact: bool) -> RawToolCall | None:
     if exact or len(value) != 1:
         return None
     ((name, arguments),) = value.items()
-    return _checked(name, arguments, tools[name], exact) if name in tools else None
+    return _call(name, arguments, tools[name], exact) if name in tools else None
 
 
-def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> RawToolCall | None:
+def _call(name: str, arguments: Any, tool: Tool | None, exact: bool) -> RawToolCall | None:
     if isinstance(arguments, str) and arguments.strip():
         read = read_value(arguments.strip())
         arguments = read[0] if read and not read[1].strip() else arguments
@@ -109,18 +126,19 @@ def _checked(name: str, arguments: Any, tool: Tool | None, exact: bool) -> RawTo
         return None if exact else RawToolCall(name, None, reason, arguments)
     known = tool.node.member_names() if tool else frozenset()
     if exact and arguments and known and not arguments.keys() & known:
-        return None  # an object that happens to look like a call
+        return None  # an object that only looks like a call
     if exact and arguments.get("type") == "object" and "properties" in arguments and "properties" not in known:
-        return None  # the tool's definition, said again
-    return RawToolCall(name, _fitted(arguments, tool))
+        return None  # the tool's definition, repeated
+    return RawToolCall(name, _with_types_of(arguments, tool))
 
 
-def _fitted(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:
-    fitted: dict[str, Any] = fit(arguments, tool.node) if tool else arguments
-    return fitted
+def _with_types_of(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:
+    coerced: dict[str, Any] = coerce(arguments, tool.node) if tool else arguments
+    return coerced
 
 
 def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+    """Read JSON values with calls, one after another."""
     calls: list[RawToolCall] = []
     rest = text.strip()
     while rest:
@@ -129,11 +147,12 @@ def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToo
         if read is None or not found:
             return None
         calls += found
-        rest = read[1][_SEPARATOR.match(read[1]).end() :]  # type: ignore[union-attr]
+        rest = _SEPARATOR.sub("", read[1], count=1)
     return calls
 
 
 def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+    """Read `<function=name>` tags, with the arguments as JSON or in `<parameter=name>` tags."""
     calls: list[RawToolCall] = []
     position = 0
     while position < len(text):
@@ -143,35 +162,36 @@ def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawTool
         tool = tools.get(block[1])
         parameters = _XML_PARAMETER.findall(block[2])
         if parameters and not _XML_PARAMETER.sub("", block[2]).strip():
-            found: RawToolCall | None = RawToolCall(block[1], _fitted(dict(parameters), tool))
+            found: RawToolCall | None = RawToolCall(block[1], _with_types_of(dict(parameters), tool))
         else:
-            found = _checked(block[1], block[2].strip(), tool, exact=False)
+            found = _call(block[1], block[2].strip(), tool, exact=False)
         calls += [found] if found else []
         position = block.end()
     return calls
 
 
-def _read_named(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+def _read_name_first(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+    """Read names with their arguments as JSON behind them, as Mistral's and GLM's models write them."""
     calls: list[RawToolCall] = []
     rest = text.strip()
     while rest:
-        name = _NAMED.match(rest)
+        name = _NAME_FIRST.match(rest)
         read = read_value(rest[name.end() :]) if name else None
         if name is None or read is None or name[1] not in tools:
             return None
-        found = _checked(name[1], read[0], tools[name[1]], exact)
+        found = _call(name[1], read[0], tools[name[1]], exact)
         calls += [found] if found else []
-        rest = read[1][_SEPARATOR.match(read[1]).end() :]  # type: ignore[union-attr]
+        rest = _SEPARATOR.sub("", read[1], count=1)
     return calls
 
 
 def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
-    """Read calls written as Python, as literals only; nothing is evaluated."""
+    """Read calls that are written as Python. Arguments must be literals: nothing is evaluated."""
     if "(" not in text or len(text) > _MAX_PYTHON:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # somebody else's back-slashes
+            warnings.simplefilter("ignore")  # the user cannot mend the model's back-slashes
             statements = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -197,7 +217,7 @@ def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> RawToolCa
     try:
         arguments = {names[place]: ast.literal_eval(argument) for place, argument in enumerate(node.args)}
         arguments.update({str(item.arg): ast.literal_eval(item.value) for item in node.keywords})
-        return RawToolCall(name, _fitted(arguments, tool))
+        return RawToolCall(name, _with_types_of(arguments, tool))
     except (ValueError, TypeError, RecursionError):
         return None
 
@@ -209,9 +229,9 @@ def _dotted(node: ast.expr) -> list[str]:
 
 
 def looks_like_a_call(prefix: str, names: Sequence[str]) -> bool | None:
-    """Tell from the beginning of a JSON text, as a `LenientJsonReader` writes it, whether it can call a bound tool.
+    """Tell from the beginning of JSON, as a `LenientJsonReader` writes it, whether it may be a call of a bound tool.
 
-    None where too little is there to tell.
+    Return None where more of it is needed to tell.
 
     Example:
         >>> looks_like_a_call('{"name": "Alice"', ["get_weather"])
@@ -232,4 +252,21 @@ def looks_like_a_call(prefix: str, names: Sequence[str]) -> bool | None:
     return value in names
 
 
-_FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')
+def name_in(text: str) -> str | None:
+    """Return the name in a broken call; None where none is found."""
+    name = _NAME.search(text)
+    return name["name"] if name else None
+
+
+def is_truncated_json(text: str) -> bool:
+    """Return whether a text is JSON that does not end."""
+    reader = LenientJsonReader()
+    reader.feed(text.strip())
+    return not reader.done and reader.failure is None
+
+
+def why_not_json(text: str) -> str:
+    """Return the reason why a text is no JSON value."""
+    reader = LenientJsonReader()
+    reader.feed(text.strip())
+    return reader.failure or ("the JSON ends too early" if text.strip() else "the call is empty")

@@ -1,4 +1,4 @@
-"""Tools to the instructions that offer them to a model which reads nothing but text."""
+"""Tools and tool choices, from LangChain's forms, and the instructions that offer them to a model as text."""
 
 import difflib
 import inspect
@@ -10,17 +10,18 @@ from langchain_core.tools import BaseTool
 from langchain_core.tools.base import create_schema_from_function
 from langchain_core.utils.function_calling import convert_to_openai_function
 
-from langchain_darkai._json.schema import SchemaNode, dump, schema_of_type, with_inlined_root, without_titles
+from langchain_darkai._json.schema import SchemaNode, dump, with_inlined_root, without_titles
+from langchain_darkai._json.schema_from_type import schema_from_type
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import CALL_END, CALL_START, one_line
 
 TOOLS_START, TOOLS_END = "<tools>", "</tools>"
 
 MUST_CALL = "You must call a tool in this reply."
-"""The sentence that forces a call; the offline model looks for it."""
+"""The sentence that forces a call. The offline model looks for it."""
 
 ONE_CALL = "Call one tool at most."
-"""The sentence that allows no parallel calls; the offline model looks for it."""
+"""The sentence that rules out parallel calls. The offline model looks for it."""
 
 _HOW_TO_CALL = f"""To call a tool, write a block like this, one for each call:
 {CALL_START}
@@ -31,7 +32,7 @@ End your reply after the last block. The results come in the next turn; never wr
 
 @dataclass(frozen=True)
 class Tool:
-    """A tool as it is offered: its name, what it does, and the JSON Schema of its arguments."""
+    """A tool as the model is told of it: its name, what it does, and the JSON Schema of its arguments."""
 
     name: str
     description: str
@@ -39,18 +40,18 @@ class Tool:
 
     @property
     def node(self) -> SchemaNode:
-        """The schema's root, to ask for the types of arguments."""
+        """The place of the arguments in their schema, which tells their types."""
         return SchemaNode.of(self.parameters)
 
     def as_openai(self) -> dict[str, Any]:
-        """Return the tool in the shape that LangChain's tracers and tools know."""
+        """Return the tool as OpenAI's dict, which LangChain and its tracers know."""
         function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
         return {"type": "function", "function": function}
 
 
 @dataclass(frozen=True)
 class ToolChoice:
-    """Whether a tool is called: "auto", "none" or "required"; `name` is the one that must be, None for any."""
+    """Whether the model may or must call a tool; `name` is the tool that it must call, None for any."""
 
     mode: Literal["auto", "none", "required"] = "auto"
     name: str | None = None
@@ -62,10 +63,10 @@ class ToolChoice:
 
 
 def tool_from(source: Any) -> Tool:
-    """Return the tool in whatever LangChain takes for one, its schema whole, `$defs` and recursion included.
+    """Return the tool that `source` is, in any of LangChain's forms, with its whole schema.
 
-    `source` is a LangChain tool, a function, a Pydantic or TypedDict class, a dict in OpenAI's, Anthropic's or MCP's
-    shape, or a JSON Schema with a title. Raises DarkAIInvalidRequestError, a ValueError, for anything else.
+    These are a LangChain tool, a function, a Pydantic or TypedDict class, a dict as of OpenAI, Anthropic or MCP, and a
+    JSON Schema with a title. Raises DarkAIInvalidRequestError, a ValueError, for anything else.
 
     Example:
         >>> def add(a: int, b: int) -> int:
@@ -87,23 +88,22 @@ def tool_from(source: Any) -> Tool:
             return _tool_from_function(source)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise DarkAIInvalidRequestError(f"{_shown(source)} is no tool that can be offered: {reason}") from error
+        raise DarkAIInvalidRequestError(f"{_excerpt(source)} is no tool that can be offered: {reason}") from error
     raise DarkAIInvalidRequestError(
-        f"{_shown(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
+        f"{_excerpt(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
         "description and parameters."
     )
 
 
 def _schema_of_tool(tool: BaseTool) -> Mapping[str, Any]:
     schema = tool.tool_call_schema
-    bare: Mapping[str, Any] = without_titles(schema) if isinstance(schema, dict) else schema_of_type(schema)
-    return _without_description(bare)
+    return _without_description(without_titles(schema) if isinstance(schema, dict) else schema_from_type(schema))
 
 
 def _tool_from_class(source: type) -> Tool:
-    parameters = _without_description(schema_of_type(source))
+    parameters = _without_description(schema_from_type(source))
     if parameters.get("type") != "object":
-        raise TypeError("its values are no objects, which arguments are")
+        raise TypeError("arguments must be an object, and its values are not")
     return Tool(source.__name__, inspect.cleandoc(source.__doc__ or ""), parameters)
 
 
@@ -117,13 +117,13 @@ def _tool_from_function(function: Callable[..., Any]) -> Tool:
         error_on_invalid_docstring=False,
         include_injected=False,
     )
-    return Tool(described["name"], described.get("description", ""), _without_description(schema_of_type(model)))
+    return Tool(described["name"], described.get("description", ""), _without_description(schema_from_type(model)))
 
 
 def _tool_from_dict(source: dict[str, Any]) -> Tool:
     described = source.get("function", source) if source.get("type", "function") == "function" else source
     if described.get("type", "function") not in ("function", "custom", "object"):
-        raise ValueError(f"tools of type {described['type']!r} run elsewhere, and there is no such place here")
+        raise ValueError(f"tools of type {described['type']!r} are built into another provider, and cannot run here")
     for key in ("parameters", "input_schema", "inputSchema"):
         if isinstance(described.get("name"), str) and isinstance(described.get(key), Mapping):
             return Tool(described["name"], described.get("description") or "", without_titles(described[key]))
@@ -136,15 +136,16 @@ def _without_description(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in schema.items() if key != "description"}
 
 
-def _shown(source: Any) -> str:
+def _excerpt(source: Any) -> str:
+    """Return what an error message shows of a value."""
     return repr(source) if len(repr(source)) < 120 else f"{repr(source)[:120]}..."
 
 
 def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     """Return what a `tool_choice` means.
 
-    None and "auto" leave it to the model; "none" and False offer no tool; "any", "required" and True want a call; a
-    tool's name, or a dict that names one, wants a call of that tool.
+    None and "auto" leave it to the model. "none" and False offer no tool. "any", "required" and True force a call. A
+    tool's name, or a dict with it, forces a call of that tool.
 
     Raises DarkAIInvalidRequestError for a name that no tool has, and for a forced call where there are no tools.
 
@@ -163,7 +164,7 @@ def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     names = [tool.name for tool in tools]
     if tool_choice is True or tool_choice in ("any", "required"):
         if not tools:
-            raise DarkAIInvalidRequestError(f"tool_choice={tool_choice!r} wants a call, but there are no tools.")
+            raise DarkAIInvalidRequestError(f"tool_choice={tool_choice!r} forces a call, but there are no tools.")
         return ToolChoice("required")
     if tool_choice in names:
         return ToolChoice("required", tool_choice)
@@ -175,14 +176,14 @@ def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
 
 
 def offered_tools(tools: Sequence[Tool], choice: ToolChoice) -> list[Tool]:
-    """Return the tools that a model is told of: all, or the one that it must call, or none."""
+    """Return the tools that the model is told of: all, or the one that it must call, or none."""
     if choice.mode == "none":
         return []
     return [tool for tool in tools if choice.name in (None, tool.name)]
 
 
 def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bool = True) -> str:
-    """Return the text that offers the tools; the same bytes for the same tools.
+    """Return the text that offers the tools. It is always the same text for the same tools, so servers can cache it.
 
     Example:
         >>> print(tool_instructions([Tool("now", "Tells the time.", {"type": "object"})], ToolChoice()))

@@ -7,18 +7,11 @@ of numbers, texts and arrays, `format`, `prefixItems`, `uniqueItems`, `required`
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import UnknownType, ValidationError
-from jsonschema.validators import extend, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-
-from langchain_darkai._json.schema import resolve
+from langchain_darkai._json.schema import resolve_ref
+from langchain_darkai.offline.schema_checker import SchemaChecker, without_dialects
 from langchain_darkai.offline.text_values import FREE_TEXT, Freedom, TextValues, words_of
 
 __all__ = ["generate"]
@@ -53,9 +46,6 @@ _PATTERN_SAMPLES = (
     "{n} a A abc AA-{n} {n:04d} {n:05d} #{n:06d} {n}.0.0 2025-01-{n:02d} +1202555{n:04d} a{n}@b.com"
 ).split()
 """Texts that are tried where a schema has a `pattern`."""
-_LONGEST_MATCHED = 16
-"""Characters of a text that is matched with a pattern. A client's pattern could run for hours on a long one."""
-
 _KEYWORDS = {
     "object": ("properties", "required", "additionalProperties", "minProperties"),
     "array": ("items", "prefixItems", "minItems", "maxItems"),
@@ -80,14 +70,15 @@ def generate(schema: Any, values: TextValues, *, freedom: Freedom = Freedom.LIKE
         >>> generate(schema, TextValues("Alice is 30 years old"))
         {'name': 'Alice', 'age': 30}
     """
-    generator = _Generator(schema, values, topic)
     try:
+        schema = without_dialects(schema)
+        generator = _Generator(schema, values, topic)
         first = generator.value(schema, _Place(freedom=freedom))
         if generator.accepts(first, schema):
             return first
         others = (generator.value(schema, _Place(variant=variant)) for variant in range(1, _TRIES))
         return next((value for value in others if generator.accepts(value, schema)), first)
-    except (TypeError, ValueError, AttributeError, KeyError):  # `type: 3`, `minItems: "many"`: no schema at all
+    except (TypeError, ValueError, AttributeError, KeyError, RecursionError):  # `type: 3`, `minItems: "many"`
         return {}
 
 
@@ -114,16 +105,11 @@ class _Generator:
         self._root = root
         self._values = values
         self._topic = topic
-        kind = _safe_validator(validator_for(root, default=Draft202012Validator))
-        # An empty registry, since the default one would fetch remote references.
-        self._validator = kind(root, registry=Registry(), format_checker=kind.FORMAT_CHECKER)
+        self._checker = SchemaChecker(root)
 
     def accepts(self, value: Any, schema: Any) -> bool:
         """Return whether the schema, or a part of it, accepts a value."""
-        try:
-            return bool(self._validator.evolve(schema=schema).is_valid(value))
-        except (Unresolvable, UnknownType, re.error, TypeError, AttributeError, RecursionError):
-            return True
+        return self._checker.accepts(value, schema)
 
     def value(self, schema: Any, place: _Place) -> Any:
         """Return a value for the schema, or for a part of it."""
@@ -319,30 +305,10 @@ class _Generator:
         reference = schema.get("$ref")
         parts = [self._flatten(part, seen) for part in schema.get("allOf", ())]
         if isinstance(reference, str) and reference not in seen:
-            parts.append(self._flatten(resolve(reference, self._root), (*seen, reference)))
+            parts.append(self._flatten(resolve_ref(reference, self._root), (*seen, reference)))
         for part in parts:
             flat = _merged(part, flat)
         return flat
-
-
-@lru_cache
-def _safe_validator(kind: Any) -> Any:
-    """Return a validator that matches a client's patterns with short texts only."""
-
-    def ignore(*_: Any) -> tuple[()]:
-        return ()
-
-    def pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
-        if isinstance(value, str) and (len(value) > _LONGEST_MATCHED or not re.search(pattern, value)):
-            yield ValidationError(f"{value!r} does not match {pattern!r}")
-
-    def additional_properties(validator: Any, allowed: Any, value: Any, schema: Any) -> Any:
-        check = kind.VALIDATORS.get("additionalProperties", ignore)
-        return () if "patternProperties" in schema else check(validator, allowed, value, schema)
-
-    ignored = dict.fromkeys(("patternProperties", "unevaluatedProperties"), ignore)
-    extended: Any = extend
-    return extended(kind, {**ignored, "pattern": pattern, "additionalProperties": additional_properties})
 
 
 def _merged(one: Schema, two: Schema) -> Schema:

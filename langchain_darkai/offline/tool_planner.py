@@ -27,6 +27,7 @@ _SYNONYMS = {
     "divided": "divide",
 }
 _SIGNS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
+_NUMERIC = ("integer", "number")
 _CLAUSE_END = r"(?:[.;?!]\s+|,\s+(?:and\s+)?(?:then\s+)?|\s+and\s+(?:then\s+)?|\s+then\s+)"
 _QUOTED = r"\"[^\"\n]+\"|“[^”\n]+”|(?<!\w)'[^\n]+?'(?!\w)"
 
@@ -91,9 +92,6 @@ def _is_another_call(tool: OfferedTool, clause: str, before: list[OfferedTool]) 
         return True
     rest = set(words_of(TextValues(clause).rest())) - set(words_of(str(tool["name"])))
     return bool(rest) and not re.match(r"\W*(?:please )?(?:use|using|call|with)\b", clause, re.IGNORECASE)
-
-
-_NUMERIC = ("integer", "number")
 
 
 def _calls(tool: OfferedTool, text: str, known: Mapping[str, Any] | None, results: Sequence[str]) -> list[PlannedCall]:

@@ -2,6 +2,8 @@
 
 from langchain_darkai.offline.model import OfflineChatModel
 from langchain_darkai.server.app import create_app
-from langchain_darkai.server.local import LocalServer, serve
+from langchain_darkai.server.local import LocalServer
+from langchain_darkai.server.runner import serve
+from langchain_darkai.server.timeouts import ServerTimeouts
 
-__all__ = ["LocalServer", "OfflineChatModel", "create_app", "serve"]
+__all__ = ["LocalServer", "OfflineChatModel", "ServerTimeouts", "create_app", "serve"]

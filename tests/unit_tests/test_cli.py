@@ -63,7 +63,7 @@ def test_each_command_has_help(command: str, capsys: Captured) -> None:
         (("serve", "--port", "http"), "invalid int value: 'http'"),
     ],
 )
-def test_words_that_do_not_fit_end_with_the_usage(arguments: tuple[str, ...], reason: str, capsys: Captured) -> None:
+def test_wrong_arguments_end_with_the_usage(arguments: tuple[str, ...], reason: str, capsys: Captured) -> None:
     assert run(*arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("usage: langchain-darkai")
@@ -85,7 +85,7 @@ def test_words_that_do_not_fit_end_with_the_usage(arguments: tuple[str, ...], re
         (("--timeout", "inf"), "timeout=inf is not a positive number of seconds"),
     ],
 )
-def test_settings_that_cannot_work_are_one_line_and_exit_code_2(
+def test_settings_that_cannot_work_are_told_in_one_line_with_exit_code_2(
     command: tuple[str, ...],
     options: tuple[str, ...],
     reason: str,
@@ -101,7 +101,7 @@ def test_settings_that_cannot_work_are_one_line_and_exit_code_2(
 
 
 @pytest.mark.parametrize("variable", ["DARKAI_BASE_URL", "DARKAI_PROXY"])
-def test_a_bad_url_in_the_environment_is_one_line(
+def test_a_bad_url_in_the_environment_is_told_in_one_line(
     variable: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "nonsense")
@@ -142,13 +142,13 @@ def test_a_reply_that_ends_its_own_line_gets_no_second_end(capsys: Captured, mon
     assert capsys.readouterr().out == "One line.\n"
 
 
-def test_a_system_message_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_system_message_of_chat_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answering(monkeypatch, "Yes.")
     assert run("chat", "--system", "Be brief.", "hi") == 0
     assert asked[0][0] == ("system", "Be brief.")
 
 
-def test_a_failure_is_one_line_after_what_was_shown(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_told_in_one_line_after_what_was_shown(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, "half a re", DarkAIConnectionError("It broke,\n  in two\nlines."))
     assert run("chat", "hi") == 1
     output = capsys.readouterr()
@@ -156,7 +156,7 @@ def test_a_failure_is_one_line_after_what_was_shown(capsys: Captured, monkeypatc
     assert output.err == "langchain-darkai chat: It broke, in two lines.\n"
 
 
-def test_an_error_without_words_is_named(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_without_a_message_is_told_by_its_name(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, OSError())
     assert run("check") == 1
     assert capsys.readouterr().err == "langchain-darkai check: OSError\n"

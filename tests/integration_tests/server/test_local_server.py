@@ -1,90 +1,32 @@
-"""`LocalServer` and `serve`, from threads, loops and processes of their own."""
+"""`LocalServer`, from threads and loops."""
 
 import asyncio
 import errno
-import gc
 import json
 import logging
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import aiohttp
 import psutil
 import pytest
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, FakeListChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.language_models import FakeListChatModel
 
-from langchain_darkai.server import LocalServer
-from langchain_darkai.server.local import serve
+from langchain_darkai.server import LocalServer, ServerTimeouts, serve
+from tests.support.models import GeneratingModel, ScriptedModel, scripted
+from tests.support.programs import complaints, is_listening
 
-
-class WaitingModel(BaseChatModel):
-    """Says "Hi", waits to be told (never, if it is not), and says "there"."""
-
-    working: threading.Event
-    go_on: threading.Event
-    first: str = "Hi"
-
-    @property
-    def _llm_type(self) -> str:
-        return "waiting"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise AssertionError("the server streams")
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        self.working.set()
-        yield ChatGenerationChunk(message=AIMessageChunk(content=self.first))
-        while not self.go_on.is_set():  # noqa: ASYNC110 - the event belongs to another thread
-            await asyncio.sleep(0.01)
-        yield ChatGenerationChunk(message=AIMessageChunk(content=" there"))
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 
-def waiting(first: str = "Hi") -> WaitingModel:
-    return WaitingModel(working=threading.Event(), go_on=threading.Event(), first=first)
-
-
-class BlockingModel(BaseChatModel):
-    """Has no async code, and waits until all expected callers are there."""
-
-    barrier: threading.Barrier
-
-    @property
-    def _llm_type(self) -> str:
-        return "blocking"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        self.barrier.wait(20)
-        return ChatResult(generations=[ChatGeneration(message=AIMessage("done"))])
+def waiting(first: str = "Hi") -> tuple[ScriptedModel, threading.Event]:
+    """Return a model that says "Hi", waits for the event (for ever, if nobody sets it), and says "there"."""
+    go_on = threading.Event()
+    return scripted(first, go_on, " there"), go_on
 
 
 def ask(url: str, query: str = "Hi", key: str = "") -> str:
@@ -102,24 +44,7 @@ def fake(*replies: str) -> FakeListChatModel:
     return FakeListChatModel(responses=list(replies or ["Hello"]))
 
 
-def is_listening(url: str) -> bool:
-    host, _, port = url.removeprefix("http://").rpartition(":")
-    with socket.socket(socket.AF_INET6 if "[" in host else socket.AF_INET) as client:
-        return client.connect_ex((host.strip("[]"), int(port))) == 0
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    """No test leaves a thread or a descriptor."""
-    gc.collect()
-    threads, descriptors = set(threading.enumerate()), psutil.Process().num_fds()
-    yield
-    gc.collect()
-    assert set(threading.enumerate()) <= threads
-    assert psutil.Process().num_fds() <= descriptors
-
-
-def test_it_serves_between_start_and_stop() -> None:
+def test_a_local_server_serves_between_start_and_stop() -> None:
     server = LocalServer(fake())
     with pytest.raises(RuntimeError, match="not running"):
         _ = server.url
@@ -135,7 +60,7 @@ def test_it_serves_between_start_and_stop() -> None:
         _ = server.url
 
 
-def test_start_and_stop_can_be_repeated() -> None:
+def test_a_local_server_can_be_started_and_stopped_again() -> None:
     server = LocalServer(fake())
     server.stop()
     for _ in range(3):
@@ -148,7 +73,7 @@ def test_start_and_stop_can_be_repeated() -> None:
         assert not is_listening(url)
 
 
-def test_it_starts_and_stops_from_many_threads_once() -> None:
+def test_many_threads_start_and_stop_a_local_server_once() -> None:
     server = LocalServer(fake())
     with ThreadPoolExecutor(8) as pool:
         assert len({started.url for started in pool.map(lambda _: server.start(), range(8))}) == 1
@@ -156,27 +81,27 @@ def test_it_starts_and_stops_from_many_threads_once() -> None:
         list(pool.map(lambda _: server.stop(), range(8)))
 
 
-async def test_it_works_inside_a_running_loop() -> None:
+async def test_a_local_server_works_inside_a_running_loop() -> None:
     with LocalServer(fake()) as server:
         async with aiohttp.ClientSession() as session, session.get(f"{server.url}/health") as response:
             assert await response.json() == {"status": "ok"}
 
 
-async def test_its_async_form_does_not_block_the_loop() -> None:
-    model = waiting()
+async def test_async_with_does_not_block_the_loop() -> None:
+    model, go_on = waiting()
     async with aiohttp.ClientSession() as session:
         async with LocalServer(model, grace_period=20) as server:
             response = await session.post(f"{server.url}/chat", json={"query": "Hi"})
             first = await response.content.readuntil(b"\n\n")
             # Stopping waits for this reply, which only goes on while this loop runs.
-            asyncio.get_running_loop().call_later(0.05, model.go_on.set)
+            asyncio.get_running_loop().call_later(0.05, go_on.set)
         assert b'"Hi"' in first
         rest = await response.content.read()
         assert b'" there"' in rest
         assert b"stream-end" in rest
 
 
-async def test_a_cancelled_start_leaves_nothing() -> None:
+async def test_a_cancelled_start_leaves_no_server() -> None:
     async def enter() -> None:
         async with LocalServer(fake()):
             await asyncio.Event().wait()
@@ -192,7 +117,7 @@ async def test_a_cancelled_start_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("first", ["Hi", "x" * 50_000_000], ids=["reads", "reads nothing"])
 def test_stop_ends_replies_that_take_too_long(first: str) -> None:
-    model = waiting(first)
+    model, _ = waiting(first)
     server = LocalServer(model, grace_period=0.1).start()
     with closing(chat_socket(int(server.url.rpartition(":")[2]))) as client:
         assert client.recv(1)
@@ -202,17 +127,13 @@ def test_stop_ends_replies_that_take_too_long(first: str) -> None:
     assert b"stream-end" not in last
 
 
-def test_stop_among_new_connections_is_silent(caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_during_new_connections_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
     busy, go_on = threading.Event(), threading.Event()
 
-    class BusyModel(FakeListChatModel):
-        async def _astream(self, *_args: Any, **_kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
-            busy.set()
-            go_on.wait(20)  # holds up the whole loop, so that all that comes meanwhile comes at once
-            yield ChatGenerationChunk(message=AIMessageChunk(content="Hi"))
-
+    # It holds up the whole loop, so that all that comes meanwhile comes at once.
+    model = scripted(busy.set, lambda: go_on.wait(20), "Hi")
     with ExitStack() as stack:
-        server = LocalServer(BusyModel(responses=[])).start()
+        server = LocalServer(model).start()
         port = int(server.url.rpartition(":")[2])
         clients = [stack.enter_context(closing(chat_socket(port)))]
         assert busy.wait(20)
@@ -240,11 +161,13 @@ def chat_socket(port: int) -> socket.socket:
 
 
 def test_many_calls_of_a_model_without_async_code_run_at_once() -> None:
-    with LocalServer(BlockingModel(barrier=threading.Barrier(40))) as server, ThreadPoolExecutor(40) as pool:
+    barrier = threading.Barrier(40)
+    model = GeneratingModel(replies=[[lambda: barrier.wait(20), "done"]])
+    with LocalServer(model) as server, ThreadPoolExecutor(40) as pool:
         assert list(pool.map(lambda _: ask(server.url), range(40))) == ["done"] * 40
 
 
-def test_hundreds_of_calls_leave_nothing() -> None:
+def test_hundreds_of_calls_leave_no_open_sockets() -> None:
     with LocalServer(fake()) as server:
         ask(server.url)
         before = psutil.Process().num_fds()
@@ -262,9 +185,9 @@ def test_hundreds_of_calls_leave_nothing() -> None:
         pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET /he", id="one request and a half"),
     ],
 )
-def test_a_connection_waits_for_a_request_only_so_long(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_darkai.server.local.IDLE_CONNECTION_TIMEOUT", 0.2)
-    with LocalServer(fake()) as server, closing(socket.socket()) as client:
+def test_a_connection_without_a_request_is_closed_in_time(sent: bytes) -> None:
+    timeouts = ServerTimeouts(idle_connection=0.2)
+    with LocalServer(fake(), timeouts=timeouts) as server, closing(socket.socket()) as client:
         client.settimeout(20)
         client.connect(("127.0.0.1", int(server.url.rpartition(":")[2])))
         client.sendall(sent)
@@ -272,15 +195,14 @@ def test_a_connection_waits_for_a_request_only_so_long(sent: bytes, monkeypatch:
     assert got.endswith(b'{"status": "ok"}') == (b"/health" in sent)
 
 
-def test_a_reply_may_take_longer_than_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("langchain_darkai.server.local.IDLE_CONNECTION_TIMEOUT", 0.05)
-    model = waiting()
-    threading.Timer(0.3, model.go_on.set).start()
-    with LocalServer(model) as server:
+def test_a_reply_may_take_longer_than_an_idle_connection() -> None:
+    model, go_on = waiting()
+    threading.Timer(0.3, go_on.set).start()
+    with LocalServer(model, timeouts=ServerTimeouts(idle_connection=0.05)) as server:
         assert ask(server.url) == "Hi there"
 
 
-def test_the_options_are_those_of_the_application() -> None:
+def test_a_local_server_passes_its_options_to_the_application() -> None:
     with LocalServer(fake(), api_key="k", max_query_bytes=100) as server:
         assert ask(server.url, key="k") == "Hello"
         with pytest.raises(urllib.error.HTTPError, match="401"):
@@ -297,14 +219,16 @@ def test_the_options_are_those_of_the_application() -> None:
         ({"unknown": 1}, TypeError, "unknown"),
     ],
 )
-def test_settings_that_cannot_work_are_refused_at_once(options: Any, kind: type[Exception], said: str) -> None:
+def test_a_local_server_refuses_settings_that_cannot_work_at_once(
+    options: Any, kind: type[Exception], said: str
+) -> None:
     with pytest.raises(kind, match=said):
         LocalServer(fake(), **options)
     with pytest.raises(kind, match=said):
         serve(fake(), **options)
 
 
-async def test_a_port_in_use_is_said() -> None:
+async def test_a_port_in_use_is_named_in_the_error() -> None:
     with LocalServer(fake()) as server:
         port = int(server.url.rpartition(":")[2])
         said = rf"Cannot listen on 127\.0\.0\.1:{port}: Address already in use\. Choose another"
@@ -319,12 +243,12 @@ async def test_a_port_in_use_is_said() -> None:
         assert await asyncio.to_thread(ask, server.url) == "Hello"
 
 
-def test_a_host_that_is_none_is_said() -> None:
+def test_a_host_that_is_not_there_is_named_in_the_error() -> None:
     with pytest.raises(OSError, match=r"Cannot listen on 192\.0\.2\.1:0"):
         LocalServer(fake(), host="192.0.2.1").start()
 
 
-def test_an_ipv6_host_is_bracketed() -> None:
+def test_an_ipv6_host_is_bracketed_in_the_url() -> None:
     with LocalServer(fake(), host="::1") as server:
         assert server.url.startswith("http://[::1]:")
         assert ask(server.url) == "Hello"
@@ -351,133 +275,3 @@ def test_an_open_server_without_a_key_is_warned_about(
     assert [sentence.partition(",")[0] for sentence in said] == (
         ["The server on 0.0.0.0 can be used by other machines"] if warned else []
     )
-
-
-SERVING = """
-import asyncio, sys
-from typing import Any
-from langchain_core.language_models import FakeListChatModel
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
-from langchain_darkai.server.local import serve
-
-class Slow(FakeListChatModel):
-    async def _astream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
-        yield ChatGenerationChunk(message=AIMessageChunk(content="Hi"))
-        await asyncio.sleep(float(messages[-1].text))
-        yield ChatGenerationChunk(message=AIMessageChunk(content=" there"))
-
-serve(Slow(responses=[]), port=0, on_ready=lambda url: print(url, flush=True))
-print("served", flush=True)
-"""
-
-
-@contextmanager
-def running(code: str) -> Iterator["subprocess.Popen[str]"]:
-    root = Path(__file__).parents[3]
-    process = subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=root,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def complaints(error: str) -> list[str]:
-    """Return the lines of standard error, but for those by which asyncio's debug mode reports a slow machine."""
-    return [line for line in error.splitlines() if not line.startswith("Executing <")]
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_serve_drains_on_a_signal(number: signal.Signals) -> None:
-    with running(SERVING) as process, ThreadPoolExecutor(1) as pool:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        assert url.startswith("http://127.0.0.1:")
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1"}')
-        with urllib.request.urlopen(request, timeout=20) as response:
-            assert b'"Hi"' in response.readline()
-            process.send_signal(number)
-            while is_listening(url):
-                pass
-            rest = pool.submit(response.read).result(20)
-            assert b'" there"' in rest
-            assert b"stream-end" in rest
-        out, error = process.communicate(timeout=20)
-        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
-
-
-def test_a_second_signal_ends_replies_at_once() -> None:
-    with running(SERVING) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
-        with urllib.request.urlopen(request, timeout=20) as response:
-            assert b'"Hi"' in response.readline()
-            process.terminate()
-            while is_listening(url):
-                pass
-            process.terminate()
-            assert b"shutting down" in response.read()
-        out, error = process.communicate(timeout=8)
-        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
-
-
-def test_ctrl_c_ends_serve_also_without_signal_handlers() -> None:
-    windows = """
-import asyncio
-def add_signal_handler(*_): raise NotImplementedError
-asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
-"""
-    with running(windows + SERVING) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
-        with urllib.request.urlopen(request, timeout=20) as response:
-            assert b'"Hi"' in response.readline()
-            process.send_signal(signal.SIGINT)
-            out, error = process.communicate(timeout=20)
-        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
-
-
-def test_a_signal_handler_of_the_program_may_exit() -> None:
-    handler = "import signal, sys\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))\n"
-    with running(handler + SERVING) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline()
-        process.send_signal(signal.SIGUSR1)
-        out, error = process.communicate(timeout=20)
-        assert (process.returncode, out, complaints(error)) == (3, "", [])
-
-
-def test_serve_says_that_the_port_is_taken() -> None:
-    with LocalServer(fake()) as server, pytest.raises(OSError, match="Cannot listen on"):
-        serve(fake(), port=int(server.url.rpartition(":")[2]))
-
-
-@pytest.mark.parametrize(
-    "rest",
-    [
-        pytest.param("", id="idle"),
-        pytest.param("urllib.request.urlopen(url + '/health').read()", id="used"),
-        pytest.param("kept = urllib.request.urlopen(url + '/chat', b'{\"query\": \"1000\"}')", id="amid a reply"),
-        pytest.param("raise SystemExit(0)", id="exit"),
-        pytest.param("del server; import gc; gc.collect()", id="forgotten"),
-    ],
-)
-def test_a_server_that_nobody_stops_does_not_keep_the_process(rest: str) -> None:
-    code = SERVING.partition("\nserve(")[0] + (
-        "\nimport urllib.request\nfrom langchain_darkai.server import LocalServer\n"
-        f"server = LocalServer(Slow(responses=[]), grace_period=0.1).start()\nurl = server.url\n{rest}\n"
-    )
-    if "kept" in rest:
-        code += "kept.readline()\nkept.close()\n"
-    with running(code) as process:
-        out, error = process.communicate(timeout=30)
-        assert (process.returncode, out, complaints(error)) == (0, "", [])

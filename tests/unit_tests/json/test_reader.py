@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, LenientJsonReader, fit, fit_text, read_value
+from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, LenientJsonReader, coerce, coerce_text, read_value
 from langchain_darkai._json.schema import SchemaNode
 
 Outcome = tuple[str, bool, str | None]
@@ -54,7 +54,9 @@ def test_letter_by_letter_is_as_whole(value: Any, size: int) -> None:
 @settings(deadline=None, max_examples=3000)
 @given(
     st.lists(
-        st.sampled_from([*"{}[]\",:'\\u0a1-.eE \n“”‘’", "\\u00", "true", "None", "nul", '"a": ', "//", "\x00"]),
+        st.sampled_from(
+            [*"{}[]\",:'\\u0a1-.eE \n“”‘’", "\\u00", "\\ud8", "\\udc00", "true", "None", "nul", '"a": ', "//", "\x00"]
+        ),
         max_size=16,
     ).map("".join)
 )
@@ -80,7 +82,7 @@ def test_half_a_value_is_not_done_and_its_cut_end_cannot_be_completed(value: Any
     written = stream.feed(text[:cut])
 
     assert not stream.done
-    closed = written + stream.cut()
+    closed = written + stream.poison()
     chunk = tool_call_chunk(name="f", args=closed, id="1", index=0)
     assert AIMessageChunk(content="", tool_call_chunks=[chunk]).tool_calls == []
     with pytest.raises(json.JSONDecodeError):
@@ -109,6 +111,7 @@ REPAIRED = [
     ("an escaped apostrophe", '{"a": "it\\\'s"}', {"a": "it's"}),
     ("blanks of other kinds", '\ufeff{\xa0"a" : 1 }', {"a": 1}),
     ("surrogates", '"\\ud83c\\udf89"', "🎉"),
+    ("a back-slash before what begins like a surrogate", '{"a": "\\ud8zz\\udc00"}', {"a": "\\ud8zz\udc00"}),
     ("an empty name", '{"": 0}', {"": 0}),
 ]
 
@@ -243,7 +246,7 @@ INTEGER, NUMBER, TEXT = {"type": "integer"}, {"type": "number"}, {"type": "strin
     ],
 )
 def test_the_schema_decides_types(schema: Any, value: Any, fitted: Any) -> None:
-    result = fit(value, SchemaNode.of(schema))
+    result = coerce(value, SchemaNode.of(schema))
 
     assert (result, type(result)) == (fitted, type(fitted))
     for size in (1, 3):
@@ -251,4 +254,4 @@ def test_the_schema_decides_types(schema: Any, value: Any, fitted: Any) -> None:
 
 
 def test_text_that_is_no_json_stays_text() -> None:
-    assert fit_text("{a", SchemaNode.of({"type": "object"})) == '"{a"'
+    assert coerce_text("{a", SchemaNode.of({"type": "object"})) == '"{a"'

@@ -50,7 +50,7 @@ def test_a_pause_before_every_piece_changes_nothing_else() -> None:
     assert "".join(str(c.content) for c in OfflineChatModel(delay=0.001).stream("Count from 1 to 3")) == "1, 2, 3"
 
 
-def test_settings_are_checked() -> None:
+def test_settings_of_the_offline_model_are_checked() -> None:
     with pytest.raises(ValidationError, match="temprature"):
         OfflineChatModel(temprature=1)  # type: ignore[call-arg]
     with pytest.raises(ValidationError, match="delay"):

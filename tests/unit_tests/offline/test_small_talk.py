@@ -10,7 +10,7 @@ from tests.support.offline import ask, say
     ("question", "answer"),
     [("Count from 1 to 20", ", ".join(map(str, range(1, 21)))), ("count down from 3 to -1", "3, 2, 1, 0, -1")],
 )
-def test_plain_instructions_are_followed(question: str, answer: str) -> None:
+def test_counting_up_and_down(question: str, answer: str) -> None:
     assert ask(question) == answer
 
 
@@ -25,12 +25,12 @@ def test_plain_instructions_are_followed(question: str, answer: str) -> None:
         ("1 / 0", "no value"),
     ],
 )
-def test_sums_are_worked_out(question: str, result: str) -> None:
+def test_sums_of_two_numbers_are_worked_out(question: str, result: str) -> None:
     assert result in ask(question)
 
 
 @pytest.mark.parametrize("question", ["What are you?", "hi", "Are you a language model?", "Why is the sky blue?"])
-def test_it_says_that_it_is_no_language_model(question: str) -> None:
+def test_the_offline_model_says_that_it_is_no_language_model(question: str) -> None:
     assert "no language model" in ask(question)
 
 
@@ -56,7 +56,7 @@ def test_other_questions_are_answered_with_what_was_asked() -> None:
         ("Hello", "What is my name?", "have not told me"),
     ],
 )
-def test_it_remembers_the_conversation(earlier: str, question: str, answer: str) -> None:
+def test_the_offline_model_remembers_what_was_called_my(earlier: str, question: str, answer: str) -> None:
     assert answer in say(HumanMessage(earlier), AIMessage("I see."), HumanMessage(question))
 
 
@@ -74,5 +74,5 @@ def test_a_prefill_of_other_words_is_followed_by_the_answer() -> None:
     assert "Well, it" not in text
 
 
-def test_more_than_two_numbers_are_no_sum() -> None:
+def test_more_than_two_numbers_are_not_added_up() -> None:
     assert " = " not in ask("What is 12 * (3 + 4)?")

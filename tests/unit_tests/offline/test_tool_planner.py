@@ -132,7 +132,7 @@ from tests.support.offline import (
         ),
     ],
 )
-def test_calls_the_tools_that_the_question_asks_for(
+def test_the_tools_that_the_question_asks_for_are_called(
     question: str, tools: list[dict[str, Any]], expected: list[tuple[str, dict[str, Any]]]
 ) -> None:
     assert calls_in(say(offer(*tools), HumanMessage(question))) == expected
@@ -142,7 +142,7 @@ def test_calls_the_tools_that_the_question_asks_for(
     "question",
     ["Hello!", "What is the capital of France?", "How are you?", "Do not use a tool. What is the weather in Paris?"],
 )
-def test_answers_in_words_where_no_tool_fits(question: str) -> None:
+def test_a_question_that_no_tool_fits_is_answered_in_words(question: str) -> None:
     assert "<tool_call>" not in say(offer(WEATHER, ADD), HumanMessage(question))
 
 
@@ -152,7 +152,7 @@ def test_a_forced_call_is_made_with_valid_arguments(tools: list[dict[str, Any]])
     Draft202012Validator(next(t for t in tools if t["name"] == name)["parameters"]).validate(arguments)
 
 
-def test_one_call_at_most_makes_the_others_afterwards() -> None:
+def test_where_one_call_is_allowed_the_others_follow_afterwards() -> None:
     system, question = offer(WEATHER, rule=ONE_CALL), HumanMessage("What is the weather in Paris and Rome?")
     assert calls_in(say(system, question)) == [("get_weather", {"location": "Paris"})]
     history = [system, question, called("get_weather", "1", location="Paris"), ToolMessage("Rain", tool_call_id="1")]
@@ -177,7 +177,7 @@ def test_a_closing_tag_in_an_argument_does_not_end_the_block() -> None:
 
 
 @pytest.mark.parametrize(("content", "status"), [("22 degrees", "success"), ("no such place", "error")])
-def test_answers_from_tool_results(content: str, status: Any) -> None:
+def test_tool_results_are_told_in_the_answer(content: str, status: Any) -> None:
     text = say(
         offer(WEATHER),
         HumanMessage("What is the weather in Paris?"),
@@ -210,7 +210,7 @@ def test_a_forced_call_after_results_goes_on_to_the_next_tool_with_what_was_foun
     assert calls_in(text) == [("WeatherReport", {"city": "Paris", "conditions": "It's sunny."})]
 
 
-def test_with_tools_and_a_schema_it_calls_first_and_answers_in_json_then() -> None:
+def test_with_tools_and_a_schema_the_calls_come_first_and_the_json_then() -> None:
     system = SystemMessage(
         f"{offer(WEATHER).content}\n{want({'type': 'object', 'properties': {'city': STRING}}).content}"
     )

@@ -1,0 +1,275 @@
+"""The states that read calls with a mark before them."""
+
+import re
+from collections.abc import Callable
+
+from langchain_darkai._json.reader import LenientJsonReader, read_value
+from langchain_darkai._tool_calls.markup import FUNCTION_START, IGNORE_CASE, VENDOR_MARKS, beginnings
+from langchain_darkai._tool_calls.output import TRUNCATED
+from langchain_darkai._tool_calls.state import ParserContext, State
+from langchain_darkai._tool_calls.syntaxes import is_truncated_json, name_in, read_calls, why_not_json
+from langchain_darkai.prompts import CALL_END, CALL_START
+
+MAX_HEAD = 512
+"""Characters within which a block's name must come before its arguments, for these to be passed on as they arrive."""
+
+_LONGEST_END = 32  # characters: more than any text has that ends calls
+
+_HEAD = re.compile(
+    r"""\s*(?:```[\w-]*\s*)?\{\s*["'“]name["'”]\s*:\s*"(?P<name>(?:[^"\\]|\\.)*)"\s*,"""
+    r"""\s*["'“](?:arguments|parameters|args)["'”]\s*:\s*(?=\{)"""
+)
+_CALL_END = re.compile(re.escape(CALL_END))
+_BLOCK_END = re.compile(rf"[\s`}}\]]*{CALL_END}")
+_BLOCK_END_BEGINS = re.compile(rf"[\s`}}\]]*(?:{beginnings(CALL_END)})?\Z")
+_FUNCTION_TAG = re.compile(r"<function=([^>\s]*)(>)?")
+_FUNCTION_END = re.compile("</function>")
+_VENDOR_MARK = re.compile("|".join(map(re.escape, VENDOR_MARKS)), IGNORE_CASE)
+
+_Then = Callable[[str, str], None]
+
+
+class HoldUntilState(State):
+    """Text that is held back until it ends.
+
+    `then` gets the text and what ended it, "" for the reply's end. `on_abort` gets the text and "" where the reply
+    breaks off; a call that has begun needs it.
+    """
+
+    def __init__(
+        self,
+        context: ParserContext,
+        end: re.Pattern[str],
+        then: _Then,
+        *,
+        held: str = "",
+        on_abort: _Then | None = None,
+    ) -> None:
+        super().__init__(context)
+        self._end = end
+        self._then = then
+        self._on_abort = on_abort
+        self._held = [held]
+        self._tail = ""  # of the held text: the end may have begun in it
+
+    def read(self, text: str) -> str:
+        searched = self._tail + text
+        end = self._end.search(searched)
+        self._held.append(text)
+        if end is None:
+            self._tail = searched[-_LONGEST_END:]
+            return ""
+        held = "".join(self._held)
+        rest_length = len(searched) - end.end()
+        self.context.switch_to("text")
+        self._then(held[: len(held) - rest_length - len(end[0])], end[0])
+        return held[len(held) - rest_length :]
+
+    def end(self, pending: str) -> str:
+        self.context.switch_to("text")
+        self._then("".join(self._held) + pending, "")
+        return ""
+
+    def abort(self) -> None:
+        if self._on_abort:
+            self._on_abort("".join(self._held), "")
+
+
+class CallHeadState(State):
+    """The beginning of a block, up to its arguments where these can be passed on as they come, else the whole block."""
+
+    def read(self, text: str) -> str:
+        mark, block = text[: len(CALL_START)], text[len(CALL_START) :]
+        inner = block.lstrip()
+        if inner and inner[0] not in "{[<`\"'“~" and not self.context.may_start_with_tool(inner):
+            self.out.add_text(mark)
+            return self.context.fall_back_to_text(block)
+        end = block.find(CALL_END)
+        head = _HEAD.match(block)
+        name = read_value(f'"{head["name"]}"') if head else None
+        if head and name and (end < 0 or head.end() <= end) and self.out.allows(str(name[0])):
+            return self.context.switch_to(CallArgumentsState(self.context, str(name[0])), block[head.end() :])
+        if end >= 0:
+            self._read_block(block[:end], CALL_END)
+            return self.context.switch_to("text", block[end + len(CALL_END) :])
+        if len(block) > MAX_HEAD:
+            return self.context.switch_to(HoldUntilState(self.context, _CALL_END, self._read_block), block)
+        return self.context.need_more(text)
+
+    def _read_block(self, block: str, end: str) -> None:
+        calls = read_calls(block, self.context.tools, exact=False)
+        for call in calls or ():
+            self.out.add_call(call)
+        if not calls:
+            self.out.add_invalid(block, why_not_json(block) if end else TRUNCATED, name_in(block))
+
+    def end(self, pending: str) -> str:
+        self.context.switch_to("text")
+        self._read_block(pending[len(CALL_START) :], "")
+        return ""
+
+
+class CallArgumentsState(State):
+    """The arguments of a call, passed on as they come, but for their last bracket.
+
+    The last bracket makes the call one that can run. So it has to wait until the object around the arguments is closed,
+    by its own bracket or by the closing tag.
+    """
+
+    def __init__(self, context: ParserContext, name: str) -> None:
+        super().__init__(context)
+        self.out.begin_call(name)
+        self.context.only_preamble = False
+        tool = context.tools.get(name)
+        self._arguments = LenientJsonReader(tool.node if tool else None)
+
+    def read(self, text: str) -> str:
+        if self._arguments.done:
+            return self._read_end(text)
+        written = self._arguments.feed(text)
+        if self._arguments.done:
+            self.out.add_arguments(written[:-1])
+            return self._arguments.rest
+        self.out.add_arguments(written)
+        if self._arguments.failure is not None:
+            return self._hold_block(self._fail, self._arguments.rest)
+        return ""
+
+    def _read_end(self, text: str) -> str:
+        """Read what follows the arguments."""
+        inner = text.lstrip()
+        if inner.startswith("}"):
+            self._complete()
+            return self.context.switch_to(CallTailState(self.context), inner[1:])
+        if inner.startswith(CALL_END):
+            self._complete()
+            return self.context.switch_to("text", inner[len(CALL_END) :])
+        if CALL_END.startswith(inner):
+            return self.context.need_more(text)
+        if inner.startswith(","):
+            return self._hold_block(self._read_more_members, inner)
+        return self._hold_block(self._fail, text)
+
+    def _hold_block(self, then: _Then, text: str) -> str:
+        """Read to the block's end before anything is decided."""
+        return self.context.switch_to(HoldUntilState(self.context, _CALL_END, then, on_abort=self._fail), text)
+
+    def _read_more_members(self, members: str, end: str) -> None:
+        """Read the members after the arguments. They mean nothing, but where the tag is missing they must be whole."""
+        if end or read_value('{"": 0' + members):
+            self._complete()
+        else:
+            self._fail(members, end)
+
+    def _complete(self) -> None:
+        self.out.add_arguments("}")
+        self.out.end_call()
+
+    def _fail(self, rest: str, end: str) -> None:
+        reason = self._arguments.failure or f"{rest.strip()[:20]!r} follows the arguments"
+        self.out.fail_call(self._arguments, reason if end else TRUNCATED, rest)
+
+    def end(self, pending: str) -> str:
+        self.context.switch_to("text")
+        self.abort()
+        return ""
+
+    def abort(self) -> None:
+        self._fail("", "")
+
+
+class CallTailState(State):
+    """What follows a whole call in its block: the closing tag, more calls, or, where the tag is missing, text."""
+
+    def __init__(self, context: ParserContext) -> None:
+        super().__init__(context)
+        self._blank: list[str] = []
+
+    def read(self, text: str) -> str:
+        inner = text.lstrip()
+        self._blank.append(text[: len(text) - len(inner)])
+        if end := _BLOCK_END.match(inner):
+            return self.context.switch_to("text", inner[end.end() :])
+        if _BLOCK_END_BEGINS.match(inner):
+            return self.context.need_more(inner)
+        next_call = inner.lstrip(",; \t\r\n")
+        if next_call.startswith("{"):
+            return self.context.switch_to(CallHeadState(self.context), CALL_START + next_call)
+        if not next_call:
+            return self.context.need_more(inner)
+        return self.context.switch_to("text", "".join(self._blank) + inner)
+
+    def end(self, pending: str) -> str:
+        return ""
+
+
+class FunctionTagState(State):
+    """A call that has its name in the tag. It counts for a tool that is bound."""
+
+    def read(self, text: str) -> str:
+        tag = _FUNCTION_TAG.match(text)
+        name, is_whole = (tag[1], bool(tag[2])) if tag else ("", False)
+        is_known = name in self.context.tools if is_whole else any(tool.startswith(name) for tool in self.context.tools)
+        if tag is None or not is_known or (not is_whole and tag.end() < len(text)):
+            self.out.add_text(text[: len(FUNCTION_START)])
+            return self.context.fall_back_to_text(text[len(FUNCTION_START) :])
+        if not is_whole:
+            return self.context.need_more(text)
+        self._name = name
+        hold = HoldUntilState(self.context, _FUNCTION_END, self._read_call, held=tag[0])
+        return self.context.switch_to(hold, text[tag.end() :])
+
+    def _read_call(self, written: str, end: str) -> None:
+        arguments = written.partition(">")[2]
+        if not end and not read_value(arguments.strip() or "{"):
+            self.out.add_invalid(arguments, TRUNCATED, self._name)
+            return
+        calls = read_calls(f"{written}</function>", self.context.tools, exact=True)
+        for call in calls or ():
+            self.out.add_call(call)
+        if not calls:
+            self.context.only_preamble = False
+            self.out.add_text(written + end)
+
+
+class VendorTagState(State):
+    """Calls after a mark of a vendor's models. They count for tools that are bound."""
+
+    def read(self, text: str) -> str:
+        mark, rest = _split_mark(text)
+        inner = rest.lstrip()
+        if not inner:
+            return self.context.need_more(text)
+        names_tool = self.context.starts_with_tool(inner) and len(inner) > max(map(len, self.context.tools))
+        if inner[0] in "{[" or names_tool:
+            end = next(end for name, end in VENDOR_MARKS.items() if name.lower() == mark.lower())
+            return self.context.switch_to(HoldUntilState(self.context, end, self._read_calls, held=mark), rest)
+        if self.context.may_start_with_tool(inner):
+            return self.context.need_more(text)
+        self.out.add_text(mark)
+        return self.context.fall_back_to_text(rest)
+
+    def _read_calls(self, written: str, end: str) -> None:
+        body = _split_mark(written)[1]
+        calls = read_calls(body, self.context.tools, exact=True)
+        name = name_in(body)
+        for call in calls or ():
+            self.out.add_call(call)
+        if calls:
+            return
+        if not end and body.strip() and is_truncated_json(body) and (name is None or name in self.context.tools):
+            self.out.add_invalid(body, TRUNCATED, name)
+        else:
+            self.context.only_preamble = False
+            self.out.add_text(written + end)
+
+    def end(self, pending: str) -> str:
+        self.context.switch_to("text")
+        self._read_calls(pending, "")
+        return ""
+
+
+def _split_mark(text: str) -> tuple[str, str]:
+    mark = _VENDOR_MARK.match(text)
+    assert mark is not None
+    return mark[0], text[mark.end() :]

@@ -1,0 +1,89 @@
+"""The contract between the parser and its states.
+
+A state reads one kind of text: ordinary text, code, a call's arguments. The parser is in one state at a time.
+
+- `read(text)` gets text, never "". It adds what is certain to `out`, and returns what is to be read next, by the state
+  that the parser is in by then; "" where all is read. Each time it must read some text or switch to another state.
+- `need_more(text)`: this text cannot be told yet. It comes again, with the next piece behind it, to the same state.
+- `switch_to(state, text)`: another state reads on. A state of another file goes by its name in `parser.STATES`, so that
+  no file of states imports another.
+- `fall_back_to_text(text)`: what looked like a call is none. It is read as text, after which no call without a mark can
+  come, since such calls must be the whole reply.
+- `end(pending)` is called at the reply's end, with the text that `need_more` kept. It returns what is to be read again;
+  the parser then asks the state that it is in by then, until one stays and returns "".
+- `abort()` is called in place of `end` when the reply breaks off with an error: a call that has begun must not run.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from langchain_darkai._tool_calls.output import PartBuffer
+from langchain_darkai._tool_calls.tools import Tool, ToolChoice
+
+StateName = Literal["text", "bare call", "call head", "function tag", "vendor tag"]
+
+
+class State:
+    """Reads one kind of text. The defaults are those of a state that holds nothing back but with `need_more`."""
+
+    def __init__(self, context: "ParserContext") -> None:
+        self.context = context
+        self.out = context.out
+
+    def read(self, text: str) -> str:
+        """Read text; return what is to be read next."""
+        raise NotImplementedError
+
+    def end(self, pending: str) -> str:
+        """Take the reply's end; return what is to be read again."""
+        self.out.add_text(pending)
+        return ""
+
+    def abort(self) -> None:
+        """Take the end of a reply that breaks off with an error."""
+
+
+class ParserContext:
+    """What the states share: the tools, where parts go, and what is known of the reply so far."""
+
+    def __init__(
+        self, tools: Sequence[Tool], choice: ToolChoice, out: PartBuffer, states: Mapping[StateName, type[State]]
+    ) -> None:
+        self.tools = {tool.name: tool for tool in tools}
+        self.choice = choice
+        self.out = out
+        self.only_preamble = True  # nothing came but blank space and thoughts: calls without a mark may follow
+        self.skip_fence = False  # the next fence is known to hold no call, and must not be held back again
+        self.ends_in_made_up = False
+        self.pending = ""
+        self._states = states
+        self.state: State = states["text"](self)
+
+    def need_more(self, text: str) -> str:
+        """Keep text that can only be told with the next piece."""
+        self.pending = text
+        return ""
+
+    def take_pending(self) -> str:
+        """Return the text that was kept."""
+        pending, self.pending = self.pending, ""
+        return pending
+
+    def switch_to(self, state: State | StateName, text: str = "") -> str:
+        """Let another state read on with this text."""
+        self.state = self._states[state](self) if isinstance(state, str) else state
+        return text
+
+    def fall_back_to_text(self, text: str) -> str:
+        """Read as ordinary text what turned out to be no call."""
+        self.only_preamble = False
+        return self.switch_to("text", text)
+
+    def starts_with_tool(self, text: str) -> bool:
+        """Return whether a text begins with the name of a bound tool."""
+        return any(re.match(rf"{re.escape(name)}(?![\w-])", text) for name in self.tools)
+
+    def may_start_with_tool(self, text: str) -> bool:
+        """Return whether a text begins with the name of a bound tool, or may once more of it is there."""
+        return any(name.startswith(text) for name in self.tools) or self.starts_with_tool(text)

@@ -1,0 +1,265 @@
+"""The handlers of the application, and the life of one chat: read, stream, end, whatever breaks in between."""
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from typing import Any, Literal, cast
+
+from aiohttp import web
+from langchain_core.exceptions import ModelError
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages.ai import add_ai_message_chunks
+
+from langchain_darkai.client import DarkAI
+from langchain_darkai.errors import (
+    DarkAIAPIError,
+    DarkAIAuthenticationError,
+    DarkAIError,
+    DarkAINotFoundError,
+    DarkAITimeoutError,
+)
+from langchain_darkai.prompts import format_call
+from langchain_darkai.protocol import decode_request, encode_error, encode_event
+from langchain_darkai.server.chat_request import messages_of, read_body, with_parameters
+from langchain_darkai.server.cors import AllowedOrigins
+from langchain_darkai.server.error_responses import error_response, to_darkai_error
+from langchain_darkai.server.timeouts import ServerTimeouts
+
+__all__ = ["ChatServer"]
+
+_logger = logging.getLogger("langchain_darkai.server")
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ChatServer:
+    """The handlers of an application, with what they share; the arguments are those of `create_app`, checked."""
+
+    def __init__(
+        self,
+        models: BaseChatModel | dict[str, BaseChatModel],
+        *,
+        key: bytes | None,
+        timeout: float | None,
+        grace_period: float,
+        origins: AllowedOrigins,
+        timeouts: ServerTimeouts,
+    ) -> None:
+        self._models = models
+        self._key = key
+        self._timeout = timeout
+        self._grace_period = grace_period
+        self._origins = origins
+        self.timeouts = timeouts
+        self._running: set[asyncio.Task[None]] = set()
+        # Those of them whose clients still wait. A model that goes on although it was cancelled is running only.
+        self._awaited: set[asyncio.Task[None]] = set()
+        self._is_shutting_down = False
+        self._first_requests: dict[web.RequestHandler, asyncio.TimerHandle] = {}
+
+    @property
+    def has_key(self) -> bool:
+        """Whether clients need a key."""
+        return self._key is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether models are at work."""
+        return bool(self._running)
+
+    def expect_request(self, connection: web.RequestHandler) -> None:
+        """Close a new connection if no request comes over it in time."""
+
+        def close() -> None:
+            del self._first_requests[connection]
+            connection.force_close()
+
+        loop = asyncio.get_running_loop()
+        self._first_requests[connection] = loop.call_later(self.timeouts.idle_connection, close)
+
+    async def health(self, _request: web.Request) -> web.StreamResponse:
+        """Answer that the server is there."""
+        return web.json_response({"status": "ok"})
+
+    async def list_models(self, request: web.Request) -> web.StreamResponse:
+        """Answer with the names of the models, the default first.
+
+        A single model answers to every name, and is listed under those of the hosted service.
+        """
+        self._check_key(request)
+        service = list(dict.fromkeys([DarkAI.default_model, *DarkAI.models, *DarkAI.model_aliases]))
+        return web.json_response({"models": list(self._models) if isinstance(self._models, dict) else service})
+
+    async def chat(self, request: web.Request) -> web.StreamResponse:
+        """Answer a prompt with the model's reply, as an event stream."""
+        self._check_key(request)
+        response = web.StreamResponse(
+            headers={
+                "content-type": "text/event-stream",
+                "cache-control": "no-cache",
+                "x-accel-buffering": "no",  # nginx would hold the pieces back
+            }
+        )
+        reply = asyncio.ensure_future(self._reply(request, response))
+        reply.add_done_callback(self._forget)
+        self._running.add(reply)
+        self._awaited.add(reply)
+        try:
+            # `wait_for` would also wait for a model that goes on although it was cancelled.
+            await asyncio.wait([reply], timeout=self._timeout)
+        finally:
+            self._awaited.discard(reply)
+            reply.cancel()
+        error = self._error_of(reply)
+        has_left = request.transport is None or request.transport.is_closing()
+        if error is None or (isinstance(error, ConnectionError) and has_left):
+            return response
+        return await self._fail(request, response, error)
+
+    def _forget(self, reply: asyncio.Task[None]) -> None:
+        self._running.discard(reply)
+        if not reply.cancelled():
+            reply.exception()  # for a reply that was given up: asyncio complains of errors that nobody looks at
+
+    def _error_of(self, reply: asyncio.Task[None]) -> BaseException | None:
+        """Return what broke a reply, or None where it is whole."""
+        if not reply.done():
+            return asyncio.TimeoutError()
+        if not reply.cancelled():
+            return reply.exception()
+        what = (
+            "The server is shutting down"
+            if self._is_shutting_down
+            else "The model behind the server broke off its reply"
+        )
+        return DarkAIAPIError(f"{what}. Ask again later.", status=503)
+
+    async def _reply(self, request: web.Request, response: web.StreamResponse) -> None:
+        query, name, parameters = decode_request(await read_body(request, self.timeouts.request_body))
+        model, stop = with_parameters(self._model_for(name), parameters)
+        messages = messages_of(query)
+        rest: list[AIMessageChunk] = []
+        has_text, end = False, b""
+        stream = cast("AsyncGenerator[AIMessage, None]", model.astream(messages, stop=stop))
+        async with aclosing(stream) as chunks:
+            async for chunk in chunks:
+                if text := chunk.text:
+                    has_text = True
+                    await self._send(request, response, encode_event("text-chunk", {"text": text}))
+                if chunk.tool_calls or chunk.invalid_tool_calls or chunk.usage_metadata:
+                    rest.append(_without_text(chunk))
+        calls, usage = _calls_and_usage(rest)
+        if calls:
+            end = encode_event("text-chunk", {"text": f"\n{calls}" if has_text else calls})
+        end += encode_event("stream-end", {"usage": usage} if usage else {})
+        await self._send(request, response, end, is_end=True)
+
+    async def _send(
+        self, request: web.Request, response: web.StreamResponse, events: bytes, *, is_end: bool = False
+    ) -> None:
+        if asyncio.current_task() not in self._awaited:
+            # The model went on although it was cancelled. Its client has had another answer, so cancel it again.
+            raise asyncio.CancelledError
+        if not response.prepared:
+            await response.prepare(request)
+        await (response.write_eof if is_end else response.write)(events)
+
+    def _model_for(self, name: str | None) -> BaseChatModel:
+        if not isinstance(self._models, dict):
+            return self._models
+        if name is None:
+            return next(iter(self._models.values()))
+        if name not in self._models:
+            raise DarkAINotFoundError(f"There is no model {name!r} here. There are: {', '.join(self._models)}.")
+        return self._models[name]
+
+    def _check_key(self, request: web.Request) -> None:
+        if self._key is None:
+            return
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        given = key.strip().encode("utf-8", "surrogateescape")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._key):
+            what = "The API key was rejected" if scheme else "An API key is needed"
+            raise DarkAIAuthenticationError(f"{what}: send the header Authorization: Bearer KEY.")
+
+    async def _fail(
+        self, request: web.Request, response: web.StreamResponse, error: BaseException
+    ) -> web.StreamResponse:
+        """Answer with an error: as an HTTP status where nothing was sent yet, else as the last event."""
+        if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
+            error = DarkAITimeoutError("The model behind the server took too long.")
+        if isinstance(error, ModelError):
+            _logger.info("A chat failed, and the client is told: %s: %s", type(error).__name__, error)
+        else:
+            _logger.error("A chat failed, for a reason that the client is not told.", exc_info=error)
+        if not response.prepared:
+            return error_response(error)
+        response.force_close()
+        if request.transport is not None:
+            asyncio.get_running_loop().call_later(self.timeouts.error_write, request.transport.abort)
+        with suppress(ConnectionError):  # the client has left
+            await response.write_eof(encode_event("error", encode_error(error)))
+        return response
+
+    async def drain(self, _app: web.Application) -> None:
+        """Let running replies finish within the grace period, then end them."""
+        if self._awaited:
+            await asyncio.wait(self._awaited, timeout=self._grace_period)
+        self.end_replies()
+        if self._running:
+            await asyncio.wait(self._running, timeout=self.timeouts.cleanup)
+
+    def end_replies(self) -> None:
+        """End all running replies now, each with an error."""
+        self._is_shutting_down = True
+        for reply in self._awaited:
+            reply.cancel()
+
+    @web.middleware
+    async def answer_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Answer errors as JSON with a sentence, preflight requests, and pages of origins that are not allowed."""
+        if timer := self._first_requests.pop(request.protocol, None):
+            timer.cancel()
+        try:
+            if self._origins.is_preflight(request):
+                return web.Response(status=204)
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            return error_response(to_darkai_error(error, request), allow=error.headers.get("allow"))
+        except DarkAIError as error:
+            return error_response(error)
+
+
+def _without_text(chunk: AIMessage) -> AIMessageChunk:
+    """Return what counts at the end of a reply, without its text, so that a long reply is not kept."""
+    calls: dict[str, Any] = (
+        {"tool_call_chunks": chunk.tool_call_chunks}
+        if isinstance(chunk, AIMessageChunk)
+        else {"tool_calls": chunk.tool_calls, "invalid_tool_calls": chunk.invalid_tool_calls}
+    )
+    return AIMessageChunk(content="", usage_metadata=chunk.usage_metadata, **calls)
+
+
+def _calls_and_usage(chunks: list[AIMessageChunk]) -> tuple[str, dict[str, int]]:
+    """Return a reply's tool calls in the prompt grammar, and its token counts."""
+    if not chunks:
+        return "", {}
+    message = add_ai_message_chunks(*chunks)
+    calls = []
+    for call in message.tool_call_chunks:
+        # Not from `tool_calls`, where core completes the arguments of a call that was cut off: it would run.
+        try:
+            arguments = json.loads(call["args"] or "{}")
+        except ValueError:
+            arguments = call["args"]
+        calls.append(format_call(call["name"], arguments, "The model's reply"))
+    counts = message.usage_metadata
+    names: tuple[Literal["input_tokens", "output_tokens", "total_tokens"], ...]
+    names = ("input_tokens", "output_tokens", "total_tokens")
+    return "\n".join(calls), {name: counts[name] for name in names} if counts else {}

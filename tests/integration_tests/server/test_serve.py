@@ -1,0 +1,112 @@
+"""`serve`, and servers that nobody stops, in processes of their own."""
+
+import signal
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from langchain_core.language_models import FakeListChatModel
+
+from langchain_darkai.server import LocalServer, serve
+from tests.support.programs import complaints, is_listening, running
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+SERVING = """
+from langchain_darkai.server import serve
+from tests.support.models import ScriptedModel
+
+model = ScriptedModel(replies=[lambda messages, given: ["Hi", float(messages[-1].text), " there"]])
+serve(model, port=0, on_ready=lambda url: print(url, flush=True))
+print("served", flush=True)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_serve_drains_on_a_signal(number: signal.Signals) -> None:
+    with running(SERVING) as process, ThreadPoolExecutor(1) as pool:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1"}')
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert b'"Hi"' in response.readline()
+            process.send_signal(number)
+            while is_listening(url):
+                pass
+            rest = pool.submit(response.read).result(20)
+            assert b'" there"' in rest
+            assert b"stream-end" in rest
+        out, error = process.communicate(timeout=20)
+        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
+
+
+def test_a_second_signal_ends_replies_at_once() -> None:
+    with running(SERVING) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert b'"Hi"' in response.readline()
+            process.terminate()
+            while is_listening(url):
+                pass
+            process.terminate()
+            assert b"shutting down" in response.read()
+        out, error = process.communicate(timeout=8)
+        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
+
+
+def test_ctrl_c_ends_serve_also_without_signal_handlers() -> None:
+    windows = """
+import asyncio
+def add_signal_handler(*_): raise NotImplementedError
+asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
+"""
+    with running(windows + SERVING) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert b'"Hi"' in response.readline()
+            process.send_signal(signal.SIGINT)
+            out, error = process.communicate(timeout=20)
+        assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
+
+
+def test_a_signal_handler_of_the_program_may_exit() -> None:
+    handler = "import signal, sys\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))\n"
+    with running(handler + SERVING) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGUSR1)
+        out, error = process.communicate(timeout=20)
+        assert (process.returncode, out, complaints(error)) == (3, "", [])
+
+
+def test_serve_says_that_the_port_is_taken() -> None:
+    model = FakeListChatModel(responses=["Hello"])
+    with LocalServer(model) as server, pytest.raises(OSError, match="Cannot listen on"):
+        serve(model, port=int(server.url.rpartition(":")[2]))
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        pytest.param("", id="idle"),
+        pytest.param("urllib.request.urlopen(url + '/health').read()", id="used"),
+        pytest.param("kept = urllib.request.urlopen(url + '/chat', b'{\"query\": \"1000\"}')", id="during a reply"),
+        pytest.param("raise SystemExit(0)", id="exit"),
+        pytest.param("del server; import gc; gc.collect()", id="forgotten"),
+    ],
+)
+def test_a_server_that_nobody_stops_does_not_keep_the_process(rest: str) -> None:
+    code = SERVING.partition("\nserve(")[0] + (
+        "\nimport urllib.request\nfrom langchain_darkai.server import LocalServer\n"
+        f"server = LocalServer(model, grace_period=0.1).start()\nurl = server.url\n{rest}\n"
+    )
+    if "kept" in rest:
+        code += "kept.readline()\nkept.close()\n"
+    with running(code) as process:
+        out, error = process.communicate(timeout=30)
+        assert (process.returncode, out, complaints(error)) == (0, "", [])
