@@ -25,7 +25,7 @@ from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
-from tests.support.run import run
+from tests.support.programs import run
 from tests.support.scripted_server import (
     CLOSE,
     HOLD,
