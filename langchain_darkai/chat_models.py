@@ -256,7 +256,7 @@ class ChatDarkAI(ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        result = await self._loop(messages, stop, kwargs).complete()
+        result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
         return ChatResult(generations=[ChatGeneration(message=message_of(result))])
 
     async def _astream(
@@ -266,14 +266,16 @@ class ChatDarkAI(ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        loop = self._loop(messages, stop, kwargs)
+        loop = self._loop(messages, stop, kwargs, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:
                 yield chunk_of(part)
         yield last_chunk(loop.result)
 
-    def _loop(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> ReaskLoop:
-        request = build_request(self, self._client, messages, stop, arguments)
+    def _loop(
+        self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any], *, may_restart: bool
+    ) -> ReaskLoop:
+        request = build_request(self, self._client, messages, stop, arguments, may_restart=may_restart)
         return ReaskLoop(self._client, request, self.get_num_tokens)
 
     def _generate(
