@@ -200,6 +200,7 @@ class DarkAI(Closable):
         *,
         timeout: float | EllipsisType | None = ...,
         max_retries: int | None = None,
+        may_restart: bool = False,
         acquire_rate_limit: Callable[[], Awaitable[object]] | None = None,
     ) -> CallPolicy:
         """Return how long a call may take and when it is sent again; what is not given is as in the client's settings.
@@ -209,7 +210,8 @@ class DarkAI(Closable):
         return CallPolicy(
             TimeBudget(self.timeout if timeout is ... else check_seconds("timeout", timeout)),
             self.max_retries if max_retries is None else check_count("max_retries", max_retries),
-            acquire_rate_limit=acquire_rate_limit,
+            may_restart,
+            acquire_rate_limit,
         )
 
     async def stream(

@@ -66,11 +66,10 @@ class ReaskLoop:
         self._reasks = 0
 
     async def complete(self) -> GenerationResult:
-        """Return the result. Nothing is handed over before it, so a reply that breaks off can be asked for again.
+        """Return the result. Nothing is handed over before it, so the request's policy may allow a restart.
 
         Raises as `parts` does.
         """
-        self._request = replace(self._request, policy=replace(self._request.policy, may_restart=True))
         async for _ in self.parts():
             pass
         return self.result

@@ -58,6 +58,9 @@ class ReplyRequirements:
         return self.choice.name if self.choice else None
 
 
+_NO_REQUIREMENTS = ReplyRequirements()
+
+
 @dataclass(frozen=True)
 class GenerationRequest:
     """One LangChain call: what is sent, and how its reply is read and judged."""
@@ -86,11 +89,13 @@ def build_request(
     messages: list[BaseMessage],
     stop: list[str] | None,
     arguments: Mapping[str, Any],
+    *,
+    may_restart: bool,
 ) -> GenerationRequest:
     """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
 
-    An argument that is None leaves a request parameter out, also where the model sets it. Raises
-    DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
+    An argument that is None leaves a request parameter out, also where the model sets it. `may_restart` is described at
+    `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
     """
     refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
     unset = {name for name, value in arguments.items() if value is None}
@@ -113,6 +118,7 @@ def build_request(
     policy = client.policy(
         timeout=arguments.get("timeout", ...),
         max_retries=arguments.get("max_retries"),
+        may_restart=may_restart,
         acquire_rate_limit=partial(limiter.aacquire, blocking=True) if limiter else None,
     )
     reasks = arguments.get("max_reasks")
@@ -132,7 +138,7 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     The code for tools and schemas is imported with the first call that needs it, so that importing the package is fast.
     """
     if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
-        return ReplyRequirements()
+        return _NO_REQUIREMENTS
     from langchain_darkai._structured_output.output_format import format_of_response_format
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
