@@ -97,7 +97,7 @@ class AiohttpTransport:
         """
         has_failed = False
         while True:
-            may_be_dead = shared.take_kept(endpoint.host)
+            shared.expect_connection(endpoint.host)
             try:
                 return await shared.session.post(
                     endpoint.url,
@@ -110,7 +110,7 @@ class AiohttpTransport:
                 )
             except Exception as error:  # noqa: BLE001 - raised again, as ours
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-                if has_failed or not (broke and may_be_dead):
+                if has_failed or not (broke and shared.reused_connection()):
                     raise map_error(  # noqa: B904 - it has its cause
                         error, endpoint, is_users_session=self._session is not None
                     )
