@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Reask:
-    """Stands between the parts of a reply that was not what was asked for, and those of the next one."""
+    """Separates the parts of a reply that was wrong from those of the next one."""
 
 
 @dataclass
@@ -27,7 +27,7 @@ class GenerationResult:
     """The last reply of a call, and what all of its replies took together.
 
     - `usage`: the tokens of all replies.
-    - `is_estimated`: whether the server left some of them uncounted.
+    - `is_estimated`: whether the usage is, in part or whole, an estimate, because the server sent no counts.
     - `reasks`: how often the model was asked again.
     """
 

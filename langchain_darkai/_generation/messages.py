@@ -1,4 +1,4 @@
-"""Replies to LangChain's messages and chunks, with the metadata that LangChain wants, once."""
+"""Replies to LangChain's messages and chunks, with their metadata: once for each reply, in the last chunk."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 PROVIDER = "darkai"
 
 BYTES_PER_TOKEN = 4
-"""English text has about four letters a token in the vocabularies of current models, and other scripts, at two to three
-bytes a letter, come close to it in bytes."""
+"""In current models, a token is about four letters of English text. Letters of other scripts take two or three bytes
+and are more tokens each, so four bytes a token are about right for them too."""
 
 FIRST_CALL_INDEX = 1000
 """Where the indices of streamed tool calls begin; langchain_core merges low ones with blocks of text."""

@@ -112,7 +112,7 @@ def timeout_error(
 
 def _mapped(error: Exception, endpoint: Endpoint, partial_text: str | None, is_users_session: bool) -> DarkAIError:
     has_begun = partial_text is not None
-    if not has_begun and isinstance(error.__cause__, ssl.SSLError):  # TLS 1.3 refuses after the hand-shake
+    if not has_begun and isinstance(error.__cause__, ssl.SSLError):  # TLS 1.3 refuses a client after the handshake
         return _tls_error(error, endpoint, "")
     for kinds, mapping in _MAPPINGS:
         if isinstance(error, kinds):
