@@ -346,5 +346,5 @@ class TestBinding:
 
         assert "<tools>" not in str(api.calls[0])
 
-    def test_no_tools(self, api: ScriptedTransport) -> None:
+    def test_binding_no_tools_changes_nothing(self, api: ScriptedTransport) -> None:
         assert api.model().bind_tools([]).invoke("Hi").content == "Hello"
