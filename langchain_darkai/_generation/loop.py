@@ -127,9 +127,10 @@ class ReaskLoop:
         if reply.valid_calls or not requirements.forces_call or is_structured:
             return
         wanted = f"the tool {requirements.forced_tool!r}" if requirements.forced_tool else "a tool"
+        attempts = f"{self._reasks + 1} attempts" if self._reasks else "the only attempt"
         raise DarkAIToolChoiceError(
-            f"{self._request.call.model} was to call {wanted} and did not, in {self._reasks + 1} attempts. Raise "
-            'max_reasks, or leave the choice to the model with tool_choice="auto".',
+            f"{self._request.call.model} did not call {wanted}, in {attempts}. Raise max_reasks, or leave the "
+            'choice to the model with tool_choice="auto".',
             partial_text=reply.content,
         )
 

@@ -154,7 +154,7 @@ def _call_timeout(_error: Exception, endpoint: Endpoint, partial_text: str) -> D
 
 
 def _invalid_url(_error: Exception, endpoint: Endpoint, _partial_text: str) -> DarkAIError:
-    return DarkAIInvalidRequestError(f"The address of {endpoint.host} is no http(s) URL. Check base_url and proxy.")
+    return DarkAIInvalidRequestError(f"The address of {endpoint.host} is not an http(s) URL. Check base_url and proxy.")
 
 
 def _tls_error(error: Exception, endpoint: Endpoint, _partial_text: str) -> DarkAIError:

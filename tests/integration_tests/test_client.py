@@ -382,7 +382,7 @@ class TestFaults:
     async def test_an_impossible_host_is_an_invalid_request(
         self, ask: Asker, model_of: ModelOf, serve: Serve, host: str
     ) -> None:
-        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is no http.* Check base_url") as caught:
+        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is not an http.* Check base_url") as caught:
             await ask(model_of(serve([]), base_url=f"http://{host}"))
         assert not caught.value.is_retryable
 
