@@ -11,10 +11,13 @@ import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+WAIT_STEP = 1.0
+"""Seconds of one step of a wait, after which Python handles signals that it has missed."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -69,13 +72,25 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
 
     pumping = _submit(pump())
     try:
-        while (item := items.get()) is not _END:
+        while (item := _next_item(items)) is not _END:
             if isinstance(item, _Raised):
                 _wait_for_exit(item.error)
                 raise item.error
             yield item
     finally:
         pumping.cancel()
+
+
+def _next_item(items: "SimpleQueue[Any]") -> Any:
+    """Return the next item of a queue, waiting for it in steps.
+
+    Python does not see a signal, such as Ctrl+C, that comes in the moment before a wait begins. It sees it after a step.
+    """
+    while True:
+        try:
+            return items.get(timeout=WAIT_STEP)
+        except Empty:
+            continue
 
 
 def _wait_for_exit(error: BaseException) -> None:
