@@ -6,6 +6,7 @@ that has none. The thread starts with the first call. It is a daemon thread: the
 
 import asyncio
 import atexit
+import contextlib
 import contextvars
 import os
 import threading
@@ -84,13 +85,12 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
 def _next_item(items: "SimpleQueue[Any]") -> Any:
     """Return the next item of a queue, waiting for it in steps.
 
-    Python does not see a signal, such as Ctrl+C, that comes in the moment before a wait begins. It sees it after a step.
+    Python does not see a signal, such as Ctrl+C, that comes in the moment before a wait begins. It sees it after the
+    step.
     """
     while True:
-        try:
+        with contextlib.suppress(Empty):
             return items.get(timeout=WAIT_STEP)
-        except Empty:
-            continue
 
 
 def _wait_for_exit(error: BaseException) -> None:
