@@ -138,7 +138,8 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         verified, and asked for again. `parallel_tool_calls=False` takes one call, the first. Schemas are always offered
         whole, so `strict` changes nothing. Other keywords are bound as they are.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for what is no tool, and for the name of one that is not there.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a tool, and for a tool_choice that
+        names none of the tools.
 
         Example:
             >>> def add(a: int, b: int) -> int:
@@ -214,7 +215,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         OutputParserException with the text, which `include_raw` puts into `parsing_error`. Streaming a dict or a
         TypedDict yields it as it grows, the last item validated.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for what is no schema or method.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema or a method.
 
         Example:
             >>> from pydantic import BaseModel

@@ -24,7 +24,7 @@ LATE_USAGE_TIMEOUT = 0.1
 
 
 class Reask:
-    """Stands between the parts of a reply that was not what was asked for, and those of the next one."""
+    """Separates the parts of a reply that was wrong from those of the next one."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class GenerationResult:
     """The last reply of a call, and what all of its replies took together.
 
     - `usage`: the tokens of all replies.
-    - `is_estimated`: whether the server left some of them uncounted.
+    - `is_estimated`: whether the usage is, in part or whole, an estimate, because the server sent no counts.
     - `reasks`: how often the model was asked again.
     """
 
@@ -142,9 +142,10 @@ class ReaskLoop:
         if reply.valid_calls or not requirements.forces_call or is_structured:
             return
         wanted = f"the tool {requirements.forced_tool!r}" if requirements.forced_tool else "a tool"
+        attempts = f"{self._reasks + 1} attempts" if self._reasks else "the only attempt"
         raise DarkAIToolChoiceError(
-            f"{self._request.call.model} was to call {wanted} and did not, in {self._reasks + 1} attempts. Raise "
-            'max_reasks, or leave the choice to the model with tool_choice="auto".',
+            f"{self._request.call.model} did not call {wanted}, in {attempts}. Raise max_reasks, or leave the "
+            'choice to the model with tool_choice="auto".',
             partial_text=reply.content,
         )
 

@@ -34,7 +34,7 @@ CALL_ARGUMENTS = (
 
 @dataclass(frozen=True)
 class ReplyRequirements:
-    """What is asked of a reply beside answering the messages: by default, nothing.
+    """What a reply must be, apart from an answer to the messages. By default, nothing more is required.
 
     `instructions` tell it to the model. `content_must_be_json` is true where the caller reads the message's content as
     JSON, as it is.
@@ -94,8 +94,9 @@ def build_request(
 ) -> GenerationRequest:
     """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
 
-    An argument that is None leaves a request parameter out, also where the model sets it. `may_restart` is described at
-    `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
+    An argument that is None leaves the parameter out of the request, even if the model has a value for it.
+    `may_restart` is described at `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that
+    cannot work.
     """
     refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
     unset = {name for name, value in arguments.items() if value is None}

@@ -73,8 +73,8 @@ class TestRequest:
         ("call", "message"),
         [
             ({"temprature": 1}, "no argument 'temprature'. Did you mean 'temperature'"),
-            ({"model": ""}, "names no model"),
-            ({"model": 5}, "names no model"),
+            ({"model": ""}, "is not the name of a model"),
+            ({"model": 5}, "is not the name of a model"),
             ({"timeout": 0}, "timeout=0"),
             ({"timeout": "soon"}, "timeout='soon'"),
             ({"max_retries": -1}, "max_retries=-1"),

@@ -169,7 +169,7 @@ class TestCache:
 
 
 class TestDescription:
-    def test_profile(self) -> None:
+    def test_the_profile_tells_what_the_model_can_do(self) -> None:
         profile = ChatDarkAI().profile
         assert profile is not None
         assert (profile["text_inputs"], profile["image_inputs"], profile["audio_inputs"]) == (True, False, False)
@@ -202,7 +202,7 @@ class TestDescription:
         assert metadata is not None
         assert metadata["lc_versions"]["langchain-darkai"] == __version__
 
-    def test_names(self) -> None:
+    def test_the_names_of_the_model_hold_no_password(self) -> None:
         model = ChatDarkAI(model="gpt-4o", base_url="https://user:pw@model.test/chat")
         assert model._llm_type == "darkai-chat"
         assert model._identifying_params["model"] == "gpt-4o"

@@ -25,7 +25,7 @@ USAGE = Usage(input_tokens=3, output_tokens=1, total_tokens=4)
 
 
 class TestRunnable:
-    async def test_chain(self, api: ScriptedTransport) -> None:
+    async def test_a_chain_works_by_every_entry(self, api: ScriptedTransport) -> None:
         prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")])
         chain = prompt | api.model() | StrOutputParser()
         api.scripts = [["Hel", "lo", StreamEnd()]]
@@ -46,14 +46,14 @@ class TestRunnable:
             (0.5, "llama-3-70b"),
         ]
 
-    async def test_fallbacks(self, api: ScriptedTransport, ask: Asker) -> None:
+    async def test_a_fallback_is_used_after_a_failure(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
         model = api.model(max_retries=0).with_fallbacks([api.model(model="gpt-4o")])
         assert (await ask(model)).content == "Hello"
         assert [body(call)["model"] for call in api.calls] == ["llama-3-70b", "gpt-4o"]
 
     @pytest.mark.parametrize("entry", ["invoke", "ainvoke"])
-    async def test_with_retry(self, api: ScriptedTransport, entry: str) -> None:
+    async def test_with_retry_calls_the_model_again(self, api: ScriptedTransport, entry: str) -> None:
         api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
         model = api.model(max_retries=0).with_retry(
             retry_if_exception_type=(DarkAIError,), wait_exponential_jitter=False, stop_after_attempt=2
