@@ -36,11 +36,13 @@ class _OpenEvent:
 
     lines: list[str] = field(default_factory=list)
     size: int = 0  # in characters, line ends included
-    depth: int = 0
+    brackets: bytearray = field(default_factory=bytearray)  # that are open
     in_string: bool = False
+    last_mark: str = ""  # outside strings
+    ends_with_name: bool = False  # the last string is a member's name, and no colon follows it yet
     has_blank_line: bool = False
 
-    _OUTSIDE_STRING = re.compile(r'["{}\[\]]')
+    _OUTSIDE_STRING = re.compile(r'["{}\[\],:]')
     _INSIDE_STRING = re.compile(r'"|\\.?')
 
     def add(self, line: str) -> bool:
@@ -52,9 +54,19 @@ class _OpenEvent:
             position = mark.end()
             if mark[0] == '"':
                 self.in_string = not self.in_string
+                is_first = self.last_mark == "{" or (self.last_mark == "," and self.brackets.endswith(b"{"))
+                self.ends_with_name = is_first and not self.in_string
             elif not self.in_string:
-                self.depth += 1 if mark[0] in "{[" else -1
-        return self.depth <= 0 and not self.in_string
+                self._add_mark(mark[0])
+        return not self.brackets and not self.in_string
+
+    def _add_mark(self, mark: str) -> None:
+        self.ends_with_name = False
+        self.last_mark = mark
+        if mark in "{[":
+            self.brackets += mark.encode()
+        elif mark in "}]":
+            del self.brackets[-1:]
 
     def continues_with(self, line: str) -> bool:
         """Return whether a line without `data:` belongs to the JSON; otherwise it is an SSE comment or field."""
@@ -62,12 +74,7 @@ class _OpenEvent:
             return True
         if line.startswith(":"):
             # A comment, unless the JSON was broken before the colon of a member.
-            if not self.lines[-1].rstrip().endswith('"'):
-                return False
-            try:
-                _JSON.raw_decode("\n".join(self.lines).lstrip())
-            except (ValueError, RecursionError) as error:
-                return str(error).startswith("Expecting ':'")
+            return self.ends_with_name and self.lines[-1].rstrip().endswith('"')
         return not _OTHER_FIELD.match(line)
 
 

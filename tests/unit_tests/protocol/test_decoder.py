@@ -9,6 +9,7 @@ import pytest
 
 from langchain_darkai.errors import DarkAIAPIError, DarkAIStreamDecodeError, DarkAIStreamTruncatedError
 from langchain_darkai.protocol import Decoded, EventDecoder, StreamEnd, StreamFailure, encode_event
+from tests.support.adversarial import assert_linear, repeated
 from tests.support.decoding import END, HEL, LO, NOTHING, Reply, chunk, raw_chunk, read, read_in_every_way
 
 # Bodies up to and including the stream-end event, and the text that each brings.
@@ -365,3 +366,29 @@ def test_the_cause_of_a_failure_does_not_hold_the_reply(body: bytes) -> None:
     assert isinstance(cause, ValueError)
     assert cause.__traceback__ is None
     assert "secret" not in f"{cause!r} {cause.args} {vars(cause)}"
+
+
+# Events over many lines, and what stands between them.
+LONG = {
+    "comments": (b"", b": x\n"),
+    "comments in an event": (b'data: {"event": "text-chunk",\n', b": x\n"),
+    "comments after a name without a colon": (b'data: {"event"\n', b': "x", "a"\n'),
+    "comments after a string": (b'data: {"data": ["text"\n', b': "x"\n'),
+    "blank lines in an event": (b'data: {"event": "text-chunk",\n', b"\n"),
+    "lines of one event": (b'data: {"event": "text-chunk",\n', b'data: "a": 1,\n'),
+    "lines of one string": (b'data: {"event": "text-chunk\n', b'data: "a"\n'),
+}
+
+
+@pytest.mark.parametrize("size", [20, 65_536])
+@pytest.mark.parametrize("name", LONG)
+def test_an_event_over_many_lines_takes_time_in_proportion_to_its_length(name: str, size: int) -> None:
+    start, line = LONG[name]
+
+    def decode(text: str) -> None:
+        decoder = EventDecoder()
+        for place in range(0, len(text), size):
+            decoder.feed(text[place : place + size].encode())
+        decoder.finish()
+
+    assert_linear(decode, repeated(line.decode(), start.decode()), 10_000)
