@@ -16,7 +16,6 @@ class StopSequenceFilter:
 
     def __init__(self, sequences: Sequence[str]) -> None:
         self._sequences = tuple(sequences)
-        self._longest = max(map(len, self._sequences))
         self._held = ""
         self.stopped = False
 
@@ -30,13 +29,19 @@ class StopSequenceFilter:
         if found := [(at + len(sequence), at) for sequence in self._sequences if (at := text.find(sequence)) >= 0]:
             self.stopped = True
             return text[: min(found)[1]]
-        for length in range(min(self._longest - 1, len(text)), 0, -1):
-            if any(sequence.startswith(text[-length:]) for sequence in self._sequences):
-                self._held = text[-length:]
-                return text[:-length]
-        return text
+        begins = min(_beginning(text, sequence) for sequence in self._sequences)
+        self._held = text[begins:]
+        return text[:begins]
 
     def finish(self) -> str:
         """Return what was held back, at the end of the text."""
         held, self._held = self._held, ""
         return held
+
+
+def _beginning(text: str, sequence: str) -> int:
+    """Return where the longest end of a text begins with which the sequence begins; the text's length if none does."""
+    at = text.find(sequence[0], max(0, len(text) - len(sequence) + 1))
+    while at >= 0 and not sequence.startswith(text[at:]):
+        at = text.find(sequence[0], at + 1)
+    return at if at >= 0 else len(text)

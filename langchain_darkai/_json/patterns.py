@@ -1,5 +1,6 @@
 """What near-JSON is made of: numbers, names, literals, quotes and escapes."""
 
+import json
 import re
 
 SPACE = re.compile(r"[ \t\r\n\ufeff\xa0]*")
@@ -22,3 +23,6 @@ QUOTES = {
     "’": ("’‘", re.compile(r"[^‘’\"\\\x00-\x1f]+")),
 }
 """For each opening quote: the quotes that close it, and a run of characters that mean nothing but themselves."""
+
+ESCAPES = {letter: json.dumps(letter, ensure_ascii=False)[1:-1] for letter in (*map(chr, range(0x20)), *QUOTES)}
+"""How a string writes the characters that mean more than themselves, or that cannot stand in one."""

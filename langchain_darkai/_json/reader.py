@@ -9,9 +9,10 @@ array or object that it holds.
 """
 
 import json
-from typing import Any
+import sys
 
 from langchain_darkai._json.patterns import (
+    ESCAPES,
     HIGH_HALF,
     INTEGER,
     LITERALS,
@@ -28,6 +29,10 @@ from langchain_darkai._json.schema import SchemaNode, dump
 
 MAX_DEPTH = 100
 """Brackets within brackets. Python's own reader, which gets the JSON next, fails on values that are much deeper."""
+
+MAX_WHOLE = 256 * 1024
+"""Characters of near-JSON that are read in one go, where they cannot be read as they come. In the worst case that takes
+a second, in which the event loop stands still."""
 
 MAX_TOKEN = 400
 """Characters of one number, or of one name without quotes. Python refuses to read numbers of more than 4,300 digits."""
@@ -62,14 +67,18 @@ class LenientJsonReader:
 
     def feed(self, text: str) -> str:
         """Return the JSON that this piece makes certain."""
-        self._out = []
         text, self._pending = self._pending + text, ""
-        position = 0
+        written, end = self.read_from(text, 0)
+        if self.done or self.failure is not None:
+            self.rest += text[end:]
+        return written
+
+    def read_from(self, text: str, position: int) -> tuple[str, int]:
+        """Return the JSON that a text from a position on makes certain, and where reading ended."""
+        self._out = []
         while position < len(text) and not self.done and self.failure is None:
             position = self._state(text, position)
-        if self.done or self.failure is not None:
-            self.rest += text[position:]
-        return "".join(self._out)
+        return "".join(self._out), position
 
     def finish(self) -> str:
         """Return the JSON that the text's end makes certain: of a value without brackets."""
@@ -160,6 +169,8 @@ class LenientJsonReader:
             if len(self._pending) > MAX_TOKEN:
                 self.failure = "a name without quotes does not end"
             return len(text)
+        elif len(token[0]) > MAX_TOKEN:
+            self.failure = "a name without quotes does not end"
         elif not NAME.match(token[0]):
             self.failure = f"{token[0]!r} is not a name"
         else:
@@ -256,7 +267,7 @@ class LenientJsonReader:
             return self._read_quote(text, position) if position + 1 < len(text) else position + 1
         if letter == "\\":
             return self._read_escape(text, position)
-        self._add_to_string(dump(letter)[1:-1])
+        self._add_to_string(ESCAPES[letter])
         return position + 1
 
     def _read_escape(self, text: str, position: int) -> int:
@@ -269,7 +280,7 @@ class LenientJsonReader:
         if kind in '"\\/bfnrt':
             self._add_to_string(text[position : position + 2])
         elif kind in self._closing_quotes or kind in "'\n":
-            self._add_to_string(dump(kind)[1:-1])
+            self._add_to_string(ESCAPES[kind])
         else:
             self._add_to_string("\\\\")
             return position + 1
@@ -293,11 +304,12 @@ class LenientJsonReader:
     def _read_quote(self, text: str, position: int) -> int:
         """Tell by what follows a quote whether it closes the string, or belongs to its text and should be escaped."""
         self._pending = ""
-        follows = _space_end(text, position + 1)
-        if self._frames and follows == len(text) and follows - position <= MAX_TOKEN:
+        follows = _space_end(text, position + 1, position + 1 + MAX_TOKEN)
+        is_far = follows - position > MAX_TOKEN
+        if self._frames and follows == len(text) and not is_far:
             self._pending = text[position:]
             return len(text)
-        if follows == len(text):
+        if is_far or follows == len(text):
             ends = True
         elif self._is_name:
             ends = text[follows] == ":"
@@ -306,7 +318,7 @@ class LenientJsonReader:
         if ends:
             self._close_string()
             return position + 1
-        self._add_to_string(dump(text[position])[1:-1])
+        self._add_to_string(ESCAPES[text[position]])
         self._state = self._read_string
         return position + 1
 
@@ -356,7 +368,7 @@ def coerce_text(text: str, node: SchemaNode) -> str:
             return stripped.lower()
         elif "null" in types and stripped.lower() in ("null", "none"):
             return "null"
-        elif types & {"array", "object"} and stripped[:1] in ("[", "{"):
+        elif types & {"array", "object"} and stripped[:1] in ("[", "{") and len(stripped) <= MAX_WHOLE:
             inner = LenientJsonReader(node)
             written = inner.feed(stripped)
             if inner.done and not inner.rest.strip() and ("array" if stripped[0] == "[" else "object") in types:
@@ -364,30 +376,6 @@ def coerce_text(text: str, node: SchemaNode) -> str:
     return dump(text)
 
 
-def coerce(value: Any, node: SchemaNode) -> Any:
-    """Return a value with the types that the schema wants, as a `LenientJsonReader` with that schema reads it."""
-    reader = LenientJsonReader(node)
-    written = reader.feed(dump(value)) + reader.finish()
-    return json.loads(written) if reader.done else value
-
-
-def read_value(text: str, node: SchemaNode | None = None) -> tuple[Any, str] | None:
-    """Return the near-JSON value that a text begins with, and what follows it; None where there is no whole one.
-
-    Example:
-        >>> read_value("{'a': 1} x")
-        ({'a': 1}, ' x')
-    """
-    reader = LenientJsonReader(node)
-    written = reader.feed(text) + reader.finish()
-    if not reader.done:
-        return None
-    try:
-        return json.loads(written), reader.rest
-    except (ValueError, RecursionError):
-        return None
-
-
-def _space_end(text: str, position: int) -> int:
-    found = SPACE.match(text, position)
+def _space_end(text: str, position: int, limit: int = sys.maxsize) -> int:
+    found = SPACE.match(text, position, limit)
     return found.end() if found else position

@@ -12,6 +12,17 @@ from langchain_darkai._tool_calls.markup import IGNORE_CASE, THOUGHT_END, THOUGH
 MAX_CANDIDATES = 64
 """Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""
 
+MAX_VAIN = 16 * 1024
+"""Characters after brackets in prose that are read as JSON in vain, and once more as prose; such a bracket mostly shows
+what it is within a few. After so many, a reply has no answer."""
+
+MAX_FREE_PARTIAL = 2_000
+"""Characters up to which a partial answer is read again for each piece of the reply."""
+
+PARTIAL_GROWTH = 32
+"""Beyond that, it is read again when it has grown by one part in so many: at 10,000 characters for every 250. Each time
+all of it is read, so that to do so for each piece would cost the square of the length."""
+
 _MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", IGNORE_CASE)
 _LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
 
@@ -49,11 +60,15 @@ class AnswerScanner:
         self._in_thought = False
         self._tail = ""  # the text's end, in which a mark may have begun
         self._candidates = 0
+        self._vain = 0  # characters that were read as JSON, and are prose
         self._in_candidate = False  # a candidate is a JSON value that may be the answer
         # Of the candidate that is read, or was read last:
         self._reader: LenientJsonReader | None = None
         self._text: list[str] = []
         self._written: list[str] = []  # as JSON
+        self._size = 0  # of that, in characters
+        self._next_partial = 0  # the size at which it is read again
+        self._partial: Any = None
 
     def feed(self, text: str) -> None:
         """Read a piece of the reply."""
@@ -69,31 +84,34 @@ class AnswerScanner:
         raise InvalidAnswer("there is no JSON value" if self._fault is None else self._fault)
 
     def partial(self) -> Any:
-        """Return the answer as far as it has come; None where it has not begun."""
-        if self._reader is None:
-            return None
-        value = json.loads("".join((*self._written, self._reader.completion())))
-        if not isinstance(value, dict):
-            return None
-        return value.get("value") if self._is_wrapped else value
+        """Return the answer as far as it has come, but for the last part of it; None where it has not begun."""
+        if self._reader is not None and self._size >= self._next_partial:
+            self._next_partial = self._size + 1 + max(0, self._size - MAX_FREE_PARTIAL) // PARTIAL_GROWTH
+            is_object = self._written[0].startswith("{")
+            value = json.loads("".join((*self._written, self._reader.completion()))) if is_object else None
+            self._partial = value.get("value") if self._is_wrapped and value is not None else value
+        return self._partial
 
     def _find_candidate(self, text: str) -> str:
         """Read up to the next bracket outside thoughts; return the text from there on."""
         text, self._tail = self._tail + text, ""
-        mark = (THOUGHT_END if self._in_thought else _MARK).search(text)
-        if mark is None:
-            self._tail = text[-_LONGEST_MARK:]
-            return ""
-        if mark[0] not in ("{", "["):
+        position = 0
+        while mark := (THOUGHT_END if self._in_thought else _MARK).search(text, position):
+            if mark[0] in ("{", "["):
+                break
             self._in_thought = not self._in_thought
-            return text[mark.end() :]
-        if self._candidates == MAX_CANDIDATES:
+            position = mark.end()
+        if mark is None:
+            self._tail = text[max(position, len(text) - _LONGEST_MARK) :]
+            return ""
+        if self._candidates == MAX_CANDIDATES or self._vain > MAX_VAIN:
             self._is_over = True
             return ""
         self._candidates += 1
         self._in_candidate = True
         self._reader = LenientJsonReader(self._node)
         self._text, self._written = [], []
+        self._size = self._next_partial = 0
         return text[mark.start() :]
 
     def _read_candidate(self, text: str) -> str:
@@ -101,7 +119,9 @@ class AnswerScanner:
         reader = self._reader
         assert reader is not None
         self._text.append(text)
-        self._written.append(reader.feed(text))
+        if written := reader.feed(text):
+            self._written.append(written)
+            self._size += len(written)
         if reader.done:
             self._judge("".join(self._written))
             return reader.rest
@@ -109,14 +129,17 @@ class AnswerScanner:
             return ""
         self._in_candidate = False
         self._add_fault(reader.failure)
-        if len("".join(self._written)) > 1:
+        if self._size > 1:
             self._is_over = True
             return ""
-        return "".join(self._text)[1:]
+        text = "".join(self._text)
+        self._vain += len(text) - len(reader.rest)
+        return text[1:]
 
     def _judge(self, written: str) -> None:
         """Keep a whole value as the answer if it is valid."""
         self._in_candidate = False
+        self._next_partial = 0
         value = json.loads(written)
         try:
             result = self._accept(value)

@@ -96,7 +96,7 @@ class _Progress:
         if self._output.has_partials and text:
             self._scanner.feed(text)
             partial = self._scanner.partial()
-            if partial is not None and partial != self._last:
+            if partial is not None and partial is not self._last and partial != self._last:
                 self._last = partial
                 yield partial
 

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable
 
-from langchain_darkai._json.reader import LenientJsonReader, read_value
-from langchain_darkai._tool_calls.markup import FUNCTION_START, IGNORE_CASE, VENDOR_MARKS, beginnings
+from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
+from langchain_darkai._json.values import read_value
+from langchain_darkai._tool_calls.markup import FUNCTION_START, IGNORE_CASE, VENDOR_MARKS
 from langchain_darkai._tool_calls.output import TRUNCATED
 from langchain_darkai._tool_calls.state import ParserContext, State
-from langchain_darkai._tool_calls.syntaxes import is_truncated_json, name_in, read_calls, why_not_json
+from langchain_darkai._tool_calls.syntaxes import is_truncated_json, name_in, read_calls, skip, why_not_json
 from langchain_darkai.prompts import CALL_END, CALL_START
 
 MAX_HEAD = 512
@@ -20,8 +21,9 @@ _HEAD = re.compile(
     r"""\s*["'“](?:arguments|parameters|args)["'”]\s*:\s*(?=\{)"""
 )
 _CALL_END = re.compile(re.escape(CALL_END))
-_BLOCK_END = re.compile(rf"[\s`}}\]]*{CALL_END}")
-_BLOCK_END_BEGINS = re.compile(rf"[\s`}}\]]*(?:{beginnings(CALL_END)})?\Z")
+_CLOSING = re.compile(r"[\s`}\]]*")
+_SEPARATORS = re.compile(r"[,; \t\r\n]*")
+_BRACKETS, _COMMAS = set("`}]"), set(",;")
 _FUNCTION_TAG = re.compile(r"<function=([^>\s]*)(>)?")
 _FUNCTION_END = re.compile("</function>")
 _VENDOR_MARK = re.compile("|".join(map(re.escape, VENDOR_MARKS)), IGNORE_CASE)
@@ -85,7 +87,7 @@ class CallHeadState(State):
             self.out.add_text(mark)
             return self.context.fall_back_to_text(block)
         end = block.find(CALL_END)
-        head = _HEAD.match(block)
+        head = _HEAD.match(block, 0, MAX_HEAD + 1)
         name = read_value(f'"{head["name"]}"') if head else None
         if head and name and (end < 0 or head.end() <= end) and self.out.allows(str(name[0])):
             return self.context.switch_to(CallArgumentsState(self.context, str(name[0])), block[head.end() :])
@@ -101,7 +103,7 @@ class CallHeadState(State):
         for call in calls or ():
             self.out.add_call(call)
         if not calls:
-            self.out.add_invalid(block, why_not_json(block) if end else TRUNCATED, name_in(block))
+            self.out.add_invalid(block, _why_not_read(block, end), name_in(block))
 
     def end(self, pending: str) -> str:
         self.context.switch_to("text")
@@ -122,6 +124,7 @@ class CallArgumentsState(State):
         self.context.only_preamble = False
         tool = context.tools.get(name)
         self._arguments = LenientJsonReader(tool.node if tool else None)
+        self._blank: list[str] = []  # after the arguments
 
     def read(self, text: str) -> str:
         if self._arguments.done:
@@ -138,6 +141,7 @@ class CallArgumentsState(State):
     def _read_end(self, text: str) -> str:
         """Read what follows the arguments."""
         inner = text.lstrip()
+        self._blank.append(text[: len(text) - len(inner)])
         if inner.startswith("}"):
             self._complete()
             return self.context.switch_to(CallTailState(self.context), inner[1:])
@@ -145,10 +149,10 @@ class CallArgumentsState(State):
             self._complete()
             return self.context.switch_to("text", inner[len(CALL_END) :])
         if CALL_END.startswith(inner):
-            return self.context.need_more(text)
+            return self.context.need_more(inner)
         if inner.startswith(","):
             return self._hold_block(self._read_more_members, inner)
-        return self._hold_block(self._fail, text)
+        return self._hold_block(self._fail, "".join(self._blank) + inner)
 
     def _hold_block(self, then: _Then, text: str) -> str:
         """Read to the block's end before anything is decided."""
@@ -183,21 +187,32 @@ class CallTailState(State):
 
     def __init__(self, context: ParserContext) -> None:
         super().__init__(context)
-        self._blank: list[str] = []
+        self._passed: list[str] = []  # of this text; layout, unless it turns out to be text
+        self._has_bracket = False
+        self._has_separator = False
 
     def read(self, text: str) -> str:
-        inner = text.lstrip()
-        self._blank.append(text[: len(text) - len(inner)])
-        if end := _BLOCK_END.match(inner):
-            return self.context.switch_to("text", inner[end.end() :])
-        if _BLOCK_END_BEGINS.match(inner):
-            return self.context.need_more(inner)
-        next_call = inner.lstrip(",; \t\r\n")
-        if next_call.startswith("{"):
-            return self.context.switch_to(CallHeadState(self.context), CALL_START + next_call)
-        if not next_call:
-            return self.context.need_more(inner)
-        return self.context.switch_to("text", "".join(self._blank) + inner)
+        if not self._has_separator:
+            text = self._pass(text, _CLOSING)
+            if text.startswith(CALL_END):
+                return self.context.switch_to("text", text[len(CALL_END) :])
+            if CALL_END.startswith(text):
+                return self.context.need_more(text)
+        if not self._has_bracket:
+            text = self._pass(text, _SEPARATORS)
+            if text.startswith("{"):
+                return self.context.switch_to(CallHeadState(self.context), CALL_START + text)
+            if not text:
+                return ""
+        return self.context.switch_to("text", "".join(self._passed) + text)
+
+    def _pass(self, text: str, pattern: re.Pattern[str]) -> str:
+        """Pass over what a pattern matches; return what follows."""
+        passed = text[: skip(pattern, text)]
+        self._passed.append(passed)
+        self._has_bracket = self._has_bracket or not _BRACKETS.isdisjoint(passed)
+        self._has_separator = self._has_separator or not _COMMAS.isdisjoint(passed)
+        return text[len(passed) :]
 
     def end(self, pending: str) -> str:
         return ""
@@ -207,7 +222,8 @@ class FunctionTagState(State):
     """A call that has its name in the tag. It counts for a tool that is bound."""
 
     def read(self, text: str) -> str:
-        tag = _FUNCTION_TAG.match(text)
+        longest_name = max(map(len, self.context.tools), default=0)
+        tag = _FUNCTION_TAG.match(text, 0, len(FUNCTION_START) + longest_name + 1)
         name, is_whole = (tag[1], bool(tag[2])) if tag else ("", False)
         is_known = name in self.context.tools if is_whole else any(tool.startswith(name) for tool in self.context.tools)
         if tag is None or not is_known or (not is_whole and tag.end() < len(text)):
@@ -221,8 +237,8 @@ class FunctionTagState(State):
 
     def _read_call(self, written: str, end: str) -> None:
         arguments = written.partition(">")[2]
-        if not end and not read_value(arguments.strip() or "{"):
-            self.out.add_invalid(arguments, TRUNCATED, self._name)
+        if len(arguments) > MAX_WHOLE or (not end and not read_value(arguments.strip() or "{")):
+            self.out.add_invalid(arguments, _why_not_read(arguments, end), self._name)
             return
         calls = read_calls(f"{written}</function>", self.context.tools, exact=True)
         for call in calls or ():
@@ -235,19 +251,27 @@ class FunctionTagState(State):
 class VendorTagState(State):
     """Calls after a mark of a vendor's models. They count for tools that are bound."""
 
+    def __init__(self, context: ParserContext) -> None:
+        super().__init__(context)
+        self._mark = ""
+        self._blank: list[str] = []  # after the mark
+
     def read(self, text: str) -> str:
-        mark, rest = _split_mark(text)
-        inner = rest.lstrip()
+        if not self._mark:
+            self._mark, text = _split_mark(text)
+        inner = text.lstrip()
+        self._blank.append(text[: len(text) - len(inner)])
         if not inner:
-            return self.context.need_more(text)
+            return ""
         names_tool = self.context.starts_with_tool(inner) and len(inner) > max(map(len, self.context.tools))
         if inner[0] in "{[" or names_tool:
-            end = next(end for name, end in VENDOR_MARKS.items() if name.lower() == mark.lower())
-            return self.context.switch_to(HoldUntilState(self.context, end, self._read_calls, held=mark), rest)
+            end = next(end for name, end in VENDOR_MARKS.items() if name.lower() == self._mark.lower())
+            hold = HoldUntilState(self.context, end, self._read_calls, held=self._mark)
+            return self.context.switch_to(hold, "".join(self._blank) + inner)
         if self.context.may_start_with_tool(inner):
-            return self.context.need_more(text)
-        self.out.add_text(mark)
-        return self.context.fall_back_to_text(rest)
+            return self.context.need_more(inner)
+        self.out.add_text(self._mark)
+        return self.context.fall_back_to_text("".join(self._blank) + inner)
 
     def _read_calls(self, written: str, end: str) -> None:
         body = _split_mark(written)[1]
@@ -257,16 +281,22 @@ class VendorTagState(State):
             self.out.add_call(call)
         if calls:
             return
-        if not end and body.strip() and is_truncated_json(body) and (name is None or name in self.context.tools):
-            self.out.add_invalid(body, TRUNCATED, name)
+        may_be_call = len(body) > MAX_WHOLE or (not end and body.strip() and is_truncated_json(body))
+        if may_be_call and (name is None or name in self.context.tools):
+            self.out.add_invalid(body, _why_not_read(body, end), name)
         else:
             self.context.only_preamble = False
             self.out.add_text(written + end)
 
     def end(self, pending: str) -> str:
         self.context.switch_to("text")
-        self._read_calls(pending, "")
+        self._read_calls("".join((self._mark, *self._blank, pending)), "")
         return ""
+
+
+def _why_not_read(text: str, end: str) -> str:
+    """Return the reason why the text of a call could not be read; `end` is what ended it, "" for the reply's end."""
+    return why_not_json(text) if end or len(text) > MAX_WHOLE else TRUNCATED
 
 
 def _split_mark(text: str) -> tuple[str, str]:

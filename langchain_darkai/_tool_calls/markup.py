@@ -44,12 +44,13 @@ MADE_UP_LINE = re.compile(rf"(?:\A|(?<=\n))[ \t]*(?:{'|'.join(map(re.escape, _MA
 """The beginning of a line in which a model makes up what only others can say: a tool's result, or a user's message."""
 
 MAX_TICKS = 64
-"""Back-ticks in a row that are looked at together; a longer row opens no code."""
+"""Back-ticks in a row that are looked at together, and characters of the line that opens a fence; a longer row counts
+as several. So no more than this has to wait for what follows."""
 
 MAX_INDENT = 16
 """Blanks and quote signs that may stand before a closing fence."""
 
-_OPENING_FENCE = re.compile(r"\s*(`{3,}|~{3,})[ \t]*([\w+-]*)[ \t]*\n")
+_OPENING_FENCE = re.compile(rf"\s*(`{{3,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}})[ \t]*(?:([\w+-]+)[ \t]*)?\n")
 
 
 def beginnings(*marks: str) -> str:
@@ -69,18 +70,18 @@ MADE_UP_LINE_BEGINS = re.compile(rf"[ \t]*(?:{beginnings(*_MADE_UP)})\Z", IGNORE
 
 def fence_end(ticks: str) -> re.Pattern[str]:
     """Return what ends the fence that these ticks open: as many, at a line's start, with no language after them."""
-    return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}{{{len(ticks)},}}(?!\w)")
+    return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}{{{len(ticks)},{MAX_TICKS}}}(?!\w)")
 
 
 def fence_end_begins(ticks: str) -> re.Pattern[str]:
     """Return what may be the beginning of that, at the end of a text."""
-    return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}*\Z")
+    return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}{{0,{MAX_TICKS}}}\Z")
 
 
 def opening_fence(text: str) -> tuple[int, str] | None:
     """Return where the content begins of the fence at a text's start, and the fence's language; None for no fence."""
     opening = _OPENING_FENCE.match(text)
-    return (opening.end(), opening[2]) if opening else None
+    return (opening.end(), opening[2] or "") if opening else None
 
 
 def fenced_contents(text: str) -> list[str] | None:

@@ -53,6 +53,7 @@ class PartBuffer:
         self._parallel = parallel
         self._only_tool = only_tool
         self._parts: list[Part] = []
+        self._text: list[str] = []  # the text after the last part so far: joined once, however often text is added
         self._content: list[str] = []
         self._space: list[str] = []  # blank space at the text's end so far, kept until it is known what follows
         self._space_before_calls = ""
@@ -65,6 +66,8 @@ class PartBuffer:
 
     def drain(self) -> list[Part]:
         """Return the parts that were added since the last time."""
+        if self._text:
+            self._end_text_part()
         parts, self._parts = self._parts, []
         return parts
 
@@ -84,22 +87,28 @@ class PartBuffer:
             self._after_call = False
         body = text.rstrip()
         self._space = [text[len(body) :]]
-        self._add_part(body)
+        self._add_text_part(body)
         self.at_line_start = "\n" in text and not last_line.strip(" \t")
 
     def finish(self, *, drop_space: bool) -> None:
         """End the reply. Blank space at its end is text unless a call came before it."""
         space = "".join(self._space)
         if space and not self._after_call and not drop_space:
-            self._add_part(space)
+            self._add_text_part(space)
         self.done = True
 
-    def _add_part(self, text: str) -> None:
+    def _add_text_part(self, text: str) -> None:
         self._content.append(text)
-        if self._parts and isinstance(self._parts[-1], str):
-            self._parts[-1] += text
-        else:
-            self._parts.append(text)
+        self._text.append(text)
+
+    def _end_text_part(self) -> None:
+        self._parts.append("".join(self._text))
+        self._text = []
+
+    def _add_delta(self, delta: ToolCallDelta) -> None:
+        if self._text:
+            self._end_text_part()
+        self._parts.append(delta)
 
     def allows(self, name: str) -> bool:
         """Return whether a call of this tool may run."""
@@ -111,14 +120,14 @@ class PartBuffer:
         self._space_before_calls, self._space = "".join(self._space) or self._space_before_calls, []
         self._after_call = self.at_line_start = True
         self.calls.append(call)
-        self._parts.append(ToolCallDelta(len(self.calls) - 1, call.id, name, ""))
+        self._add_delta(ToolCallDelta(len(self.calls) - 1, call.id, name, ""))
         return call
 
     def add_arguments(self, text: str) -> None:
         """Add to the JSON of the last call's arguments."""
         if text:
             self.calls[-1].pieces.append(text)
-            self._parts.append(ToolCallDelta(len(self.calls) - 1, None, None, text))
+            self._add_delta(ToolCallDelta(len(self.calls) - 1, None, None, text))
 
     def end_call(self) -> None:
         """End the last call. Where calls are not parallel, the reply is over with it."""

@@ -29,7 +29,7 @@ A call that is broken or truncated is invalid. It keeps its text and gets a reas
 LangChain, which completes partial JSON, from completing them: else the call would run.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from langchain_darkai._tool_calls.bare_calls import BareCallState
 from langchain_darkai._tool_calls.call_states import CallHeadState, FunctionTagState, VendorTagState
@@ -47,6 +47,10 @@ STATES: Mapping[StateName, type[State]] = {
 }
 """The states that are entered from other files. Thoughts and code have states of their own in `text_states`, the rest
 of a call has them in `call_states`."""
+
+MAX_SLICE = 8 * 1024
+"""Characters that are read at once. A state returns a copy of what it has not read, and in a slice that copy is short,
+however many marks there are. The event loop goes on between two slices: the worst text takes some 20 ms for one."""
 
 _AUTO = ToolChoice()
 
@@ -88,19 +92,29 @@ class ReplyParser:
 
     def feed(self, text: str) -> list[Part]:
         """Return the parts that this piece of the reply makes certain."""
-        self._read(text)
-        return self._out.drain()
+        for _ in self.slices(text):
+            pass
+        return self.take()
 
     def finish(self) -> list[Part]:
         """Return the parts that the reply's end makes certain."""
-        context = self._context
-        while not self._out.done:
-            state = context.state
-            again = state.end(context.take_pending())
-            if context.state is state and not again:
-                break
-            self._read(again)
-        self._out.finish(drop_space=context.ends_in_made_up)
+        for _ in self.slices(None):
+            pass
+        return self.take()
+
+    def slices(self, text: str | None) -> Iterable[None]:
+        """Read a piece of the reply, or its end for None. A long piece is read slice by slice, while this is iterated."""
+        if text is None:
+            return self._finish()
+        text = self._context.take_pending() + text
+        while text and not self._out.done:
+            if len(text) > MAX_SLICE:
+                return self._read(text)
+            text = self._context.state.read(text)
+        return ()
+
+    def take(self) -> list[Part]:
+        """Return the parts that became certain since the last time."""
         return self._out.drain()
 
     def abort(self) -> list[Part]:
@@ -109,8 +123,25 @@ class ReplyParser:
         self._out.done = True
         return self._out.drain()
 
-    def _read(self, text: str) -> None:
+    def _read(self, text: str) -> Iterator[None]:
         context = self._context
-        text = context.take_pending() + text
-        while text and not self._out.done:
-            text = context.state.read(text)
+        unread = [text]  # the last one comes next
+        while unread and not self._out.done:
+            text = unread.pop()
+            if len(text) > MAX_SLICE:
+                unread += reversed([text[at : at + MAX_SLICE] for at in range(0, len(text), MAX_SLICE)])
+                continue
+            if text := context.state.read(context.take_pending() + text):
+                unread.append(text)
+            elif unread:
+                yield
+
+    def _finish(self) -> Iterator[None]:
+        context = self._context
+        while not self._out.done:
+            state = context.state
+            again = state.end(context.take_pending())
+            if context.state is state and not again:
+                break
+            yield from self.slices(again)
+        self._out.finish(drop_space=context.ends_in_made_up)

@@ -16,6 +16,7 @@ A state reads one kind of text: ordinary text, code, a call's arguments. The par
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Literal
 
 from langchain_darkai._tool_calls.output import PartBuffer
@@ -55,6 +56,7 @@ class ParserContext:
         self.out = out
         self.only_preamble = True  # nothing came but blank space and thoughts: calls without a mark may follow
         self.skip_fence = False  # the next fence is known to hold no call, and must not be held back again
+        self.held_in_vain = 0  # characters that were held back as a call without a mark, and are none
         self.ends_in_made_up = False
         self.pending = ""
         self._states = states
@@ -80,9 +82,14 @@ class ParserContext:
         self.only_preamble = False
         return self.switch_to("text", text)
 
+    @cached_property
+    def _tool_name(self) -> re.Pattern[str]:
+        names = "|".join(map(re.escape, self.tools))
+        return re.compile(rf"(?:{names})(?![\w-])" if names else r"(?!)")
+
     def starts_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool."""
-        return any(re.match(rf"{re.escape(name)}(?![\w-])", text) for name in self.tools)
+        return self._tool_name.match(text) is not None
 
     def may_start_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool, or may do so once more of it has come."""

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from langchain_darkai._json.reader import LenientJsonReader, coerce, read_value
+from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
+from langchain_darkai._json.values import coerce, read_value, read_value_at
 from langchain_darkai._tool_calls.markup import without_fence
 from langchain_darkai._tool_calls.tools import Tool
 
@@ -15,10 +16,11 @@ _ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "action_
 # The members of an object that is unmistakably a call.
 _EXACT_KEYS = frozenset({"name", "arguments", "parameters", "args", "type", "id", "function"})
 
-_SEPARATOR = re.compile(r"\A[\s;,]*")
+_SPACE = re.compile(r"\s*")
+_SEPARATOR = re.compile(r"[\s;,]*")
 _XML_CALL = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>\s*", re.DOTALL)
 _XML_PARAMETER = re.compile(r"\s*<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
-_NAME_FIRST = re.compile(r"\s*(?:\[TOOL_CALLS\])?\s*([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{))\s*")
+_NAME_FIRST = re.compile(r"(?:\[TOOL_CALLS\]\s*)?([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{))\s*")
 _BLOCK = re.compile(r"\s*<tool_call>(.*?)</tool_call>", re.DOTALL)
 _NAME = re.compile(r"""["'“]name["'”]\s*:\s*["'“](?P<name>(?:[^"'”\\]|\\.)*)["'”]""")
 _FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')
@@ -39,12 +41,15 @@ def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[Raw
     """Return the calls that a text consists of; None for a text of anything else.
 
     `exact` is for a text without our tag around it, which may be ordinary text. It must be unmistakably a call: of a
-    tool that is bound, with arguments, and with no members that calls do not have.
+    tool that is bound, with arguments, and with no members that calls do not have. A text that is longer than MAX_WHOLE
+    is not read.
 
     Example:
         >>> read_calls('{"name": "now", "arguments": {}}', {}, exact=False)
         [RawToolCall(name='now', arguments={}, reason=None, raw=None)]
     """
+    if len(text) > MAX_WHOLE:
+        return None
     text = without_fence(text)
     for read in (_read_json, _read_xml, _read_name_first, _read_python):
         calls = read(text, tools, exact)
@@ -137,17 +142,23 @@ def _with_types_of(arguments: dict[str, Any], tool: Tool | None) -> dict[str, An
     return coerced
 
 
+def skip(pattern: re.Pattern[str], text: str, position: int = 0) -> int:
+    """Return where a pattern ends that can match nothing."""
+    found = pattern.match(text, position)
+    return found.end() if found else position
+
+
 def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
     """Read JSON values with calls, one after another."""
     calls: list[RawToolCall] = []
-    rest = text.strip()
-    while rest:
-        read = read_value(rest) if rest[0] in "{[" else None
+    position = skip(_SPACE, text, 0)
+    while position < len(text):
+        read = read_value_at(text, position) if text[position] in "{[" else None
         found = calls_of_value(read[0], tools, exact=exact) if read else None
         if read is None or not found:
             return None
         calls += found
-        rest = _SEPARATOR.sub("", read[1], count=1)
+        position = skip(_SEPARATOR, text, read[1])
     return calls
 
 
@@ -160,9 +171,9 @@ def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawTool
         if block is None or (exact and block[1] not in tools):
             return None
         tool = tools.get(block[1])
-        parameters = _XML_PARAMETER.findall(block[2])
-        if parameters and not _XML_PARAMETER.sub("", block[2]).strip():
-            found: RawToolCall | None = RawToolCall(block[1], _with_types_of(dict(parameters), tool))
+        parameters = _xml_parameters(block[2])
+        if parameters:
+            found: RawToolCall | None = RawToolCall(block[1], _with_types_of(parameters, tool))
         else:
             found = _call(block[1], block[2].strip(), tool, exact=False)
         calls += [found] if found else []
@@ -170,18 +181,28 @@ def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawTool
     return calls
 
 
+def _xml_parameters(text: str) -> dict[str, str]:
+    """Return the parameters that a text consists of, in `<parameter=name>` tags; {} for any other text."""
+    parameters: dict[str, str] = {}
+    position = 0
+    while parameter := _XML_PARAMETER.match(text, position):
+        parameters[parameter[1]] = parameter[2]
+        position = parameter.end()
+    return parameters if not text[position:].strip() else {}
+
+
 def _read_name_first(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
     """Read names with their arguments as JSON behind them, as Mistral's and GLM's models write them."""
     calls: list[RawToolCall] = []
-    rest = text.strip()
-    while rest:
-        name = _NAME_FIRST.match(rest)
-        read = read_value(rest[name.end() :]) if name else None
-        if name is None or read is None or name[1] not in tools:
+    position = skip(_SPACE, text, 0)
+    while position < len(text):
+        name = _NAME_FIRST.match(text, position)
+        read = read_value_at(text, name.end()) if name and name[1] in tools else None
+        if name is None or read is None:
             return None
         found = _call(name[1], read[0], tools[name[1]], exact)
         calls += [found] if found else []
-        rest = _SEPARATOR.sub("", read[1], count=1)
+        position = skip(_SEPARATOR, text, read[1])
     return calls
 
 
@@ -223,9 +244,12 @@ def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> RawToolCa
 
 
 def _dotted(node: ast.expr) -> list[str]:
-    if isinstance(node, ast.Attribute):
-        return [*_dotted(node.value), node.attr]
-    return [node.id] if isinstance(node, ast.Name) else []
+    """Return the names in `a.b.c`, in a loop: a chain may be longer than Python can recurse."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return [*([node.id] if isinstance(node, ast.Name) else []), *reversed(names)]
 
 
 def looks_like_a_call(prefix: str, names: Sequence[str]) -> bool | None:
@@ -267,6 +291,8 @@ def is_truncated_json(text: str) -> bool:
 
 def why_not_json(text: str) -> str:
     """Return the reason why a text is not a JSON value."""
+    if len(text) > MAX_WHOLE:
+        return f"it is longer than {MAX_WHOLE:,} characters, and not in the form that was asked for"
     reader = LenientJsonReader()
     reader.feed(text.strip())
     return reader.failure or ("the JSON ends too early" if text.strip() else "the call is empty")

@@ -20,12 +20,17 @@ from langchain_darkai._tool_calls.markup import (
 from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai.prompts import CALL_START
 
-_MARK = re.compile(rf"(?P<ticks>`+|~{{3,}})|{'|'.join(map(re.escape, MARKS))}", IGNORE_CASE)
+_MARK = re.compile(rf"(?P<ticks>`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}})|{'|'.join(map(re.escape, MARKS))}", IGNORE_CASE)
 _MARK_BEGINS = re.compile(rf"(?:{beginnings(*MARKS)})\Z", IGNORE_CASE)
 _LONGEST_MARK = max(map(len, MARKS))
-_IN_CODE = re.compile(rf"`+|\n|{CALL_START}")
+_IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
-_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_IN_HELD = re.compile(r"`+|\n|[^`\n]+")
+
+
+MAX_HELD_IN_VAIN = 64 * 1024
+"""Characters of fences that were held back as calls, and were none. Each is read again as text, up to the next fence,
+which is held back in turn: without a limit, many fences would cost the square of their number."""
 
 
 class TextState(State):
@@ -40,8 +45,8 @@ class TextState(State):
                 self.out.add_text(text[: len(text) - len(start)])
                 return self.context.need_more(start) if may_be_mark else self.context.switch_to("bare call", start)
         mark = _MARK.search(text)
-        made_up = self._find_made_up(text) if self.out.calls else None
-        if made_up is not None and (mark is None or made_up < mark.start()):
+        made_up = self._find_made_up(text, mark.start() if mark else len(text)) if self.out.calls else None
+        if made_up is not None:
             self.out.add_text(text[:made_up])
             self.out.done = self.context.ends_in_made_up = True
             return ""
@@ -59,11 +64,11 @@ class TextState(State):
             self.context.only_preamble = False
         self.out.add_text(text)
 
-    def _find_made_up(self, text: str) -> int | None:
-        """Return where the first line begins that is made up; None if there is none."""
-        found = MADE_UP_LINE.search(text)
+    def _find_made_up(self, text: str, end: int) -> int | None:
+        """Return where the first line begins that is made up, up to the next mark; None if there is none."""
+        found = MADE_UP_LINE.search(text, 0, end)
         if found and found.start() == 0 and not self.out.at_line_start:
-            found = MADE_UP_LINE.search(text, max(found.end(), 1))
+            found = MADE_UP_LINE.search(text, max(found.end(), 1), end)
         return found.start() if found else None
 
     def _certain_length(self, text: str) -> int:
@@ -82,7 +87,7 @@ class TextState(State):
         kind = mark.lower()
         if kind in THOUGHT_STARTS:
             self.out.add_text(mark)
-            return self.context.switch_to(QuotedState(self.context, THOUGHT_END, THOUGHT_END_BEGINS), rest)
+            return self.context.switch_to(QuotedState(self.context, THOUGHT_END, THOUGHT_END_BEGINS, "<"), rest)
         if kind == CALL_START:
             return self.context.switch_to("call head", mark + rest)
         return self.context.switch_to("function tag" if kind == FUNCTION_START else "vendor tag", mark + rest)
@@ -93,6 +98,7 @@ class TextState(State):
         starts_line = self.out.at_line_start
         # Where a call is forced, it may stand in a fence with prose before it.
         may_be_call = self.context.choice.forced and not self.out.calls and not self.context.skip_fence
+        may_be_call = may_be_call and self.context.held_in_vain < MAX_HELD_IN_VAIN
         if may_be_call and len(ticks) >= 3 and starts_line:
             return self.context.switch_to("bare call", ticks + rest)
         self.context.only_preamble = self.context.skip_fence = False
@@ -109,20 +115,25 @@ class TextState(State):
 
 
 class QuotedState(State):
-    """Text in which a call is only shown or drafted, a thought or a code fence, up to what ends it."""
+    """Text in which a call is only shown or drafted, a thought or a code fence, up to what ends it.
 
-    def __init__(self, context: ParserContext, end: re.Pattern[str], end_begins: re.Pattern[str]) -> None:
+    `first` is the letter with which the end begins, and which it has only there.
+    """
+
+    def __init__(self, context: ParserContext, end: re.Pattern[str], end_begins: re.Pattern[str], first: str) -> None:
         super().__init__(context)
         self._end = end
         self._end_begins = end_begins
+        self._first = first
 
     def read(self, text: str) -> str:
         end = self._end.search(text)
-        begins = self._end_begins.search(text)
-        certain = begins.start() if begins else len(text)
-        if end and end.start() < certain:
-            self.out.add_text(text[: end.end()])
-            return self.context.switch_to("text", text[end.end() :])
+        certain = end.start() if end else text.rfind(self._first)
+        if certain < 0 or not self._end_begins.match(text, certain):
+            certain = len(text)
+            if end:
+                self.out.add_text(text[: end.end()])
+                return self.context.switch_to("text", text[end.end() :])
         self.out.add_text(text[:certain])
         return self.context.need_more(text[certain:])
 
@@ -151,9 +162,9 @@ class CodeState(State):
                 self._has_line_end = True
                 if len(self._ticks) >= 3:
                     self.out.add_text(text[:start])
-                    fence = QuotedState(self.context, fence_end(self._ticks), fence_end_begins(self._ticks))
+                    fence = QuotedState(self.context, fence_end(self._ticks), fence_end_begins(self._ticks), "\n")
                     return self.context.switch_to(fence, text[start:])
-                next_line = text[found.end() :].lstrip(" \t")
+                next_line = text[found.end() : start + MAX_TICKS].lstrip(" \t")
                 is_uncertain = not next_line and len(text) - start < MAX_TICKS  # it may become a blank line
                 ends = next_line.startswith("\n")
             else:
@@ -180,20 +191,33 @@ class MaybeQuotedState(State):
 
     def __init__(self, context: ParserContext, ticks: str) -> None:
         super().__init__(context)
-        self._closing = re.compile(rf"(?<!`){ticks}(?!`)")
-        self._held = ""
+        self._ticks = ticks
+        self._held: list[str] = []
+        self._row = 0  # back-ticks at the end of the held text
+        self._is_blank = False  # whether its last line is blank so far
 
     def read(self, text: str) -> str:
-        self._held += text
-        closing = self._closing.search(self._held)
-        blank = _BLANK_LINE.search(self._held)
-        if closing and closing.end() < len(self._held) and (blank is None or closing.start() < blank.start()):
-            self.out.add_text(self._held[: closing.end()])
-            return self.context.switch_to("text", self._held[closing.end() :])
-        return self.context.switch_to("text", self._held) if blank else ""
+        for found in _IN_HELD.finditer(text):
+            if found[0][0] == "`":
+                self._row += len(found[0])
+                self._is_blank = False
+                continue
+            if self._row == len(self._ticks):
+                self.out.add_text("".join((*self._held, text[: found.start()])))
+                return self.context.switch_to("text", text[found.start() :])
+            self._row = 0
+            if found[0] != "\n":
+                self._is_blank = self._is_blank and not found[0].strip(" \t")
+            elif self._is_blank:
+                return self.context.switch_to("text", "".join((*self._held, text)))
+            else:
+                self._is_blank = True
+        self._held.append(text)
+        return ""
 
     def end(self, pending: str) -> str:
-        if self._closing.search(self._held):
-            self.out.add_text(self._held)
+        held = "".join(self._held)
+        if self._row == len(self._ticks):
+            self.out.add_text(held)
             return ""
-        return self.context.switch_to("text", self._held)
+        return self.context.switch_to("text", held)

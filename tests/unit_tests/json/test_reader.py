@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import tool_call_chunk
 
-from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, LenientJsonReader, coerce, coerce_text, read_value
+from langchain_darkai._json.reader import MAX_DEPTH, MAX_TOKEN, LenientJsonReader, coerce_text
 from langchain_darkai._json.schema import SchemaNode
+from langchain_darkai._json.values import coerce, read_value
 
 Outcome = tuple[str, bool, str | None]
 

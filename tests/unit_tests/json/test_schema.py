@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_darkai._json.reader import coerce
 from langchain_darkai._json.schema import SchemaNode, dump, resolve_ref, with_inlined_root, without_titles
+from langchain_darkai._json.values import coerce
 
 
 def test_titles_go_but_members_called_title_stay() -> None:
