@@ -98,11 +98,14 @@ class TimeBudget:
 
     def __init__(self, seconds: float | None) -> None:
         self.remaining = seconds
+        self._entered: float | None = None
 
     @property
     def is_spent(self) -> bool:
-        """Whether no time is left."""
-        return self.remaining is not None and self.remaining <= 0
+        """Whether no time is left, now."""
+        if self.remaining is None:
+            return False
+        return self.remaining <= (0.0 if self._entered is None else time.monotonic() - self._entered)
 
     async def __aenter__(self) -> float | None:
         """Return the deadline, a time of the running loop's clock."""
@@ -110,5 +113,6 @@ class TimeBudget:
         return None if self.remaining is None else asyncio.get_running_loop().time() + self.remaining
 
     async def __aexit__(self, *_: object) -> None:
-        if self.remaining is not None:
+        if self.remaining is not None and self._entered is not None:
             self.remaining -= time.monotonic() - self._entered
+        self._entered = None

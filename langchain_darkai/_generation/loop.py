@@ -12,7 +12,7 @@ from langchain_darkai._generation.reply import Reply
 from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.text_gate import TextGate
 from langchain_darkai.client import DarkAI, Restart
-from langchain_darkai.errors import DarkAIError, DarkAIToolChoiceError
+from langchain_darkai.errors import DarkAIError, DarkAITimeoutError, DarkAIToolChoiceError
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class ReaskLoop:
                     for part in gate.feed(parts):
                         yield _renumbered(part, first_index)
             self._count(reply)
-            violation = reply.violation()
+            violation = await self._violation(reply)
             if violation is None or not self._request.can_reask(self._reasks):
                 break
             self._reasks += 1
@@ -107,7 +107,8 @@ class ReaskLoop:
         async with aclosing(self._client.stream(self._request.call, self._request.policy)) as events:
             try:
                 async for event in events:
-                    if parts := reply.feed(event):
+                    await self._feed(reply, event)
+                    if parts := reply.take():
                         yield parts
                     if reply.is_over:
                         break
@@ -117,6 +118,32 @@ class ReaskLoop:
                 if parts := reply.abort():
                     yield parts
                 raise
+
+    async def _feed(self, reply: Reply, event: str | StreamEnd | Restart) -> None:
+        """Let the reply read an event. Other tasks go on between the slices of a long one."""
+        was_late = self._request.policy.budget.is_spent
+        for _ in reply.slices(event):
+            await asyncio.sleep(0)
+            self._raise_if_late(reply, was_late)
+        self._raise_if_late(reply, was_late)
+
+    async def _violation(self, reply: Reply) -> str | None:
+        """Return what is wrong with a reply. To find that out takes time from the call's timeout, too."""
+        budget = self._request.policy.budget
+        was_late = budget.is_spent
+        async with budget:
+            violation = reply.violation()
+        self._raise_if_late(reply, was_late)
+        return violation
+
+    def _raise_if_late(self, reply: Reply, was_late: bool) -> None:
+        """Raise where the call's time ran out while the reply was read. While it is awaited, the transport does so."""
+        if self._request.policy.budget.is_spent and not was_late:
+            raise DarkAITimeoutError(
+                f"{self._client.host}: the call's timeout ran out while its reply was read; raise timeout, or ask for "
+                "less.",
+                partial_text=reply.text,
+            )
 
     def _count(self, reply: Reply) -> None:
         """Add up the usage of all replies so far: the server's count, or else an estimate."""

@@ -1,6 +1,7 @@
 """One reply of the model, read as it comes: its text, its tool calls, and what is wrong with it. No input or output."""
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from langchain_darkai._generation.request import GenerationRequest, ReplyRequirements
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Reply:
-    """One reply. `feed` takes an event, `abort` ends a reply that failed; both return the parts that are now certain.
+    """One reply. `slices` reads an event, `take` returns the parts that are certain by then, `abort` ends a failed reply.
 
     `is_over` is true when nothing that follows counts: the server ended the reply, a stop sequence came, or the only
     call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none.
@@ -27,41 +28,56 @@ class Reply:
 
     def _begin(self) -> None:
         self.usage: Usage | None = None
-        self.is_over = False
+        self._has_ended = False
         self._texts: list[str] = []
+        self._parts: list[Part] = []  # only where there is no parser, which keeps its own
         self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
         self._parser = _parser_for(self.request.requirements) if self.request.requirements.tools else None
 
-    def feed(self, event: str | StreamEnd | Restart) -> "list[Part]":
-        """Return the parts of the reply that an event makes certain."""
+    def slices(self, event: str | StreamEnd | Restart) -> Iterable[None]:
+        """Read an event. A long one is read slice by slice, while this is iterated."""
         if isinstance(event, Restart):
             self._begin()
-            return []
+            return ()
         if isinstance(event, StreamEnd):
             self.usage = event.usage
-            return self._end()
+            return self._end("")
         text = self._stop.feed(event) if self._stop else event
-        parts = self._read(text)
-        if self._stop and self._stop.stopped:
-            parts += self._end()
-        self.is_over = self.is_over or (self._parser is not None and self._parser.done)
+        return self._end(text) if self._stop and self._stop.stopped else self._read(text)
+
+    def take(self) -> "list[Part]":
+        """Return the parts that became certain since the last time."""
+        if self._parser:
+            return self._parser.take()
+        parts, self._parts = self._parts, []
         return parts
 
     def abort(self) -> "list[Part]":
         """Return the last parts of a failed reply: held-back text, and an end that keeps half a call from running."""
-        parts = self._read(self._stop.finish()) if self._stop else []
-        return parts + self._parser.abort() if self._parser else parts
+        for _ in self._read(self._stop.finish() if self._stop else ""):
+            pass
+        return self.take() + (self._parser.abort() if self._parser else [])
 
-    def _read(self, text: str) -> "list[Part]":
-        if not text:
-            return []
-        self._texts.append(text)
-        return self._parser.feed(text) if self._parser else [text]
+    def _read(self, text: str) -> Iterable[None]:
+        if text:
+            self._texts.append(text)
+        if text and self._parser:
+            return self._parser.slices(text)
+        if text:
+            self._parts.append(text)
+        return ()
 
-    def _end(self) -> "list[Part]":
-        self.is_over = True
-        parts = self._read(self._stop.finish()) if self._stop else []
-        return parts + self._parser.finish() if self._parser and not self._parser.done else parts
+    def _end(self, text: str) -> Iterator[None]:
+        self._has_ended = True
+        yield from self._read(text)
+        yield from self._read(self._stop.finish() if self._stop else "")
+        if self._parser and not self._parser.done:
+            yield from self._parser.slices(None)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing that follows counts."""
+        return self._has_ended or (self._parser is not None and self._parser.done)
 
     @property
     def text(self) -> str:
