@@ -131,7 +131,8 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
 
     The code for tools and schemas is imported with the first call that needs it, so that importing the package is fast.
     """
-    if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
+    names = ("tools", "tool_choice", "output_format")
+    if not any(arguments.get(name) for name in names) and arguments.get("response_format") is None:
         return ReplyRequirements()
     from langchain_darkai._structured_output.output_format import format_of_response_format
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions

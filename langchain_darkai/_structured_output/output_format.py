@@ -10,10 +10,12 @@ import pydantic
 from langchain_core.utils.function_calling import convert_to_json_schema
 from typing_extensions import is_typeddict
 
-from langchain_darkai._json.schema import JsonSchema, SchemaNode, dump, with_inlined_root, without_titles
+from langchain_darkai._json.schema import JsonSchema, SchemaNode, dump, without_titles
 from langchain_darkai._json.schema_from_type import adapter_for_type, schema_from_type
 from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer, is_wrapper
 from langchain_darkai._structured_output.method import Method
+from langchain_darkai._structured_output.schema_forms import schema_within
+from langchain_darkai._text import short_repr
 from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import one_line
@@ -98,9 +100,9 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
     """Return the format of an answer.
 
     `schema` is a type or a dict. A type is a Pydantic model (of v2 or v1), a dataclass, a TypedDict, or any other that
-    Pydantic validates, such as `list[int]` or `A | B`; the results are its values. A dict is a JSON Schema, or OpenAI's
-    dict around one; the results are JSON values that it allows. With `strict=True`, no text is taken for a number, and
-    types convert nothing.
+    Pydantic validates, such as `list[int]` or `A | B`; the results are its values. A dict is a JSON Schema, or a dict
+    of OpenAI, Anthropic or MCP around one; the results are JSON values that it allows. With `strict=True`, no text is
+    taken for a number, and types convert nothing.
 
     Raises DarkAIInvalidRequestError, a ValueError, for any other schema or method.
 
@@ -110,18 +112,23 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
     """
     if method not in ("json_schema", "function_calling", "json_mode"):
         raise DarkAIInvalidRequestError(f"method={method!r} is none of json_schema, function_calling, json_mode.")
-    strict = bool(strict)
     try:
         if isinstance(schema, Mapping):
-            name, bare = _named_schema(dict(schema))
+            name, bare, strict_within = schema_within(schema)
+            strict = bool(strict_within if strict is None else strict)
             check = _schema_checker(bare)
             has_partials = True
         else:
             name, bare = getattr(schema, "__name__", "answer"), schema_from_type(schema)
+            strict = bool(strict)
             check = _type_checker(schema, strict)
             has_partials = is_typeddict(schema)
-    except (TypeError, ValueError, KeyError) as error:
-        raise DarkAIInvalidRequestError(f"{schema!r} is no schema for an answer: {error}") from error
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise DarkAIInvalidRequestError(
+            f"{short_repr(schema)} is no schema for an answer: {reason}. Give a Pydantic model or another type, a JSON "
+            "Schema, or a dict of OpenAI, Anthropic or MCP with a JSON Schema in it."
+        ) from error
     is_wrapped = bare.get("type") != "object" and "properties" not in bare
     shown = _wrapped(bare) if is_wrapped else bare
     name = re.sub(r"[^\w-]", "_", name)
@@ -141,8 +148,7 @@ def format_of_response_format(response_format: Any) -> OutputFormat | None:
         return None
     if isinstance(response_format, Mapping) and response_format.get("type") == "json_object":
         return output_format({"type": "object"}, method="json_mode")
-    inner = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
-    return output_format(response_format, strict=isinstance(inner, Mapping) and inner.get("strict") is True)
+    return output_format(response_format)
 
 
 def traced_schema(schema: Any, output: OutputFormat) -> Any:
@@ -154,25 +160,13 @@ def traced_schema(schema: Any, output: OutputFormat) -> Any:
     return schema
 
 
-def _named_schema(schema: JsonSchema) -> tuple[str, JsonSchema]:
-    if schema.get("type") == "json_schema" and isinstance(schema.get("json_schema"), Mapping):
-        inner = schema["json_schema"]
-        return str(inner.get("name", "answer")), with_inlined_root(dict(inner["schema"]))
-    if schema.get("type") == "function" and isinstance(schema.get("function"), Mapping):
-        schema = dict(schema["function"])
-    for key in ("parameters", "input_schema"):
-        if isinstance(schema.get("name"), str) and isinstance(schema.get(key), Mapping):
-            described = {"description": schema["description"]} if schema.get("description") else {}
-            return schema["name"], {**described, **schema[key]}
-    schema = with_inlined_root(schema)
-    return str(schema.get("title", "answer")), schema
-
-
 def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
     import jsonschema
     from jsonschema.validators import validator_for
 
     kind = validator_for(schema, default=jsonschema.Draft202012Validator)
+    if not schema.keys() & kind.VALIDATORS.keys():
+        raise ValueError("it has no keyword of JSON Schema that an answer is checked by, such as type or properties")
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as error:

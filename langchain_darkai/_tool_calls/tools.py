@@ -12,6 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_function
 
 from langchain_darkai._json.schema import SchemaNode, dump, with_inlined_root, without_titles
 from langchain_darkai._json.schema_from_type import schema_from_type
+from langchain_darkai._text import short_repr
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import CALL_END, CALL_START, one_line
 
@@ -88,9 +89,9 @@ def tool_from(source: Any) -> Tool:
             return _tool_from_function(source)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise DarkAIInvalidRequestError(f"{_excerpt(source)} is no tool that can be offered: {reason}") from error
+        raise DarkAIInvalidRequestError(f"{short_repr(source)} is no tool that can be offered: {reason}") from error
     raise DarkAIInvalidRequestError(
-        f"{_excerpt(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
+        f"{short_repr(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
         "description and parameters."
     )
 
@@ -134,11 +135,6 @@ def _tool_from_dict(source: dict[str, Any]) -> Tool:
 
 def _without_description(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in schema.items() if key != "description"}
-
-
-def _excerpt(source: Any) -> str:
-    """Return what an error message shows of a value."""
-    return repr(source) if len(repr(source)) < 120 else f"{repr(source)[:120]}..."
 
 
 def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
