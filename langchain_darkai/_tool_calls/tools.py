@@ -140,14 +140,14 @@ def _without_description(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     """Return what a `tool_choice` means.
 
-    None and "auto" leave it to the model. "none" and False offer no tool. "any", "required" and True force a call. A
-    tool's name, or a dict with it, forces a call of that tool.
+    None and "auto" leave it to the model. "none" and False offer no tool. "any", "required" and True force a call; of
+    one tool alone, they mean that tool. A tool's name, or a dict with it, forces a call of that tool.
 
     Raises DarkAIInvalidRequestError for a name that no tool has, and for a forced call where there are no tools.
 
     Example:
         >>> parse_tool_choice("any", [Tool("add", "", {})])
-        ToolChoice(mode='required', name=None)
+        ToolChoice(mode='required', name='add')
     """
     if isinstance(tool_choice, Mapping):
         function = tool_choice.get("function")
@@ -161,7 +161,7 @@ def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     if tool_choice is True or tool_choice in ("any", "required"):
         if not tools:
             raise DarkAIInvalidRequestError(f"tool_choice={tool_choice!r} forces a call, but there are no tools.")
-        return ToolChoice("required")
+        return ToolChoice("required", names[0] if len(names) == 1 else None)
     if tool_choice in names:
         return ToolChoice("required", tool_choice)
     near = difflib.get_close_matches(tool_choice, names, n=1) if isinstance(tool_choice, str) else []
