@@ -16,7 +16,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableAssign, RunnableParallel
 from langchain_core.tools import BaseTool
 from typing_extensions import TypedDict
 
@@ -88,6 +88,11 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         params = super()._get_ls_params(stop=cast("list[str]", self.stop) if stop is None else stop, **kwargs)
         params["ls_provider"] = PROVIDER
         return params
+
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        # What tracers are shown of a call. `ls_structured_output_format` shows the schema of an answer already.
+        kwargs.pop("output_format", None)
+        return super()._get_invocation_params(stop=stop, **kwargs)
 
     def _resolve_model_profile(self) -> ModelProfile | None:
         profile = ModelProfile(
@@ -228,28 +233,21 @@ class ChatDarkAI(LoopMethods, ChatSettings):
             >>> person
             Person(name='Alice', age=30)
         """
-        from langchain_darkai._structured_output.output_format import output_format, traced_schema
+        from langchain_darkai._structured_output.output_format import output_format
         from langchain_darkai._structured_output.output_parser import StructuredOutputParser
 
         output = output_format(schema, method=method, strict=strict)
-        traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema, output)}
-        model: Runnable[LanguageModelInput, AIMessage]
-        if method == "function_calling":
-            model = self.bind(
-                tools=[output.tool.as_openai()],
-                tool_choice=output.name,
-                parallel_tool_calls=False,
-                output_format=output,
-                ls_structured_output_format=traced,
-            )
-        else:
-            model = self.bind(output_format=output, ls_structured_output_format=traced)
+        traced = {"kwargs": {"method": method, "strict": strict}, "schema": output.traced_schema}
+        model: Runnable[LanguageModelInput, AIMessage] = self.bind(
+            output_format=output, ls_structured_output_format=traced
+        )
         parser = StructuredOutputParser(output=output)
         if not include_raw:
             return model | parser
-        parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+        # Not `RunnablePassthrough.assign`, whose generic class cannot be pickled.
+        parsed = RunnableAssign(RunnableParallel(parsed=itemgetter("raw") | parser, parsing_error=_nothing))
+        failed = RunnableAssign(RunnableParallel(parsed=_nothing))
+        return RunnableParallel(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
     async def _agenerate(
         self,
@@ -282,3 +280,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         request = build_request(self, self._client, messages, stop, arguments)
         first_call_index = FIRST_CALL_INDEX_V1 if self.output_version == "v1" else 0
         return ReaskLoop(self._client, request, self.get_num_tokens, first_call_index=first_call_index)
+
+
+def _nothing(_: Any) -> None:
+    """Return None: a function with a name, which a pickle can refer to."""

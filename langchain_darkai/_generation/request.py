@@ -137,12 +137,15 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     from langchain_darkai._structured_output.output_format import format_of_response_format
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
-    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
-    choice = parse_tool_choice(arguments.get("tool_choice"), bound)
-    tools = offered_tools(bound, choice)
-    parallel = arguments.get("parallel_tool_calls") is not False
     response_format = format_of_response_format(arguments.get("response_format"))
     output: OutputFormat | None = arguments.get("output_format") or response_format
+    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
+    tool_choice, parallel = arguments.get("tool_choice"), arguments.get("parallel_tool_calls") is not False
+    if output is not None and output.method == "function_calling":
+        bound.append(output.tool)
+        tool_choice, parallel = "any", False
+    choice = parse_tool_choice(tool_choice, bound)
+    tools = offered_tools(bound, choice)
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())

@@ -20,7 +20,7 @@ from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import one_line
 
-__all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format", "output_format", "traced_schema"]
+__all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format", "output_format"]
 
 SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
 
@@ -35,17 +35,22 @@ class OutputFormat:
 
     An answer that is not an object is wrapped: the model is asked for an object with the member "value", since models
     write objects best. `check` raises ValueError or TypeError with the reasons. `has_partials` tells that the result is
-    plain JSON, which can be shown while it is still coming.
+    plain JSON, which can be shown while it is still coming. `source` is the schema as it was given: a format is pickled
+    as it and built again, since a check cannot be pickled.
     """
 
     name: str
     schema: JsonSchema
-    check: Callable[[Any], Any]
     method: Method
     strict: bool
     is_wrapped: bool
     has_partials: bool
+    source: Any = field(compare=False)
+    check: Callable[[Any], Any] = field(compare=False)
     node: SchemaNode = field(compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return output_format, (self.source, self.method, self.strict)
 
     def __repr__(self) -> str:
         return f"OutputFormat({self.name}, {self.method}, strict={self.strict}, {dump(self.schema)})"
@@ -54,6 +59,15 @@ class OutputFormat:
     def tool(self) -> Tool:
         """The answer as the arguments of a tool, for `function_calling`."""
         return Tool(self.name, str(self.schema.get("description", "Give the answer.")), self.schema)
+
+    @property
+    def traced_schema(self) -> Any:
+        """The schema in a form that LangChain's tracing can convert: as it was given, if that is one."""
+        try:
+            converted = convert_to_json_schema(self.source)
+        except Exception:  # noqa: BLE001 - whatever it fails on, our own schema takes the place
+            converted = {}
+        return self.source if "properties" in converted else {"title": self.name, **self.schema}
 
     def instructions(self) -> str:
         """Return the text that asks for the answer."""
@@ -96,7 +110,7 @@ def _joined(faults: list[tuple[str, str]]) -> str:
     return "; ".join(shown) + (f"; and {len(faults) - MAX_ERRORS} more" if len(faults) > MAX_ERRORS else "")
 
 
-def output_format(schema: Any, *, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:
+def output_format(schema: Any, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:
     """Return the format of an answer.
 
     `schema` is a type or a dict. A type is a Pydantic model (of v2 or v1), a dataclass, a TypedDict, or any other that
@@ -132,7 +146,8 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
     is_wrapped = bare.get("type") != "object" and "properties" not in bare
     shown = _wrapped(bare) if is_wrapped else bare
     name = re.sub(r"[^\w-]", "_", name)
-    return OutputFormat(name, shown, check, method, strict, is_wrapped, has_partials, SchemaNode.of(shown))
+    node = SchemaNode.of(shown)
+    return OutputFormat(name, shown, method, strict, is_wrapped, has_partials, schema, check, node)
 
 
 def format_of_response_format(response_format: Any) -> OutputFormat | None:
@@ -149,15 +164,6 @@ def format_of_response_format(response_format: Any) -> OutputFormat | None:
     if isinstance(response_format, Mapping) and response_format.get("type") == "json_object":
         return output_format({"type": "object"}, method="json_mode")
     return output_format(response_format)
-
-
-def traced_schema(schema: Any, output: OutputFormat) -> Any:
-    """Return the schema, or another form of it, that LangChain's tracing can convert."""
-    try:
-        convert_to_json_schema(schema)
-    except Exception:  # noqa: BLE001 - whatever it fails on, our own schema takes the place
-        return {"title": output.name, **output.schema}
-    return schema
 
 
 def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
