@@ -17,7 +17,7 @@ from tests.support.asker import Asker
 from tests.support.schemas import ANN, SCHEMA, Node, Note, OldPerson, Person, PersonData, PersonDict, PersonDictExtended
 from tests.support.scripted_transport import ScriptedTransport
 
-METHODS = ["json_schema", "json_mode", "function_calling"]
+METHODS: list[Any] = ["json_schema", "json_mode", "function_calling"]
 SCHEMAS: dict[str, tuple[Any, str]] = {
     "a Pydantic class": (Person, ANN),
     "a class of Pydantic v1": (OldPerson, ANN),
