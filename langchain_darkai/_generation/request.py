@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-CALL_ARGUMENTS = (
+CALL_PARAMETERS = (
     *("model", "temperature", "max_tokens", "timeout", "max_retries", "max_reasks", "model_kwargs", "stream"),
-    *("tools", "tool_choice", "parallel_tool_calls", "response_format", "output_format", "strict"),
+    *("tool_choice", "parallel_tool_calls"),
 )
+"""The keyword arguments of a call that can be given to `with_structured_output`, too."""
+
+CALL_ARGUMENTS = (*CALL_PARAMETERS, "tools", "response_format", "output_format", "strict")
 """The keyword arguments that a call of the model takes, beside those of LangChain."""
 
 
@@ -143,7 +146,7 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     tool_choice, parallel = arguments.get("tool_choice"), arguments.get("parallel_tool_calls") is not False
     if output is not None and output.method == "function_calling":
         bound.append(output.tool)
-        tool_choice, parallel = "any", False
+        tool_choice, parallel = tool_choice or "any", arguments.get("parallel_tool_calls") is True
     choice = parse_tool_choice(tool_choice, bound)
     tools = offered_tools(bound, choice)
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
