@@ -109,7 +109,9 @@ class Reply:
 
         try:
             if output.method == "function_calling":
-                output.result(next(json.loads(call.arguments) for call in self.valid_calls if call.name == output.name))
+                for call in self.valid_calls:
+                    if call.name == output.name:
+                        output.result(json.loads(call.arguments))
             else:
                 output.read(self.content)
         except InvalidAnswer as error:

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-CALL_ARGUMENTS = (
+CALL_PARAMETERS = (
     *("model", "temperature", "max_tokens", "timeout", "max_retries", "max_reasks", "model_kwargs", "stream"),
-    *("tools", "tool_choice", "parallel_tool_calls", "response_format", "output_format", "strict"),
+    *("tool_choice", "parallel_tool_calls"),
 )
+"""The keyword arguments of a call that can be given to `with_structured_output`, too."""
+
+CALL_ARGUMENTS = (*CALL_PARAMETERS, "tools", "response_format", "output_format", "strict")
 """The keyword arguments that a call of the model takes, beside those of LangChain."""
 
 
@@ -138,17 +141,21 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
 
     The code for tools and schemas is imported with the first call that needs it, so that importing the package is fast.
     """
-    if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
+    names = ("tools", "tool_choice", "output_format")
+    if not any(arguments.get(name) for name in names) and arguments.get("response_format") is None:
         return _NO_REQUIREMENTS
     from langchain_darkai._structured_output.output_format import format_of_response_format
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
-    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
-    choice = parse_tool_choice(arguments.get("tool_choice"), bound)
-    tools = offered_tools(bound, choice)
-    parallel = arguments.get("parallel_tool_calls") is not False
     response_format = format_of_response_format(arguments.get("response_format"))
     output: OutputFormat | None = arguments.get("output_format") or response_format
+    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
+    tool_choice, parallel = arguments.get("tool_choice"), arguments.get("parallel_tool_calls") is not False
+    if output is not None and output.method == "function_calling":
+        bound.append(output.tool)
+        tool_choice, parallel = tool_choice or "any", arguments.get("parallel_tool_calls") is True
+    choice = parse_tool_choice(tool_choice, bound)
+    tools = offered_tools(bound, choice)
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())

@@ -434,6 +434,30 @@ class TestStructuredResponse:
         assert caught.value.llm_output == '{"city": "Paris", "degrees": 500}'
         assert len(server.requests) == 1 + reasks
 
+    @pytest.mark.parametrize(
+        "written",
+        [
+            '{"city": "Paris", "degrees": 21}',
+            'Here you are:\n```json\n{"city": "Paris", "degrees": 21}\n```\nAnything else?',
+        ],
+    )
+    async def test_bare_arguments_are_the_call_of_the_only_tool(
+        self, serve: Serve, model_of: ModelOf, run: Runner, written: str
+    ) -> None:
+        server = serve(reply(written))
+        state = await run(create_agent(model_of(server), response_format=ToolStrategy(Forecast)))
+        assert state["structured_response"] == Forecast(city="Paris", degrees=21)
+        assert kinds(state) == ["human", "ai", "tool"]
+        assert len(server.requests) == 1
+
+    async def test_bare_arguments_are_no_call_where_there_are_several_tools(
+        self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
+    ) -> None:
+        server = serve(reply('{"city": "Paris", "degrees": 21}'), reply(block("Forecast", city="Paris", degrees=21)))
+        state = await run(create_agent(model_of(server), tools.all, response_format=ToolStrategy(Forecast)))
+        assert state["structured_response"] == Forecast(city="Paris", degrees=21)
+        assert len(server.requests) == 2
+
     async def test_a_union_as_tools(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
         class Unknown(BaseModel):
             """There is no answer."""

@@ -74,8 +74,10 @@ class TestResponseFormat:
         assert (message.text, [call["name"] for call in message.tool_calls]) == ("", ["add"])
         assert len(api.calls) == 1
 
-    def test_a_schema_that_is_none_is_refused(self, api: ScriptedTransport) -> None:
-        with pytest.raises(DarkAIInvalidRequestError):
-            api.model().invoke(
-                "Hi", response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}
-            )
+    @pytest.mark.parametrize(
+        "response_format",
+        [{"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}, {"foo": "bar"}, {}],
+    )
+    def test_a_schema_that_is_none_is_refused(self, api: ScriptedTransport, response_format: Any) -> None:
+        with pytest.raises(DarkAIInvalidRequestError, match="no schema"):
+            api.model().invoke("Hi", response_format=response_format)
