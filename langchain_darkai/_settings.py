@@ -132,7 +132,7 @@ class ChatSettings(Closable, BaseChatModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy, with `update`'s values where it is given."""
         copied = super().model_copy(deep=deep)
-        copied._drop_caches()
+        copied._drop_caches()  # noqa: SLF001 - a model of this class
         for name, value in (update or {}).items():
             setattr(copied, name, value)
         return copied

@@ -37,7 +37,7 @@ class LenientJsonReader:
     """Reads one near-JSON value that comes in pieces, and writes it as JSON, as far as it is certain.
 
     `feed` and `finish` return JSON text; joined, it is the value. `done` tells that the value is complete. `failure`
-    says why the text is no value, and is None as long as it may be one. `rest` is what was fed after either.
+    says why the text is not a value, and is None while it may be one. `rest` is what was fed after either.
 
     Example:
         >>> reader = LenientJsonReader()
@@ -82,7 +82,7 @@ class LenientJsonReader:
         return "".join(self._out)
 
     def poison(self) -> str:
-        """Return an end for the JSON so far that makes sure that nobody completes it.
+        """Return an end for the JSON so far that keeps readers from completing it.
 
         LangChain reads partial JSON and completes it: of `{"city": "Par` it makes `{"city": "Par"}`. So a truncated
         tool call would run, with half of its arguments. The end is a closing bracket that nothing opened: after it, no

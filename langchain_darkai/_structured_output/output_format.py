@@ -33,7 +33,7 @@ class OutputFormat:
 
     An answer that is not an object is wrapped: the model is asked for an object with the member "value", since models
     write objects best. `check` raises ValueError or TypeError with the reasons. `has_partials` tells that the result is
-    a dict, which can be shown while it is still coming.
+    plain JSON, which can be shown while it is still coming.
     """
 
     name: str

@@ -19,7 +19,7 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_darkai import DarkAI, DarkAIError
 from langchain_darkai.protocol import StreamEnd
 from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
-from tests.support.run import run
+from tests.support.programs import run
 from tests.support.scripted_server import (
     CLOSE,
     END,

@@ -12,7 +12,7 @@ from langchain_core.outputs import LLMResult
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, _portal
 from tests.support.asker import ModelOf, Serve
-from tests.support.run import run
+from tests.support.programs import run
 from tests.support.scripted_server import END, HOLD, STREAM, answer, chunk, reply, text
 
 

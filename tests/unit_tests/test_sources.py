@@ -65,7 +65,8 @@ def foreign_private_names(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_no_file_is_too_long(module: str) -> None:
-    assert len(SOURCES[module].read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+    lines = SOURCES[module].read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_FILE_LINES
 
 
 @pytest.mark.parametrize("module", SOURCES)

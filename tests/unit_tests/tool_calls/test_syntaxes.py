@@ -111,7 +111,7 @@ def test_text_in_python_arrives_to_the_letter(value: str, expected: str) -> None
     assert found(f"search(query={value!r})", exact=True) == [("search", {"query": expected})]
 
 
-def test_a_call_of_python_with_an_odd_escape_warns_nobody(recwarn: pytest.WarningsRecorder) -> None:
+def test_a_call_of_python_with_an_odd_escape_gives_no_warning(recwarn: pytest.WarningsRecorder) -> None:
     assert found(r'search(query="\d+")', exact=True) == [("search", {"query": r"\d+"})]
     assert not recwarn.list
 
