@@ -15,7 +15,7 @@ PURE = ("errors", "protocol", "prompts", "_json", "_tool_calls", "_structured_ou
 # The layers, from the bottom up. A name is a module, or a folder with all that is in it. A module imports from lower
 # layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
-    ("_version", "_closable", "_text", "errors"),
+    ("_version", "_closable", "_text", "_threads", "errors"),
     ("_validation", "protocol", "_json"),
     ("prompts",),
     ("transport",),
