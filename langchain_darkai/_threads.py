@@ -6,15 +6,18 @@ own there, too, and a greenlet that waits for it lets the others go on. gevent m
 """
 
 import collections
+import contextlib
 import sys
 import threading
 from collections.abc import Callable
 from importlib import import_module
+from queue import Empty
 from typing import Any, Protocol
 
-RECHECK_SECONDS = 60.0
-"""How often a waiting greenlet looks for itself. Any timeout would do: gevent ends a program in which no greenlet waits
-for a time, since it does not know that another thread can end the wait."""
+WAIT_STEP = 1.0
+"""Seconds of one step of a wait. Python does not see a signal, such as Ctrl+C, that comes in the moment before a wait
+begins; it sees it after the step. And gevent ends a program in which no greenlet waits for a time, since it does not
+know that another thread can end the wait."""
 
 
 def _original(module: str, name: str) -> Any:
@@ -56,8 +59,19 @@ class Mailbox(Protocol):
 
 def mailbox() -> Mailbox:
     """Return a new mailbox. Where its thread has greenlets, only one of them waits for an item, not all."""
-    box: Mailbox = _GreenletMailbox() if are_greenlets() else NativeQueue()
-    return box
+    return _GreenletMailbox() if are_greenlets() else _ThreadMailbox()
+
+
+class _ThreadMailbox:
+    def __init__(self) -> None:
+        queue = NativeQueue()
+        self.put = queue.put
+        self._get = queue.get
+
+    def get(self) -> Any:
+        while True:
+            with contextlib.suppress(Empty):
+                return self._get(timeout=WAIT_STEP)
 
 
 class _GreenletMailbox:
@@ -72,6 +86,6 @@ class _GreenletMailbox:
 
     def get(self) -> Any:
         while not self._items:
-            self._has_come.wait(RECHECK_SECONDS)
+            self._has_come.wait(WAIT_STEP)
             self._has_come.clear()
         return self._items.popleft()

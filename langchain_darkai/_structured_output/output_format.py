@@ -109,7 +109,7 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
         ('[1, 2]', [1, 2])
     """
     if method not in ("json_schema", "function_calling", "json_mode"):
-        raise DarkAIInvalidRequestError(f"method={method!r} is none of json_schema, function_calling, json_mode.")
+        raise DarkAIInvalidRequestError(f"method={method!r} must be json_schema, function_calling or json_mode.")
     strict = bool(strict)
     try:
         if isinstance(schema, Mapping):
@@ -121,7 +121,7 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
             check = _type_checker(schema, strict)
             has_partials = is_typeddict(schema)
     except (TypeError, ValueError, KeyError) as error:
-        raise DarkAIInvalidRequestError(f"{schema!r} is no schema for an answer: {error}") from error
+        raise DarkAIInvalidRequestError(f"{schema!r} is not a schema for an answer: {error}") from error
     is_wrapped = bare.get("type") != "object" and "properties" not in bare
     shown = _wrapped(bare) if is_wrapped else bare
     name = re.sub(r"[^\w-]", "_", name)

@@ -222,21 +222,21 @@ class TestEndings:
 
 
 class TestBatch:
-    async def test_in_order(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_batch_has_its_replies_in_order(self, serve: Serve, model_of: ModelOf) -> None:
         model = model_of(serve(echo))
         questions: list[Any] = [f"question {n}" for n in range(20)]
         replies = [f"reply to {question}" for question in questions]
         assert [message.text for message in model.batch(questions)] == replies
         assert [message.text for message in await model.abatch(questions)] == replies
 
-    async def test_nothing(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_batch_of_nothing_is_empty(self, serve: Serve, model_of: ModelOf) -> None:
         model = model_of(serve(echo))
         assert model.batch([]) == []
         assert await model.abatch([]) == []
         assert list(model.batch_as_completed([])) == []
         assert [pair async for pair in model.abatch_as_completed([])] == []
 
-    async def test_all_at_once(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_batch_sends_all_at_once(self, serve: Serve, model_of: ModelOf) -> None:
         for way in ("batch", "abatch", "batch_as_completed", "abatch_as_completed"):
             all_there = threading.Event()
             server = serve([all_there, STREAM + chunk(text("Hello")) + END])
@@ -245,14 +245,14 @@ class TestBatch:
             opened.join()
 
     @pytest.mark.parametrize("way", ["batch", "abatch", "batch_as_completed", "abatch_as_completed"])
-    async def test_the_configs_limit(self, serve: Serve, model_of: ModelOf, way: str) -> None:
+    async def test_a_batch_keeps_to_the_configs_limit(self, serve: Serve, model_of: ModelOf, way: str) -> None:
         server = serve([STREAM, 0.02, chunk(text("Hello")) + END])
         replies = await _batched(model_of(server), way, ["Hi"] * 15, config={"max_concurrency": 4})
         assert len(replies) == 15
         assert server.peak == 4
 
     @pytest.mark.parametrize("way", ["batch", "abatch", "batch_as_completed", "abatch_as_completed"])
-    async def test_errors_in_place(self, serve: Serve, model_of: ModelOf, way: str) -> None:
+    async def test_a_batch_can_have_errors_in_place_of_replies(self, serve: Serve, model_of: ModelOf, way: str) -> None:
         def even(request: Request) -> list[Step]:
             return reply("even") if int(request.query) % 2 == 0 else answer(400, '{"error": "odd"}')
 
@@ -262,7 +262,9 @@ class TestBatch:
         assert [reply.text for reply in replies[::2]] == ["even"] * 4
 
     @pytest.mark.parametrize("way", ["batch", "abatch", "batch_as_completed", "abatch_as_completed"])
-    async def test_the_first_failure_ends_the_others(self, serve: Serve, model_of: ModelOf, way: str) -> None:
+    async def test_the_first_failure_of_a_batch_ends_the_other_calls(
+        self, serve: Serve, model_of: ModelOf, way: str
+    ) -> None:
         all_there = threading.Event()
 
         def one_fails(request: Request) -> list[Step]:
@@ -275,7 +277,7 @@ class TestBatch:
         await server.comes_to(lambda server: server.left == 9, 1)
 
     @pytest.mark.parametrize("way", ["batch_as_completed", "abatch_as_completed"])
-    async def test_leaving_ends_the_others(self, serve: Serve, model_of: ModelOf, way: str) -> None:
+    async def test_leaving_a_batch_ends_its_other_calls(self, serve: Serve, model_of: ModelOf, way: str) -> None:
         def one_answers(request: Request) -> list[Step]:
             return reply("Hello") if request.query == "3" else [STREAM, HOLD]
 
@@ -290,7 +292,9 @@ class TestBatch:
         await server.comes_to(lambda server: server.left == len(server.requests) - 1, 1)
 
     @pytest.mark.parametrize("way", ["batch_as_completed", "abatch_as_completed"])
-    async def test_as_they_come(self, serve: Serve, model_of: ModelOf, way: str) -> None:
+    async def test_batch_as_completed_yields_replies_as_they_come(
+        self, serve: Serve, model_of: ModelOf, way: str
+    ) -> None:
         gates = {str(n): threading.Event() for n in range(4)}
 
         def gated(request: Request) -> list[Step]:
@@ -305,7 +309,7 @@ class TestBatch:
                 gates[order[len(seen)]].set()
         assert seen == order
 
-    async def test_a_config_each_and_callbacks(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_each_input_of_a_batch_has_its_config_and_callbacks(self, serve: Serve, model_of: ModelOf) -> None:
         ended: list[tuple[str, str]] = []
 
         class Notes(BaseCallbackHandler):
@@ -321,7 +325,7 @@ class TestBatch:
         with pytest.raises(ValueError, match="config"):
             model.batch(["a", "b"], config=[{}])
 
-    async def test_settings_of_the_call(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_batch_takes_settings_for_its_calls(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(echo)
         model = model_of(server)
         assert [m.text for m in model.batch(["a"] * 3, stop=[" to"], model="gpt-4o")] == ["reply"] * 3

@@ -141,7 +141,7 @@ def test_the_page_shows_the_table() -> None:
     table = [
         f"| {fault.name} | `{fault.kind.__name__}` | {'yes' if fault.is_retryable else 'no'} |" for fault in FAULTS
     ]
-    start = rows.index("| What happens | What a call raises | Asking again can help |") + 2
+    start = rows.index("| What happens | What a call raises | A retry can help |") + 2
     assert rows[start : start + len(table)] == table
 
 

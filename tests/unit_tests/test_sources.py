@@ -15,6 +15,7 @@ MAX_DEPTH = 4  # of compound statements in each other, in a function
 PRIVATE_API = f"{NAME}._http.private_api"
 FOREIGN_PRIVATE_NAMES = {
     "__kwdefaults__",
+    "_in_shutdown",
     "_acquired",
     "_conns",
     "_read_nowait",

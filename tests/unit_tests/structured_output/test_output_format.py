@@ -179,7 +179,7 @@ def test_a_root_that_is_no_object_is_wrapped_with_its_references_intact() -> Non
     "schema", [{"type": 5}, {"type": "json_schema"}, object(), 5, "Person", {"$ref": 5, "type": "wrong"}]
 )
 def test_what_is_no_schema_is_refused(schema: Any) -> None:
-    with pytest.raises(DarkAIInvalidRequestError, match="no schema"):
+    with pytest.raises(DarkAIInvalidRequestError, match="is not a schema"):
         output_format(schema)
 
 

@@ -29,7 +29,7 @@ def script(*texts: str) -> list[Any]:
 
 class TestResponseFormat:
     @pytest.mark.parametrize("response_format", RESPONSE_FORMATS, ids=str)
-    async def test_the_content_is_bare_json(self, api: ScriptedTransport, ask: Asker, response_format: Any) -> None:
+    async def test_the_content_is_only_json(self, api: ScriptedTransport, ask: Asker, response_format: Any) -> None:
         api.scripts = [script("<think>Hm {.</think>Sure!\n```json\n", ANN, "\n```\nDone.")]
 
         message = await ask(api.model().bind(response_format=response_format))
