@@ -62,7 +62,8 @@ class ChatSettings(Closable, BaseChatModel):
     place counts towards no timeout. A copy has a count of its own, and so has what `configurable_fields` makes."""
 
     proxy: str | None = Field(default_factory=from_env("DARKAI_PROXY", default=None), repr=False, exclude=True)
-    """An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY. Default: the environment variable `DARKAI_PROXY`."""
+    """An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY, which are never used for this machine. Default: the
+    environment variable `DARKAI_PROXY`."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, repr=False, exclude=True)
     """Headers sent with each request. They replace the package's own, and are never serialized."""

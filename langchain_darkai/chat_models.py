@@ -251,7 +251,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         OutputParserException with the text, which `include_raw` puts into `parsing_error`. Streaming a dict or a
         TypedDict yields it as it grows, the last item validated.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema, a method, a tool or a keyword.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema, method, tool or keyword.
 
         Example:
             >>> from pydantic import BaseModel

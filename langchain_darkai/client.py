@@ -63,7 +63,8 @@ class DarkAI(Closable):
     - `base_url`: where the API is; None for `DARKAI_BASE_URL`, else the hosted service. A trailing slash or `/chat`
       does not matter.
     - `api_key`: sent as a bearer token; None for `DARKAI_API_KEY`, else no key is sent.
-    - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+    - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Those of the
+      environment are never used for this machine (localhost, 127.0.0.1, ::1).
     - `timeout`: for a whole call, retries included; None for no limit.
     - `max_retries`: how often a request is sent again after an error that may be temporary.
     - `stream_chunk_timeout`: the idle timeout: the longest gap between events with content; None for no limit.

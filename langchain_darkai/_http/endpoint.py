@@ -133,15 +133,24 @@ def _warn_of_plain_http(url: SplitResult, headers: Mapping[str, str]) -> None:
     host = url.hostname or ""
     if url.scheme != "http" or host in warned_hosts:
         return
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost" or host.endswith(".localhost")
     names = (*headers, *(name for name, _ in parse_qsl(url.query)))
-    if not is_local and any(map(_NAMES_OF_KEYS.search, names)):
+    if not is_loopback(host) and any(map(_NAMES_OF_KEYS.search, names)):
         warned_hosts.add(host)
         message = f"The key for {host} is sent over plain http; use https."
         warnings.warn(message, UserWarning, stacklevel=_stacklevel_of_the_user())
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, in lower case, is this machine.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("model.localhost"), is_loopback("192.168.0.1")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 _BETWEEN = ("langchain_darkai", "langchain_core", "pydantic", "functools")

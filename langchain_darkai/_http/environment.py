@@ -8,6 +8,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
+from langchain_darkai._http.endpoint import is_loopback
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
 _PROXY_VARIABLES = (
@@ -19,6 +20,7 @@ _PROXY_VARIABLES = (
 def environment_proxy(url: str) -> str | None:
     """Return the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name for a URL.
 
+    None for this machine: a proxy would look for it on its own, and a local server is not to depend on NO_PROXY.
     aiohttp's own `trust_env` is not used, since it also takes passwords from ~/.netrc.
     """
     return _proxy_for(url, tuple(map(os.environ.get, _PROXY_VARIABLES)))
@@ -28,6 +30,8 @@ def environment_proxy(url: str) -> str | None:
 def _proxy_for(url: str, _variables: tuple[str | None, ...]) -> str | None:
     # Cached by the variables' values: `getproxies` goes through the whole environment, which is slow for each call.
     parts = URL(url)
+    if is_loopback(parts.host or ""):
+        return None
     proxies = getproxies()
     if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):
         return None

@@ -140,8 +140,8 @@ def output_format(schema: Any, method: Method = "json_schema", strict: bool | No
     except (TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise DarkAIInvalidRequestError(
-            f"{short_repr(schema)} is not a schema for an answer: {reason}. Give a Pydantic model or another type, a JSON "
-            "Schema, or a dict of OpenAI, Anthropic or MCP with a JSON Schema in it."
+            f"{short_repr(schema)} is not a schema for an answer: {reason}. Give a Pydantic model or another type, a "
+            "JSON Schema, or a dict of OpenAI, Anthropic or MCP with a JSON Schema in it."
         ) from error
     is_wrapped = bare.get("type") != "object" and "properties" not in bare
     shown = _wrapped(bare) if is_wrapped else bare

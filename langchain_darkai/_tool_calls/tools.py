@@ -91,8 +91,8 @@ def tool_from(source: Any) -> Tool:
         reason = str(error).partition("\n")[0]
         raise DarkAIInvalidRequestError(f"{short_repr(source)} cannot be offered as a tool: {reason}") from error
     raise DarkAIInvalidRequestError(
-        f"{short_repr(source)} is not a tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
-        "description and parameters."
+        f"{short_repr(source)} is not a tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with "
+        "name, description and parameters."
     )
 
 

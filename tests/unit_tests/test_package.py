@@ -16,7 +16,7 @@ PURE = ("errors", "_text", "protocol", "prompts", "_json", "_tool_calls", "_stru
 # layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
     ("_compat", "_version"),
-    ("_closable", "_text", "errors"),
+    ("_closable", "_text", "_threads", "errors"),
     ("_validation", "protocol", "_json"),
     ("prompts",),
     ("transport",),
