@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
@@ -25,7 +25,7 @@ from langchain_darkai.transport import Transport
 class ChatSettings(Closable, BaseChatModel):
     """The fields of `ChatDarkAI`, and the client that is made from them."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
 
     model: str = DarkAI.default_model
     """The model's name. Aliases are resolved; unknown names are sent as they are."""

@@ -112,11 +112,11 @@ class DarkAI(Closable):
             default_headers=default_headers,
             verify=verify,
         )
-        self.timeout = check_seconds("timeout", timeout)
-        self.max_retries = check_count("max_retries", max_retries)
-        self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
+        self.timeout: float | None = check_seconds("timeout", timeout)
+        self.max_retries: int = check_count("max_retries", max_retries)
+        self.stream_chunk_timeout: float | None = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
         self.session = session
-        self.limiter = ConcurrencyLimiter(
+        self.limiter: ConcurrencyLimiter = ConcurrencyLimiter(
             None if max_concurrency is None else check_count("max_concurrency", max_concurrency, minimum=1)
         )
         self._transport = transport
