@@ -7,9 +7,15 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolCall
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
+from langchain_core.runnables import RunnableConfig
 
 from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer
 from langchain_darkai._structured_output.output_format import OutputFormat
+
+JUDGING_MIDDLEWARE = "tool_selection"
+"""How LangChain's `LLMToolSelectorMiddleware` marks its calls, as their metadata's `lc_source`. It has an option for a
+wrong answer, `on_parsing_failure`, and looks for one in what `with_structured_output` returns: an error would pass it
+by and end the agent."""
 
 
 class StructuredOutputParser(BaseTransformOutputParser[Any]):
@@ -21,6 +27,38 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
 
     output: OutputFormat
     passes_calls: bool = False
+
+    def invoke(self, input: str | BaseMessage, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
+        """Return the result of a reply; of one without a valid answer, its JSON, where the caller judges it itself."""
+        try:
+            return super().invoke(input, config, **kwargs)
+        except OutputParserException as error:
+            if not _is_judged_by_caller(config):
+                raise
+            return self._unchecked(error)
+
+    async def ainvoke(
+        self,
+        input: str | BaseMessage,  # noqa: A002 - core's name
+        config: RunnableConfig | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return what `invoke` does."""
+        try:
+            return await super().ainvoke(input, config, **kwargs)
+        except OutputParserException as error:
+            if not _is_judged_by_caller(config):
+                raise
+            return self._unchecked(error)
+
+    def _unchecked(self, error: OutputParserException) -> Any:
+        """Return the first JSON value in a reply without a valid answer; None where it has none."""
+        scanner = self.output.scanner(check=False)
+        scanner.feed(error.llm_output or "")
+        try:
+            return scanner.finish()[1]
+        except InvalidAnswer:
+            return None
 
     def parse(self, text: str) -> Any:
         """Return the result of a reply's text."""
@@ -80,6 +118,10 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
         return "darkai_structured_output"
 
 
+def _is_judged_by_caller(config: RunnableConfig | None) -> bool:
+    return ((config or {}).get("metadata") or {}).get("lc_source") == JUDGING_MIDDLEWARE
+
+
 _NOTHING = object()
 """What was yielded last where nothing was: an answer may be None."""
 
@@ -103,7 +145,7 @@ class _Progress:
 
     def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
         if isinstance(chunk, AIMessageChunk):
-            if chunk.response_metadata.get("reasks"):
+            if chunk.response_metadata.get("reasks") == 0:
                 self._begin()  # this chunk begins the reply of a model that was asked again
             self._chunks.append(chunk)
             text = self._arguments_in(chunk) if self._is_call else chunk.text

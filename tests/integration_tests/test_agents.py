@@ -20,10 +20,10 @@ from langchain.agents.middleware import (
     SummarizationMiddleware,
     ToolCallLimitMiddleware,
 )
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain.agents.structured_output import ProviderStrategy, StructuredOutputValidationError, ToolStrategy
 from langchain.tools import ToolRuntime
 from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
-from langchain_core.exceptions import ModelError, OutputParserException
+from langchain_core.exceptions import ModelError
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -429,9 +429,9 @@ class TestStructuredResponse:
     ) -> None:
         server = serve(reply('{"city": "Paris", "degrees": 500}'))
         agent = create_agent(model_of(server, model="gpt-4o", max_reasks=reasks), response_format=Forecast)
-        with pytest.raises(OutputParserException, match="degrees") as caught:
+        with pytest.raises(StructuredOutputValidationError, match="degrees") as caught:
             await run(agent)
-        assert caught.value.llm_output == '{"city": "Paris", "degrees": 500}'
+        assert caught.value.ai_message.content == '{"city": "Paris", "degrees": 500}'
         assert len(server.requests) == 1 + reasks
 
     @pytest.mark.parametrize(
