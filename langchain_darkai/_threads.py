@@ -5,14 +5,18 @@ loop a thread, so a loop of ours in a greenlet would take that place from the pr
 own there, too, and a greenlet that waits for it lets the others go on. gevent may come before this package, or after.
 """
 
+import asyncio
 import collections
 import contextlib
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from queue import Empty
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 WAIT_STEP = 1.0
 """Seconds of one step of a wait. Python does not see a signal, such as Ctrl+C, that comes in the moment before a wait
@@ -43,6 +47,20 @@ def start_thread(name: str, function: Callable[..., object], *arguments: object)
         _start_new_thread(function, arguments)
     else:
         threading.Thread(target=function, args=arguments, name=name, daemon=True).start()
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Return the result of a function that blocks, while the event loop goes on.
+
+    It gets a thread of its own: those of the loop's executor may all be busy waiting for this very call.
+    """
+    if not threading.main_thread().is_alive():
+        return function(*arguments)  # the interpreter is exiting, and starts no threads any more
+    executor = ThreadPoolExecutor(1)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+    finally:
+        executor.shutdown(wait=False)
 
 
 class Mailbox(Protocol):

@@ -32,7 +32,13 @@ from langchain_darkai._generation.messages import (
     llm_output_of,
     message_of,
 )
-from langchain_darkai._generation.request import CALL_ARGUMENTS, CALL_PARAMETERS, build_request, requirements_from
+from langchain_darkai._generation.request import (
+    CALL_ARGUMENTS,
+    CALL_PARAMETERS,
+    build_request,
+    load_parsers,
+    requirements_from,
+)
 from langchain_darkai._settings import ChatSettings
 from langchain_darkai._structured_output.method import Method
 from langchain_darkai._validation import refuse_unknown
@@ -293,6 +299,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        await load_parsers(kwargs)
         result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
         generation = ChatGeneration(message=message_of(result))
         return ChatResult(generations=[generation], llm_output=llm_output_of(result))
@@ -307,6 +314,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        await load_parsers(kwargs)
         loop = self._loop(messages, stop, kwargs, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:

@@ -4,15 +4,12 @@ The provider interface is the one by which this API is known: class attributes s
 `create_async_generator`.
 """
 
-import asyncio
 import functools
 import importlib
 import inspect
 import os
 import ssl
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,6 +18,7 @@ from langchain_darkai._closable import Closable
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._limits import ConcurrencyLimiter, TimeBudget
 from langchain_darkai._retry import Attempts, CallPolicy, RetryPause
+from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import check_count, check_seconds
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
@@ -278,16 +276,10 @@ _loaded: list[Callable[..., Transport]] = []
 async def _load_http_transport() -> Callable[..., Transport]:
     """Return the class of the HTTP transport, imported with the first call so that importing the package is fast.
 
-    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on. The thread is one of its
-    own: those of the loop's executor may all be busy waiting for this very call.
+    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on.
     """
     if not _loaded:  # not `in sys.modules`: another thread may be in the middle of the import
-        load = functools.partial(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
-        if threading.main_thread().is_alive():
-            with ThreadPoolExecutor(1) as executor:
-                module = await asyncio.get_running_loop().run_in_executor(executor, load)
-        else:
-            module = load()  # the interpreter is exiting and cannot start threads any more
+        module = await in_thread(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
         _loaded.append(module.AiohttpTransport)
     return _loaded[0]
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_darkai._retry import CallPolicy
 from langchain_darkai._settings import ChatSettings
+from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import (
     check_count,
     check_model,
@@ -167,3 +169,16 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
         output=output,
         content_must_be_json=response_format is not None,
     )
+
+
+_PARSERS = ("langchain_darkai._structured_output.output_format", "langchain_darkai._tool_calls.parser", "jsonschema")
+_loaded: list[object] = []
+
+
+async def load_parsers(arguments: Mapping[str, Any]) -> None:
+    """Import the code for tools and schemas, if a call's keyword arguments need it, while the event loop goes on.
+
+    jsonschema lists folders and reads files when it is imported.
+    """
+    if not _loaded and arguments.keys() & {"tools", "response_format", "output_format"}:
+        _loaded.append(await in_thread(lambda: list(map(import_module, _PARSERS))))

@@ -95,6 +95,7 @@ class AiohttpTransport:
 
         A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
         """
+        options = await _connection_options(endpoint)
         has_failed = False
         while True:
             shared.expect_connection(endpoint.host)
@@ -106,7 +107,7 @@ class AiohttpTransport:
                     timeout=self._client_timeout(endpoint, deadline),
                     allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
                     raise_for_status=False,  # the user's own session may be set to do so
-                    **_connection_options(endpoint),
+                    **options,
                 )
             except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
@@ -123,10 +124,10 @@ class AiohttpTransport:
         return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
 
 
-def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
+async def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
     proxy = endpoint.proxy
     is_tls = endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": tls_setting(endpoint.verify) if is_tls else True}
+    return {"proxy": proxy, "ssl": await tls_setting(endpoint.verify) if is_tls else True}
 
 
 class _ReplyReader:
