@@ -4,7 +4,8 @@ The client imports this module with its first call, since aiohttp takes a while 
 """
 
 import asyncio
-from typing import Any, NamedTuple
+import ssl
+from typing import NamedTuple
 
 import aiohttp
 from typing_extensions import Self
@@ -95,7 +96,7 @@ class AiohttpTransport:
 
         A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
         """
-        options = await _connection_options(endpoint)
+        tls = await _tls_option(endpoint)
         has_failed = False
         while True:
             shared.expect_connection(endpoint.host)
@@ -107,7 +108,8 @@ class AiohttpTransport:
                     timeout=self._client_timeout(endpoint, deadline),
                     allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
                     raise_for_status=False,  # the user's own session may be set to do so
-                    **options,
+                    proxy=endpoint.proxy,  # in no local variable, since it may hold a password
+                    ssl=tls,
                 )
             except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
@@ -124,10 +126,9 @@ class AiohttpTransport:
         return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
 
 
-async def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
-    proxy = endpoint.proxy
-    is_tls = endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": await tls_setting(endpoint.verify) if is_tls else True}
+async def _tls_option(endpoint: Endpoint) -> ssl.SSLContext | bool:
+    is_tls = endpoint.url.startswith("https:") or (endpoint.proxy or "").lower().startswith("https:")
+    return await tls_setting(endpoint.verify) if is_tls else True
 
 
 class _ReplyReader:
