@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_darkai._retry import CallPolicy
 from langchain_darkai._settings import ChatSettings
+from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import (
     check_count,
     check_model,
@@ -25,16 +27,19 @@ if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-CALL_ARGUMENTS = (
+CALL_PARAMETERS = (
     *("model", "temperature", "max_tokens", "timeout", "max_retries", "max_reasks", "model_kwargs", "stream"),
-    *("tools", "tool_choice", "parallel_tool_calls", "response_format", "output_format", "strict"),
+    *("tool_choice", "parallel_tool_calls"),
 )
+"""The keyword arguments of a call that can be given to `with_structured_output`, too."""
+
+CALL_ARGUMENTS = (*CALL_PARAMETERS, "tools", "response_format", "output_format", "strict")
 """The keyword arguments that a call of the model takes, beside those of LangChain."""
 
 
 @dataclass(frozen=True)
 class ReplyRequirements:
-    """What is asked of a reply beside answering the messages: by default, nothing.
+    """What a reply must be, apart from an answer to the messages. By default, nothing more is required.
 
     `instructions` tell it to the model. `content_must_be_json` is true where the caller reads the message's content as
     JSON, as it is.
@@ -56,6 +61,9 @@ class ReplyRequirements:
     def forced_tool(self) -> str | None:
         """The tool that must be called; None for any, or none."""
         return self.choice.name if self.choice else None
+
+
+_NO_REQUIREMENTS = ReplyRequirements()
 
 
 @dataclass(frozen=True)
@@ -88,11 +96,14 @@ def build_request(
     messages: list[BaseMessage],
     stop: list[str] | None,
     arguments: Mapping[str, Any],
+    *,
+    may_restart: bool,
 ) -> GenerationRequest:
     """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
 
-    An argument that is None leaves a request parameter out, also where the model sets it. Raises
-    DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
+    An argument that is None leaves the parameter out of the request, even if the model has a value for it.
+    `may_restart` is described at `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that
+    cannot work.
     """
     refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
     unset = {name for name, value in arguments.items() if value is None}
@@ -115,6 +126,7 @@ def build_request(
     policy = client.policy(
         timeout=arguments.get("timeout", ...),
         max_retries=arguments.get("max_retries"),
+        may_restart=may_restart,
         acquire_rate_limit=partial(limiter.aacquire, blocking=True) if limiter else None,
     )
     reasks = arguments.get("max_reasks")
@@ -134,17 +146,21 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
 
     The code for tools and schemas is imported with the first call that needs it, so that importing the package is fast.
     """
-    if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
-        return ReplyRequirements()
+    names = ("tools", "tool_choice", "output_format")
+    if not any(arguments.get(name) for name in names) and arguments.get("response_format") is None:
+        return _NO_REQUIREMENTS
     from langchain_darkai._structured_output.output_format import format_of_response_format
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
-    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
-    choice = parse_tool_choice(arguments.get("tool_choice"), bound)
-    tools = offered_tools(bound, choice)
-    parallel = arguments.get("parallel_tool_calls") is not False
     response_format = format_of_response_format(arguments.get("response_format"))
     output: OutputFormat | None = arguments.get("output_format") or response_format
+    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
+    tool_choice, parallel = arguments.get("tool_choice"), arguments.get("parallel_tool_calls") is not False
+    if output is not None and output.method == "function_calling":
+        bound.append(output.tool)
+        tool_choice, parallel = tool_choice or "any", arguments.get("parallel_tool_calls") is True
+    choice = parse_tool_choice(tool_choice, bound)
+    tools = offered_tools(bound, choice)
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())
@@ -156,3 +172,16 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
         output=output,
         content_must_be_json=response_format is not None,
     )
+
+
+_PARSERS = ("langchain_darkai._structured_output.output_format", "langchain_darkai._tool_calls.parser", "jsonschema")
+_loaded: list[object] = []
+
+
+async def load_parsers(arguments: Mapping[str, Any]) -> None:
+    """Import the code for tools and schemas, if a call's keyword arguments need it, while the event loop goes on.
+
+    jsonschema lists folders and reads files when it is imported.
+    """
+    if not _loaded and arguments.keys() & {"tools", "response_format", "output_format"}:
+        _loaded.append(await in_thread(lambda: list(map(import_module, _PARSERS))))

@@ -20,7 +20,7 @@ from langchain_darkai.protocol import Decoded, EventDecoder, StreamEnd, StreamFa
 from langchain_darkai.transport import ApiCall, ReplyEvents
 
 CONNECT_TIMEOUT = 30.0
-"""Seconds for name look-up, connection and TLS hand-shake together."""
+"""Seconds for DNS lookup, connection and TLS handshake together."""
 
 ERROR_BODY_TIMEOUT = 3.0
 """Seconds that the body of an HTTP error may take; what has come by then is quoted."""
@@ -81,7 +81,7 @@ class AiohttpTransport:
                         yield text
                 yield reply.checked_end(end)
         except DarkAIError as error:
-            error.__context__ = None  # aiohttp's error, with the details that were taken out of the cause
+            error.__context__ = None  # aiohttp's error, which still has the details that the cause has not
             raise
 
     async def aclose(self) -> None:
@@ -95,9 +95,10 @@ class AiohttpTransport:
 
         A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
         """
+        options = await _connection_options(endpoint)
         has_failed = False
         while True:
-            may_be_dead = shared.take_kept(endpoint.host)
+            shared.expect_connection(endpoint.host)
             try:
                 return await shared.session.post(
                     endpoint.url,
@@ -106,11 +107,11 @@ class AiohttpTransport:
                     timeout=self._client_timeout(endpoint, deadline),
                     allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
                     raise_for_status=False,  # the user's own session may be set to do so
-                    **_connection_options(endpoint),
+                    **options,
                 )
-            except Exception as error:  # noqa: BLE001 - raised again, as ours
+            except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-                if has_failed or not (broke and may_be_dead):
+                if has_failed or not (broke and shared.reused_connection()):
                     raise map_error(  # noqa: B904 - it has its cause
                         error, endpoint, is_users_session=self._session is not None
                     )
@@ -123,10 +124,10 @@ class AiohttpTransport:
         return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
 
 
-def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
+async def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
     proxy = endpoint.proxy
     is_tls = endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": tls_setting(endpoint.verify) if is_tls else True}
+    return {"proxy": proxy, "ssl": await tls_setting(endpoint.verify) if is_tls else True}
 
 
 class _ReplyReader:
@@ -179,8 +180,8 @@ class _ReplyReader:
         self._timer.resume()
         try:
             data = await self._response.content.readany()
-        except Exception as error:  # noqa: BLE001 - raised again, as ours
-            data = take_buffered(self._response.content)  # first the text that came; the next read fails again
+        except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
+            data = take_buffered(self._response.content)  # text that has arrived comes first; the next read fails again
             if not data:
                 raise map_error(error, self._endpoint, self._decoder.text)  # noqa: B904 - it has its cause
         decoded = self._decoder.feed(data) if data else self._decoder.finish()

@@ -91,7 +91,7 @@ class Endpoint:
 
 
 def _url_and_authorization(base_url: str) -> tuple[str, str | None]:
-    """Return the address of the API, and the authorization header that a user and a password in the URL stand for."""
+    """Return the URL of the API without user and password, and the authorization header that is made from them."""
     parts = _split_url("base_url", base_url)
     path = parts.path.rstrip("/")
     login, _, netloc = parts.netloc.rpartition("@")
@@ -133,15 +133,24 @@ def _warn_of_plain_http(url: SplitResult, headers: Mapping[str, str]) -> None:
     host = url.hostname or ""
     if url.scheme != "http" or host in warned_hosts:
         return
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost" or host.endswith(".localhost")
     names = (*headers, *(name for name, _ in parse_qsl(url.query)))
-    if not is_local and any(map(_NAMES_OF_KEYS.search, names)):
+    if not is_loopback(host) and any(map(_NAMES_OF_KEYS.search, names)):
         warned_hosts.add(host)
         message = f"The key for {host} is sent over plain http; use https."
         warnings.warn(message, UserWarning, stacklevel=_stacklevel_of_the_user())
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, in lower case, is this machine.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("model.localhost"), is_loopback("192.168.0.1")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 _BETWEEN = ("langchain_darkai", "langchain_core", "pydantic", "functools")

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 from langchain_core.messages import BaseMessage, ChatMessage
 
 from langchain_darkai._prompts.grammar import LABELS
+from langchain_darkai._text import one_line, short_repr
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
 OnUnsupported: TypeAlias = Literal["error", "describe"] | None
@@ -81,7 +82,7 @@ def role_of(message: BaseMessage, place: int) -> str:
     role = "tool" if role == "function" else role
     if role not in LABELS:
         raise DarkAIInvalidRequestError(
-            f"messages[{place}] has the role {role!r}, which the DarkAI API has no turn for. Use system, "
+            f"messages[{place}] has the role {short_repr(role)}, which the DarkAI API has no turn for. Use system, "
             "user, assistant or tool."
         )
     return role
@@ -120,8 +121,8 @@ def _block_text(block: str | dict[Any, Any], role: str, place: int, on_unsupport
     if on_unsupported == "describe":
         return _description(block)
     raise DarkAIInvalidRequestError(
-        f"messages[{place}], a {role} message, has a content block of type {kind!r}. The DarkAI API carries text only: "
-        'describe it in words, leave it out, or set on_unsupported="describe".'
+        f"messages[{place}], a {role} message, has a content block of type {short_repr(kind)}. The DarkAI API carries "
+        'text only: describe it in words, leave it out, or set on_unsupported="describe".'
     )
 
 
@@ -176,7 +177,7 @@ def _base64_size(data: str, start: int) -> int:
 def _short(text: str) -> str:
     """Return the beginning of a foreign text, on one line."""
     cut = "..." if len(text) > MAX_WORDS else ""
-    return " ".join(text[:MAX_WORDS].split()) + cut
+    return one_line(text[:MAX_WORDS]) + cut
 
 
 def _in_words(size: int | None) -> str:

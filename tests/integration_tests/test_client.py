@@ -134,11 +134,34 @@ class TestProxy:
         proxy, direct = serve(reply("through the proxy")), serve(reply("direct"))
         monkeypatch.setenv("http_proxy", proxy.url)
         assert await texts(client(proxy, base_url="http://model.test")) == ["through the proxy"]
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert await texts(client(direct)) == ["direct"]
+        monkeypatch.setenv("no_proxy", "model.test")
+        with pytest.raises(DarkAIConnectionError, match=r"model\.test cannot be reached"):
+            await texts(client(direct, base_url="http://model.test"))
         monkeypatch.setenv("no_proxy", "example.org")
-        assert await texts(client(direct)) == ["through the proxy"]
-        assert await texts(client(direct, proxy=direct.url)) == ["direct"]
+        assert await texts(client(direct, base_url="http://model.test")) == ["through the proxy"]
+        assert await texts(client(direct, base_url="http://model.test", proxy=direct.url)) == ["direct"]
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "model.localhost", "[::1]"])
+    @pytest.mark.parametrize("port", ["", ":9"])
+    async def test_a_proxy_of_the_environment_is_never_used_for_this_machine(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str, port: str
+    ) -> None:
+        proxy = serve(reply("through the proxy"))
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for scheme in ("http", "https"):
+            with pytest.raises(DarkAIError):
+                await texts(client(proxy, base_url=f"{scheme}://{host}{port}"))
+        assert not proxy.requests
+        assert await texts(client(proxy, base_url=f"http://{host}{port}", proxy=proxy.url)) == ["through the proxy"]
+        monkeypatch.setenv("DARKAI_PROXY", proxy.url)
+        assert await texts(client(proxy, base_url=f"http://{host}{port}")) == ["through the proxy"]
+
+    async def test_a_local_server_is_reached_past_a_proxy_of_the_environment(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://no-such-host.invalid:3128")
+        assert (await ask(model_of(serve(reply("Hello"))))).content == "Hello"
 
     async def test_credentials_of_a_proxy_are_sent_and_not_shown(self, serve: Serve) -> None:
         proxy = serve(reply("Hello"), answer(407, "no"))
@@ -164,7 +187,7 @@ class TestProxy:
 
     @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
     async def test_a_proxy_that_takes_too_long_is_named(self, ask: Asker, model_of: ModelOf, url: str) -> None:
-        scheme = "https" if url.startswith("http:") else "http"  # where a TLS hand-shake, or CONNECT, is never answered
+        scheme = "https" if url.startswith("http:") else "http"  # where a TLS handshake, or CONNECT, is never answered
         with socket.create_server(("127.0.0.1", 0)) as silent, ScriptedServer([]) as server:
             endpoint = Endpoint.from_settings(base_url=url, proxy=f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
             transport = AiohttpTransport(endpoint, idle_timeout=None, connect_timeout=0.1)
@@ -382,7 +405,7 @@ class TestFaults:
     async def test_an_impossible_host_is_an_invalid_request(
         self, ask: Asker, model_of: ModelOf, serve: Serve, host: str
     ) -> None:
-        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is no http.* Check base_url") as caught:
+        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is not an http.* Check base_url") as caught:
             await ask(model_of(serve([]), base_url=f"http://{host}"))
         assert not caught.value.is_retryable
 

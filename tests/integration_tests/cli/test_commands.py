@@ -262,7 +262,9 @@ DEMO_SHOWS = (
 )
 
 
-def test_the_demo_runs_on_a_server_of_its_own() -> None:
+@pytest.mark.parametrize("proxy", ["", "http://no-such-host.invalid:3128"])
+def test_the_demo_runs_on_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
     done = run("demo")
     assert done.code == 0, done.err
     assert re.match(r"A local server runs at http://127\.0\.0\.1:\d+", done.out)
