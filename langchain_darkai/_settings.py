@@ -19,6 +19,7 @@ from langchain_darkai._closable import Closable
 from langchain_darkai._validation import check_count, check_model, check_model_kwargs, check_stop, refuse_unknown
 from langchain_darkai._version import __version__
 from langchain_darkai.client import DarkAI
+from langchain_darkai.prompts import OnUnsupported
 from langchain_darkai.transport import Transport
 
 
@@ -82,6 +83,10 @@ class ChatSettings(Closable, BaseChatModel):
 
     chunk_per_event: bool = False
     """Whether each text event is a chunk of its own. Otherwise all text of one network read is one chunk."""
+
+    on_unsupported: OnUnsupported = None
+    """What becomes of images, files and other blocks that are no text: "error" refuses them, "describe" puts a text in
+    their place that names type, name and size. None describes those of tools and models, and refuses the others."""
 
     allow_empty: bool = False
     """Whether a complete reply without any content is an answer. Otherwise it is retried, then an error."""

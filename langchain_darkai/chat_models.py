@@ -132,7 +132,10 @@ class ChatDarkAI(LoopMethods):
     ) -> int:
         """Return about how many tokens the prompt for these messages has, labels and tools included; 0 for none."""
         instructions = requirements_from({"tools": tools}).instructions
-        return self.get_num_tokens(format_prompt(messages, instructions=instructions) if messages else instructions)
+        if not messages:
+            return self.get_num_tokens(instructions)
+        prompt = format_prompt(messages, instructions=instructions, on_unsupported=self.on_unsupported)
+        return self.get_num_tokens(prompt)
 
     def bind_tools(
         self,
