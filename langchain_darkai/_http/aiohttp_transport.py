@@ -4,7 +4,7 @@ The client imports this module with its first call, since aiohttp takes a while 
 """
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 from typing_extensions import Self
@@ -95,7 +95,7 @@ class AiohttpTransport:
 
         A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
         """
-        options = await _connection_options(endpoint)
+        tls = await tls_setting(endpoint.verify) if _needs_tls(endpoint) else True
         has_failed = False
         while True:
             shared.expect_connection(endpoint.host)
@@ -107,7 +107,8 @@ class AiohttpTransport:
                     timeout=self._client_timeout(endpoint, deadline),
                     allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
                     raise_for_status=False,  # the user's own session may be set to do so
-                    **options,
+                    proxy=endpoint.proxy,
+                    ssl=tls,
                 )
             except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
@@ -124,10 +125,8 @@ class AiohttpTransport:
         return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
 
 
-async def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
-    proxy = endpoint.proxy
-    is_tls = endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": await tls_setting(endpoint.verify) if is_tls else True}
+def _needs_tls(endpoint: Endpoint) -> bool:
+    return any(url.lower().startswith("https:") for url in (endpoint.url, endpoint.proxy or ""))
 
 
 class _ReplyReader:

@@ -194,6 +194,15 @@ class TestProxy:
             with pytest.raises(DarkAITimeoutError, match=r"model\.test: no connection .* the proxy; check proxy="):
                 await ask(model_of(server, base_url=url, transport=transport))
 
+    @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
+    async def test_a_proxy_without_tls_is_named(self, ask: Asker, serve: Serve, model_of: ModelOf, url: str) -> None:
+        proxy = serve([])
+        with pytest.raises(
+            DarkAIConnectionError, match=r"The proxy on the way to model\.test .* plain http.* http:// .* Check proxy="
+        ) as caught:
+            await ask(model_of(proxy, base_url=url, proxy=f"https://{proxy.host}"))
+        assert not caught.value.is_retryable
+
     async def test_a_proxy_that_is_not_there_is_named(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
         with ScriptedServer(reply("")) as gone:
             pass
