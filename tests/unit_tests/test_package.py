@@ -20,6 +20,7 @@ LAYERS = (
     ("_validation", "protocol", "_json"),
     ("prompts",),
     ("transport",),
+    ("_log",),
     ("_http", "_limits", "_portal"),
     ("_retry",),
     ("client",),
