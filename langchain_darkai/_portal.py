@@ -6,15 +6,19 @@ that has none. The thread starts with the first call. It is a daemon thread: the
 
 import asyncio
 import atexit
+import contextlib
 import contextvars
 import os
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
+
+WAIT_STEP = 1.0
+"""Seconds of one step of a wait, after which Python handles signals that it has missed."""
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
@@ -69,13 +73,24 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
 
     pumping = _submit(pump())
     try:
-        while (item := items.get()) is not _END:
+        while (item := _next_item(items)) is not _END:
             if isinstance(item, _Raised):
                 _wait_for_exit(item.error)
                 raise item.error
             yield item
     finally:
         pumping.cancel()
+
+
+def _next_item(items: "SimpleQueue[Any]") -> Any:
+    """Return the next item of a queue, waiting for it in steps.
+
+    Python does not see a signal, such as Ctrl+C, that comes in the moment before a wait begins. It sees it after the
+    step.
+    """
+    while True:
+        with contextlib.suppress(Empty):
+            return items.get(timeout=WAIT_STEP)
 
 
 def _wait_for_exit(error: BaseException) -> None:

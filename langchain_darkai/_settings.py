@@ -1,4 +1,4 @@
-"""The settings of ChatDarkAI: its fields, validated, copied, pickled, written down and closed.
+"""The settings of ChatDarkAI: its fields, and how they are validated, copied, pickled, serialized and closed.
 
 A base class of `ChatDarkAI`, so that the chat model itself can be read in a few screens.
 """
@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
@@ -23,9 +23,9 @@ from langchain_darkai.transport import Transport
 
 
 class ChatSettings(Closable, BaseChatModel):
-    """The fields of `ChatDarkAI`, and the client that is made of them."""
+    """The fields of `ChatDarkAI`, and the client that is made from them."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
 
     model: str = DarkAI.default_model
     """The model's name. Aliases are resolved; unknown names are sent as they are."""
@@ -43,7 +43,7 @@ class ChatSettings(Closable, BaseChatModel):
     """Sent if set. The server may ignore it."""
 
     stop: list[str] | str | None = None
-    """Texts before which a reply ends, whatever the server does. Those given with a call replace them."""
+    """A reply ends before the first of these texts, whatever the server does. A call's own `stop` replaces them."""
 
     timeout: float | None = 600.0
     """Seconds for a whole call, retries included; None for no limit."""
@@ -52,14 +52,14 @@ class ChatSettings(Closable, BaseChatModel):
     """The idle timeout: the longest gap, in seconds, between events with content; None for no limit."""
 
     max_retries: int = 2
-    """Further requests after one that failed in a way that may pass. A stream is not retried once text has come."""
+    """How often a request is retried after an error that may be temporary; a stream only before its first text."""
 
     max_reasks: int = 1
     """How often the model is asked again after a wrong tool call or an invalid structured answer."""
 
     max_concurrency: int | None = None
-    """Requests at once by this object, over all threads and loops; None for no limit. Waiting for a free place counts
-    towards no timeout. A copy of the model counts for itself, and so does what `configurable_fields` makes."""
+    """How many requests this object makes at once, over all threads and loops; None for no limit. Waiting for a free
+    place counts towards no timeout. A copy has a count of its own, and so has what `configurable_fields` makes."""
 
     proxy: str | None = Field(default_factory=from_env("DARKAI_PROXY", default=None), repr=False, exclude=True)
     """An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY. Default: the environment variable `DARKAI_PROXY`."""
@@ -132,7 +132,7 @@ class ChatSettings(Closable, BaseChatModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy, with `update`'s values where it is given."""
         copied = super().model_copy(deep=deep)
-        copied._drop_caches()
+        copied._drop_caches()  # noqa: SLF001 - a model of this class
         for name, value in (update or {}).items():
             setattr(copied, name, value)
         return copied
@@ -160,7 +160,7 @@ class ChatSettings(Closable, BaseChatModel):
     def _client(self) -> DarkAI:
         key = self.api_key.get_secret_value() if isinstance(self.api_key, SecretStr) else self.api_key
         return DarkAI(
-            # "" and not None, for which the client would look at the environment: the fields have done that already.
+            # "" and not None: for None, the client would read the environment, which the fields have done already.
             base_url=self.base_url or "",
             api_key=key or "",
             proxy=self.proxy or "",

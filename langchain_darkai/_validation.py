@@ -29,7 +29,7 @@ def check_count(name: str, value: Any, minimum: int = 0) -> int:
 def check_model(model: Any, known: Sequence[str]) -> str:
     """Return the name of a model; `known` are names for the error message, other names are allowed, too."""
     if not isinstance(model, str) or not model.strip():
-        raise DarkAIInvalidRequestError(f"model={model!r} names no model. Known ones: {', '.join(known)}.")
+        raise DarkAIInvalidRequestError(f"model={model!r} is not the name of a model. Known names: {', '.join(known)}.")
     return model
 
 

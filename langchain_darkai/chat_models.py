@@ -144,7 +144,8 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         verified, and asked for again. `parallel_tool_calls=False` takes one call, the first. Schemas are always offered
         whole, so `strict` changes nothing. Other keywords are bound as they are.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for what is no tool, and for the name of one that is not there.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a tool, and for a tool_choice that
+        names none of the tools.
 
         Example:
             >>> def add(a: int, b: int) -> int:
@@ -250,7 +251,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         OutputParserException with the text, which `include_raw` puts into `parsing_error`. Streaming a dict or a
         TypedDict yields it as it grows, the last item validated.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for what is no schema, method, tool or keyword.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema, method, tool or keyword.
 
         Example:
             >>> from pydantic import BaseModel
@@ -292,7 +293,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        result = await self._loop(messages, stop, kwargs).complete()
+        result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
         generation = ChatGeneration(message=message_of(result))
         return ChatResult(generations=[generation], llm_output=llm_output_of(result))
 
@@ -306,14 +307,16 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        loop = self._loop(messages, stop, kwargs)
+        loop = self._loop(messages, stop, kwargs, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:
                 yield chunk_of(part)
         yield last_chunk(loop.result)
 
-    def _loop(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> ReaskLoop:
-        request = build_request(self, self._client, messages, stop, arguments)
+    def _loop(
+        self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any], *, may_restart: bool
+    ) -> ReaskLoop:
+        request = build_request(self, self._client, messages, stop, arguments, may_restart=may_restart)
         first_call_index = FIRST_CALL_INDEX_V1 if self.output_version == "v1" else 0
         return ReaskLoop(self._client, request, self.get_num_tokens, first_call_index=first_call_index)
 

@@ -36,7 +36,7 @@ __all__ = ["DarkAI", "Restart"]
 
 
 class Restart:
-    """Stands in a reply where it begins anew: what came before does not count."""
+    """Marks that the reply begins again: what came before does not count."""
 
 
 class _ClassOrInstanceMethod:
@@ -65,7 +65,7 @@ class DarkAI(Closable):
     - `api_key`: sent as a bearer token; None for `DARKAI_API_KEY`, else no key is sent.
     - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
     - `timeout`: for a whole call, retries included; None for no limit.
-    - `max_retries`: further requests after one that failed in a way that may pass.
+    - `max_retries`: how often a request is sent again after an error that may be temporary.
     - `stream_chunk_timeout`: the idle timeout: the longest gap between events with content; None for no limit.
     - `default_headers`: sent with each request, over the client's own.
     - `verify`: True, False, a CA file or folder, or an `ssl.SSLContext`.
@@ -111,11 +111,11 @@ class DarkAI(Closable):
             default_headers=default_headers,
             verify=verify,
         )
-        self.timeout = check_seconds("timeout", timeout)
-        self.max_retries = check_count("max_retries", max_retries)
-        self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
+        self.timeout: float | None = check_seconds("timeout", timeout)
+        self.max_retries: int = check_count("max_retries", max_retries)
+        self.stream_chunk_timeout: float | None = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
         self.session = session
-        self.limiter = ConcurrencyLimiter(
+        self.limiter: ConcurrencyLimiter = ConcurrencyLimiter(
             None if max_concurrency is None else check_count("max_concurrency", max_concurrency, minimum=1)
         )
         self._transport = transport
@@ -192,7 +192,7 @@ class DarkAI(Closable):
         The arguments are described at `ApiCall`.
         """
         if parameters:
-            encode_request("", "", parameters)  # so that nothing is sent, or retried, which cannot be sent
+            encode_request("", "", parameters)  # raises here, before anything is sent or retried
         return ApiCall(query, self.get_model(model), parameters or {}, per_event, allow_empty)
 
     def policy(
@@ -200,6 +200,7 @@ class DarkAI(Closable):
         *,
         timeout: float | EllipsisType | None = ...,
         max_retries: int | None = None,
+        may_restart: bool = False,
         acquire_rate_limit: Callable[[], Awaitable[object]] | None = None,
     ) -> CallPolicy:
         """Return how long a call may take and when it is sent again; what is not given is as in the client's settings.
@@ -209,7 +210,8 @@ class DarkAI(Closable):
         return CallPolicy(
             TimeBudget(self.timeout if timeout is ... else check_seconds("timeout", timeout)),
             self.max_retries if max_retries is None else check_count("max_retries", max_retries),
-            acquire_rate_limit=acquire_rate_limit,
+            may_restart,
+            acquire_rate_limit,
         )
 
     async def stream(
@@ -217,9 +219,9 @@ class DarkAI(Closable):
     ) -> "AsyncGenerator[str | StreamEnd | Restart, None]":
         """Yield the reply's text as it comes, then its `StreamEnd`.
 
-        A request that fails before its first text is sent again where that can help, as the policy allows; None for the
-        client's own. Later, what was handed over cannot be taken back: with `may_restart`, a `Restart` tells that the
-        reply begins anew, otherwise the error is raised. Raises a DarkAIError.
+        A request that fails before its first text is sent again if that can help and the policy allows it. `policy` is
+        None for the client's own. If a request fails later, text has been yielded already. With `may_restart`, a
+        `Restart` is then yielded, and the reply begins again; otherwise the error is raised. Raises a DarkAIError.
         """
         policy = policy or self.policy()
         async with self.limiter, policy.budget as deadline:
@@ -254,19 +256,19 @@ class DarkAI(Closable):
     async def aclose(self) -> None:
         """Close the running loop's connections, which all clients on it share; the next call makes new ones.
 
-        Those in use, by whichever client, are closed when the last of their calls has ended. Nothing needs to be closed
-        by hand: connections end with their loop. A session of the user's own stays open.
+        They are closed when the last call that uses them has ended, whichever client made it. You do not need to call
+        this: connections close with their loop. A session of the user's own stays open.
         """
         if self._transport is not None or _loaded:
             await (self._transport or await self._http()).aclose()
 
     def close(self) -> None:
-        """Close the connections of the synchronous calls, as `aclose` does those of a loop."""
+        """Close the connections of the synchronous calls; `aclose` closes those of the running event loop."""
         _portal.run_if_started(self.aclose)
 
 
 _SETTINGS = frozenset(inspect.signature(DarkAI.__init__).parameters) - {"self", "proxy"}
-"""The names of the constructor's settings, but for the one that `create_async_generator` names itself."""
+"""The names of the constructor's settings, except `proxy`, which `create_async_generator` has as an argument."""
 
 
 _loaded: list[Callable[..., Transport]] = []
@@ -278,17 +280,17 @@ async def _load_http_transport() -> Callable[..., Transport]:
     aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on. The thread is one of its
     own: those of the loop's executor may all be busy waiting for this very call.
     """
-    if not _loaded:  # a look into sys.modules would find a module that is only half imported
+    if not _loaded:  # not `in sys.modules`: another thread may be in the middle of the import
         load = functools.partial(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
         if threading.main_thread().is_alive():
             with ThreadPoolExecutor(1) as executor:
                 module = await asyncio.get_running_loop().run_in_executor(executor, load)
         else:
-            module = load()  # the interpreter is exiting, and starts no threads any more
+            module = load()  # the interpreter is exiting and cannot start threads any more
         _loaded.append(module.AiohttpTransport)
     return _loaded[0]
 
 
 def _or_environment(value: str | None, variable: str) -> str | None:
-    """Return a setting, None for an empty one; the environment counts only where nothing was given."""
+    """Return the value that was given, or the environment variable if it is None. An empty string becomes None."""
     return (os.environ.get(variable) if value is None else value) or None

@@ -121,4 +121,4 @@ class LoopMethods(BaseChatModel):
     def _has_own_invoke(self) -> bool:
         """Return whether a subclass or a patch has replaced what a synchronous call goes through."""
         kind = type(self)
-        return kind.invoke is not BaseChatModel.invoke or kind._generate is not LoopMethods._generate
+        return kind.invoke is not BaseChatModel.invoke or kind._generate is not LoopMethods._generate  # noqa: SLF001

@@ -1,4 +1,4 @@
-"""Replies to LangChain's messages and chunks, with the metadata that LangChain wants, once."""
+"""Replies to LangChain's messages and chunks, with their metadata: once for each reply, in the last chunk."""
 
 import json
 from collections.abc import Iterable
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 PROVIDER = "darkai"
 
 BYTES_PER_TOKEN = 4
-"""English text has about four letters a token in the vocabularies of current models, and other scripts, at two to three
-bytes a letter, come close to it in bytes."""
+"""In current models, a token is about four letters of English text. Letters of other scripts take two or three bytes
+and are more tokens each, so four bytes a token are about right for them too."""
 
 NEXT_REPLY = {"reasks": 0}
 """The metadata of a chunk that begins the reply of a model that was asked again. The last chunk has the number: merging

@@ -37,7 +37,7 @@ CALL_ARGUMENTS = (*CALL_PARAMETERS, "tools", "response_format", "output_format",
 
 @dataclass(frozen=True)
 class ReplyRequirements:
-    """What is asked of a reply beside answering the messages: by default, nothing.
+    """What a reply must be, apart from an answer to the messages. By default, nothing more is required.
 
     `instructions` tell it to the model. `content_must_be_json` is true where the caller reads the message's content as
     JSON, as it is.
@@ -59,6 +59,9 @@ class ReplyRequirements:
     def forced_tool(self) -> str | None:
         """The tool that must be called; None for any, or none."""
         return self.choice.name if self.choice else None
+
+
+_NO_REQUIREMENTS = ReplyRequirements()
 
 
 @dataclass(frozen=True)
@@ -89,11 +92,14 @@ def build_request(
     messages: list[BaseMessage],
     stop: list[str] | None,
     arguments: Mapping[str, Any],
+    *,
+    may_restart: bool,
 ) -> GenerationRequest:
     """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
 
-    An argument that is None leaves a request parameter out, also where the model sets it. Raises
-    DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
+    An argument that is None leaves the parameter out of the request, even if the model has a value for it.
+    `may_restart` is described at `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that
+    cannot work.
     """
     refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
     unset = {name for name, value in arguments.items() if value is None}
@@ -116,6 +122,7 @@ def build_request(
     policy = client.policy(
         timeout=arguments.get("timeout", ...),
         max_retries=arguments.get("max_retries"),
+        may_restart=may_restart,
         acquire_rate_limit=partial(limiter.aacquire, blocking=True) if limiter else None,
     )
     reasks = arguments.get("max_reasks")
@@ -136,7 +143,7 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     """
     names = ("tools", "tool_choice", "output_format")
     if not any(arguments.get(name) for name in names) and arguments.get("response_format") is None:
-        return ReplyRequirements()
+        return _NO_REQUIREMENTS
     from langchain_darkai._structured_output.output_format import format_of_response_format
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 

@@ -20,7 +20,7 @@ from langchain_darkai.protocol import Decoded, EventDecoder, StreamEnd, StreamFa
 from langchain_darkai.transport import ApiCall, ReplyEvents
 
 CONNECT_TIMEOUT = 30.0
-"""Seconds for name look-up, connection and TLS hand-shake together."""
+"""Seconds for DNS lookup, connection and TLS handshake together."""
 
 ERROR_BODY_TIMEOUT = 3.0
 """Seconds that the body of an HTTP error may take; what has come by then is quoted."""
@@ -81,7 +81,7 @@ class AiohttpTransport:
                         yield text
                 yield reply.checked_end(end)
         except DarkAIError as error:
-            error.__context__ = None  # aiohttp's error, with the details that were taken out of the cause
+            error.__context__ = None  # aiohttp's error, which still has the details that the cause has not
             raise
 
     async def aclose(self) -> None:
@@ -108,7 +108,7 @@ class AiohttpTransport:
                     raise_for_status=False,  # the user's own session may be set to do so
                     **_connection_options(endpoint),
                 )
-            except Exception as error:  # noqa: BLE001 - raised again, as ours
+            except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
                 if has_failed or not (broke and may_be_dead):
                     raise map_error(  # noqa: B904 - it has its cause
@@ -179,8 +179,8 @@ class _ReplyReader:
         self._timer.resume()
         try:
             data = await self._response.content.readany()
-        except Exception as error:  # noqa: BLE001 - raised again, as ours
-            data = take_buffered(self._response.content)  # first the text that came; the next read fails again
+        except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
+            data = take_buffered(self._response.content)  # text that has arrived comes first; the next read fails again
             if not data:
                 raise map_error(error, self._endpoint, self._decoder.text)  # noqa: B904 - it has its cause
         decoded = self._decoder.feed(data) if data else self._decoder.finish()

@@ -91,7 +91,7 @@ class Endpoint:
 
 
 def _url_and_authorization(base_url: str) -> tuple[str, str | None]:
-    """Return the address of the API, and the authorization header that a user and a password in the URL stand for."""
+    """Return the URL of the API without user and password, and the authorization header that is made from them."""
     parts = _split_url("base_url", base_url)
     path = parts.path.rstrip("/")
     login, _, netloc = parts.netloc.rpartition("@")

@@ -44,7 +44,7 @@ def _proxy_for(url: str, _variables: tuple[str | None, ...]) -> str | None:
 
 def tls_setting(verify: bool | str | ssl.SSLContext) -> bool | ssl.SSLContext:
     """Return what aiohttp takes for `ssl=`: a context, True for the system's certificates, or False for no check."""
-    if verify is True:  # aiohttp itself reads SSL_CERT_FILE once, when it is imported
+    if verify is True:  # read at each call: aiohttp reads SSL_CERT_FILE only once, when it is imported
         verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
     if isinstance(verify, str):
         return _context(verify) if verify else True

@@ -112,7 +112,7 @@ def timeout_error(
 
 def _mapped(error: Exception, endpoint: Endpoint, partial_text: str | None, is_users_session: bool) -> DarkAIError:
     has_begun = partial_text is not None
-    if not has_begun and isinstance(error.__cause__, ssl.SSLError):  # TLS 1.3 refuses after the hand-shake
+    if not has_begun and isinstance(error.__cause__, ssl.SSLError):  # TLS 1.3 refuses a client after the handshake
         return _tls_error(error, endpoint, "")
     for kinds, mapping in _MAPPINGS:
         if isinstance(error, kinds):
@@ -154,7 +154,7 @@ def _call_timeout(_error: Exception, endpoint: Endpoint, partial_text: str) -> D
 
 
 def _invalid_url(_error: Exception, endpoint: Endpoint, _partial_text: str) -> DarkAIError:
-    return DarkAIInvalidRequestError(f"The address of {endpoint.host} is no http(s) URL. Check base_url and proxy.")
+    return DarkAIInvalidRequestError(f"The address of {endpoint.host} is not an http(s) URL. Check base_url and proxy.")
 
 
 def _tls_error(error: Exception, endpoint: Endpoint, _partial_text: str) -> DarkAIError:

@@ -161,7 +161,7 @@ class LenientJsonReader:
                 self.failure = "a name without quotes does not end"
             return len(text)
         elif not NAME.match(token[0]):
-            self.failure = f"{token[0]!r} is no name"
+            self.failure = f"{token[0]!r} is not a name"
         else:
             self._begin_member(token[0])
         return token.end() if token else position
@@ -221,7 +221,7 @@ class LenientJsonReader:
         types = self._node.types()
         written = LITERALS.get(token) or (token if NUMBER.match(token) else None)
         if written is None:
-            self.failure = f"{token!r} is no JSON value"
+            self.failure = f"{token!r} is not a JSON value"
             return
         if types is not None and INTEGER.match(token) and "string" in types and not types & {"integer", "number"}:
             written = dump(token)  # such as a postal code

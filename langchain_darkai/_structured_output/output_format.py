@@ -125,7 +125,7 @@ def output_format(schema: Any, method: Method = "json_schema", strict: bool | No
         ('[1, 2]', [1, 2])
     """
     if method not in ("json_schema", "function_calling", "json_mode"):
-        raise DarkAIInvalidRequestError(f"method={method!r} is none of json_schema, function_calling, json_mode.")
+        raise DarkAIInvalidRequestError(f"method={method!r} must be json_schema, function_calling or json_mode.")
     try:
         if isinstance(schema, Mapping):
             name, bare, strict_within = schema_within(schema)
@@ -140,8 +140,8 @@ def output_format(schema: Any, method: Method = "json_schema", strict: bool | No
     except (TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise DarkAIInvalidRequestError(
-            f"{short_repr(schema)} is no schema for an answer: {reason}. Give a Pydantic model or another type, a JSON "
-            "Schema, or a dict of OpenAI, Anthropic or MCP with a JSON Schema in it."
+            f"{short_repr(schema)} is not a schema for an answer: {reason}. Give a Pydantic model or another type, a "
+            "JSON Schema, or a dict of OpenAI, Anthropic or MCP with a JSON Schema in it."
         ) from error
     is_wrapped = bare.get("type") != "object" and "properties" not in bare
     shown = _wrapped(bare) if is_wrapped else bare

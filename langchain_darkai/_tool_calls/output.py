@@ -138,7 +138,7 @@ class PartBuffer:
         if self.done:
             return
         if call.arguments is None:
-            self.add_invalid(dump(call.raw), call.reason or "the arguments are no object", call.name)
+            self.add_invalid(dump(call.raw), call.reason or "the arguments are not an object", call.name)
         elif not self.allows(call.name):
             self.add_invalid(dump(call.arguments), f"the tool to call is {self._only_tool}", call.name)
         else:

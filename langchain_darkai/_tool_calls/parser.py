@@ -31,8 +31,8 @@ LangChain, which completes partial JSON, from completing them: else the call wou
 
 from collections.abc import Mapping, Sequence
 
+from langchain_darkai._tool_calls.bare_calls import BareCallState
 from langchain_darkai._tool_calls.call_states import CallHeadState, FunctionTagState, VendorTagState
-from langchain_darkai._tool_calls.candidate import BareCallState
 from langchain_darkai._tool_calls.output import ParsedToolCall, Part, PartBuffer
 from langchain_darkai._tool_calls.state import ParserContext, State, StateName
 from langchain_darkai._tool_calls.text_states import TextState

@@ -89,10 +89,10 @@ def tool_from(source: Any) -> Tool:
             return _tool_from_function(source)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise DarkAIInvalidRequestError(f"{short_repr(source)} is no tool that can be offered: {reason}") from error
+        raise DarkAIInvalidRequestError(f"{short_repr(source)} cannot be offered as a tool: {reason}") from error
     raise DarkAIInvalidRequestError(
-        f"{short_repr(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
-        "description and parameters."
+        f"{short_repr(source)} is not a tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with "
+        "name, description and parameters."
     )
 
 
@@ -166,7 +166,7 @@ def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
         return ToolChoice("required", tool_choice)
     near = difflib.get_close_matches(tool_choice, names, n=1) if isinstance(tool_choice, str) else []
     raise DarkAIInvalidRequestError(
-        f"tool_choice={tool_choice!r} is none of auto, none, any, required, and no tool's name"
+        f"tool_choice={tool_choice!r} must be auto, none, any, required or the name of a tool"
         + (f". Did you mean {near[0]!r}?" if near else f" ({', '.join(names) or 'there are no tools'}).")
     )
 

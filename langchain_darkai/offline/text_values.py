@@ -347,7 +347,7 @@ def topic_of(question: str) -> str:
 
 
 def _labels(name: str) -> list[str]:
-    """Return the patterns by which a text may name a parameter: all its words, or one of them that says enough."""
+    """Return patterns that find a parameter's name in a text: all words of the name, or one long enough to be clear."""
     words = words_of(name)
     whole = [r"[\s_-]*".join(map(re.escape, words))]
     return whole + [re.escape(w) for w in reversed(words) if len(words) > 1 and len(w) > 2 and w not in _COMMON]

@@ -164,7 +164,7 @@ class TestProxy:
 
     @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
     async def test_a_proxy_that_takes_too_long_is_named(self, ask: Asker, model_of: ModelOf, url: str) -> None:
-        scheme = "https" if url.startswith("http:") else "http"  # where a TLS hand-shake, or CONNECT, is never answered
+        scheme = "https" if url.startswith("http:") else "http"  # where a TLS handshake, or CONNECT, is never answered
         with socket.create_server(("127.0.0.1", 0)) as silent, ScriptedServer([]) as server:
             endpoint = Endpoint.from_settings(base_url=url, proxy=f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
             transport = AiohttpTransport(endpoint, idle_timeout=None, connect_timeout=0.1)
@@ -382,7 +382,7 @@ class TestFaults:
     async def test_an_impossible_host_is_an_invalid_request(
         self, ask: Asker, model_of: ModelOf, serve: Serve, host: str
     ) -> None:
-        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is no http.* Check base_url") as caught:
+        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is not an http.* Check base_url") as caught:
             await ask(model_of(serve([]), base_url=f"http://{host}"))
         assert not caught.value.is_retryable
 

@@ -193,5 +193,6 @@ def test_the_index_links_to_every_page() -> None:
 
 def test_make_has_the_targets_that_are_named() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"\bmake ([a-z-]+)(?=`|  )", README):
+    texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
+    for target in re.findall(r"\bmake ([a-z-]+)(?=`|  |$)", "\n".join(texts), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -22,7 +22,7 @@ from typing_extensions import Self
 CLOSE = "close"
 HOLD = "hold"
 RESET = "reset"
-TLS = b"\x16"  # how a TLS hand-shake begins
+TLS = b"\x16"  # how a TLS handshake begins
 MOST_SECONDS = 20.0  # for a request: no fault of the client may keep a test running
 
 Step = bytes | float | threading.Event | str

@@ -63,8 +63,8 @@ class TestSettings:
             ({"max_retries": -1}, "max_retries=-1"),
             ({"max_concurrency": 0}, "max_concurrency=0"),
             ({"max_tokens": 0}, "max_tokens"),
-            ({"model": ""}, "names no model"),
-            ({"model": "  "}, "names no model"),
+            ({"model": ""}, "is not the name of a model"),
+            ({"model": "  "}, "is not the name of a model"),
             ({"base_url": "localhost:8000"}, "base_url is not a URL like http://127.0.0.1:8000"),
             ({"proxy": "localhost:3128"}, "proxy is not a URL"),
             ({"stop": ""}, "stop is not a list of texts"),
@@ -236,8 +236,8 @@ class TestRequest:
         ("call", "message"),
         [
             ({"temprature": 1}, "no argument 'temprature'. Did you mean 'temperature'"),
-            ({"model": ""}, "names no model"),
-            ({"model": 5}, "names no model"),
+            ({"model": ""}, "is not the name of a model"),
+            ({"model": 5}, "is not the name of a model"),
             ({"timeout": 0}, "timeout=0"),
             ({"timeout": "soon"}, "timeout='soon'"),
             ({"max_retries": -1}, "max_retries=-1"),
@@ -537,7 +537,7 @@ class TestCache:
 
 
 class TestDescription:
-    def test_profile(self) -> None:
+    def test_the_profile_tells_what_the_model_can_do(self) -> None:
         profile = ChatDarkAI().profile
         assert profile is not None
         assert (profile["text_inputs"], profile["image_inputs"], profile["audio_inputs"]) == (True, False, False)
@@ -570,7 +570,7 @@ class TestDescription:
         assert metadata is not None
         assert metadata["lc_versions"]["langchain-darkai"] == __version__
 
-    def test_names(self) -> None:
+    def test_the_names_of_the_model_hold_no_password(self) -> None:
         model = ChatDarkAI(model="gpt-4o", base_url="https://user:pw@model.test/chat")
         assert model._llm_type == "darkai-chat"
         assert model._identifying_params["model"] == "gpt-4o"
@@ -584,7 +584,7 @@ class TestDescription:
 
 
 class TestRunnable:
-    async def test_chain(self, api: ScriptedTransport) -> None:
+    async def test_a_chain_works_by_every_entry(self, api: ScriptedTransport) -> None:
         prompt = ChatPromptTemplate.from_messages([("system", "Be brief."), ("user", "{question}")])
         chain = prompt | api.model() | StrOutputParser()
         api.scripts = [["Hel", "lo", StreamEnd()]]
@@ -605,14 +605,14 @@ class TestRunnable:
             (0.5, "llama-3-70b"),
         ]
 
-    async def test_fallbacks(self, api: ScriptedTransport, ask: Asker) -> None:
+    async def test_a_fallback_is_used_after_a_failure(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
         model = api.model(max_retries=0).with_fallbacks([api.model(model="gpt-4o")])
         assert (await ask(model)).content == "Hello"
         assert [body(call)["model"] for call in api.calls] == ["llama-3-70b", "gpt-4o"]
 
     @pytest.mark.parametrize("entry", ["invoke", "ainvoke"])
-    async def test_with_retry(self, api: ScriptedTransport, entry: str) -> None:
+    async def test_with_retry_calls_the_model_again(self, api: ScriptedTransport, entry: str) -> None:
         api.scripts = [[DarkAIAPIError("down")], ["Hello", StreamEnd()]]
         model = api.model(max_retries=0).with_retry(
             retry_if_exception_type=(DarkAIError,), wait_exponential_jitter=False, stop_after_attempt=2

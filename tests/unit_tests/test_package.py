@@ -15,7 +15,8 @@ PURE = ("errors", "_text", "protocol", "prompts", "_json", "_tool_calls", "_stru
 # The layers, from the bottom up. A name is a module, or a folder with all that is in it. A module imports from lower
 # layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
-    ("_version", "_closable", "_text", "errors"),
+    ("_compat", "_version"),
+    ("_closable", "_text", "errors"),
     ("_validation", "protocol", "_json"),
     ("prompts",),
     ("transport",),
@@ -144,7 +145,7 @@ def test_imports_run_downwards(module: str) -> None:
 @pytest.mark.parametrize("module", [name for name in OWN_IMPORTS if place(name).rpartition(".")[2] in PURE])
 def test_pure_modules_know_no_io(module: str) -> None:
     known = {module, *reach(module)}
-    assert {place(name).rpartition(".")[2] for name in known} <= {*PURE, "_version", "_validation"}
+    assert {place(name).rpartition(".")[2] for name in known} <= {*PURE, "_compat", "_version", "_validation"}
     roots = {name.partition(".")[0] for part in known for name in imports(SOURCES[part])}
     assert roots & {"aiohttp", "asyncio", "socket", "ssl", "threading", "subprocess", "urllib", "http"} == set()
 

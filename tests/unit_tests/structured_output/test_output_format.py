@@ -250,7 +250,7 @@ def test_a_json_schema_is_known_by_a_keyword_that_constrains(schema: Any) -> Non
 def test_what_constrains_nothing_is_refused_with_what_was_expected(
     api: ScriptedTransport, schema: Any, method: Any
 ) -> None:
-    with pytest.raises(DarkAIInvalidRequestError, match=r"is no schema for an answer: .*Pydantic.*JSON Schema"):
+    with pytest.raises(DarkAIInvalidRequestError, match=r"is not a schema for an answer: .*Pydantic.*JSON Schema"):
         api.model().with_structured_output(schema, method=method)
 
 
@@ -265,7 +265,7 @@ def test_a_refused_schema_is_not_shown_at_full_length() -> None:
     "schema", [{"type": 5}, {"type": "json_schema"}, object(), 5, "Person", {"$ref": 5, "type": "wrong"}]
 )
 def test_what_is_no_schema_is_refused(schema: Any) -> None:
-    with pytest.raises(DarkAIInvalidRequestError, match="no schema"):
+    with pytest.raises(DarkAIInvalidRequestError, match="is not a schema"):
         output_format(schema)
 
 

@@ -28,7 +28,7 @@ def script(*texts: str) -> list[Any]:
 
 class TestResponseFormat:
     @pytest.mark.parametrize("response_format", RESPONSE_FORMATS, ids=str)
-    async def test_the_content_is_bare_json(self, api: ScriptedTransport, ask: Asker, response_format: Any) -> None:
+    async def test_the_content_is_only_json(self, api: ScriptedTransport, ask: Asker, response_format: Any) -> None:
         api.scripts = [script("<think>Hm {.</think>Sure!\n```json\n", ANN, "\n```\nDone.")]
 
         message = await ask(api.model().bind(response_format=response_format))
@@ -84,5 +84,5 @@ class TestResponseFormat:
         [{"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}, {"foo": "bar"}, {}],
     )
     def test_a_schema_that_is_none_is_refused(self, api: ScriptedTransport, response_format: Any) -> None:
-        with pytest.raises(DarkAIInvalidRequestError, match="no schema"):
+        with pytest.raises(DarkAIInvalidRequestError, match="not a schema"):
             api.model().invoke("Hi", response_format=response_format)

@@ -117,7 +117,7 @@ class TestToolsBesideTheAnswer:
 
         with pytest.raises(DarkAIInvalidRequestError, match="Did you mean 'find'"):
             model.with_structured_output(Person, tools=[find], tool_choice="fnd")
-        with pytest.raises(DarkAIInvalidRequestError, match="is no tool"):
+        with pytest.raises(DarkAIInvalidRequestError, match="is not a tool"):
             model.with_structured_output(Person, tools=[5])
 
     def test_a_chain_with_tools_pickles(self, api: ScriptedTransport) -> None:

@@ -171,7 +171,7 @@ def test_bare_arguments_of_a_forced_tool(value: Any, tool: str, arguments: Any) 
         ("`x`", "`x`"),
     ],
 )
-def test_fences(text: str, inner: str) -> None:
+def test_one_fence_around_the_whole_text_is_removed(text: str, inner: str) -> None:
     assert without_fence(text) == inner
 
 
