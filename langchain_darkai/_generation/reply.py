@@ -10,6 +10,7 @@ from langchain_darkai.prompts import CALL_START
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
+    from langchain_darkai._structured_output.answer_text import AnswerText
     from langchain_darkai._tool_calls.output import ParsedToolCall, Part
     from langchain_darkai._tool_calls.parser import ReplyParser
 
@@ -18,7 +19,8 @@ class Reply:
     """One reply. `feed` takes an event, `abort` ends a reply that failed; both return the parts that are now certain.
 
     `is_over` is true when nothing that follows counts: the server ended the reply, a stop sequence came, or the only
-    call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none.
+    call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none. If the caller
+    reads the text as JSON, the text is the answer, as `AnswerText` describes it.
     """
 
     def __init__(self, request: GenerationRequest) -> None:
@@ -30,7 +32,11 @@ class Reply:
         self.is_over = False
         self._texts: list[str] = []
         self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
-        self._parser = _parser_for(self.request.requirements) if self.request.requirements.tools else None
+        requirements = self.request.requirements
+        self._parser = _parser_for(requirements) if requirements.tools else None
+        self._answer: AnswerText | None = None
+        if requirements.content_must_be_json and requirements.output is not None:
+            self._answer = requirements.output.answer_text()
 
     def feed(self, event: str | StreamEnd | Restart) -> "list[Part]":
         """Return the parts of the reply that an event makes certain."""
@@ -39,18 +45,21 @@ class Reply:
             return []
         if isinstance(event, StreamEnd):
             self.usage = event.usage
-            return self._end()
+            return self._certain(self._end())
         text = self._stop.feed(event) if self._stop else event
         parts = self._read(text)
         if self._stop and self._stop.stopped:
             parts += self._end()
         self.is_over = self.is_over or (self._parser is not None and self._parser.done)
-        return parts
+        return self._certain(parts)
 
     def abort(self) -> "list[Part]":
         """Return the last parts of a failed reply: held-back text, and an end that keeps half a call from running."""
         parts = self._read(self._stop.finish()) if self._stop else []
-        return parts + self._parser.abort() if self._parser else parts
+        return self._certain(parts + self._parser.abort() if self._parser else parts)
+
+    def _certain(self, parts: "list[Part]") -> "list[Part]":
+        return self._answer.feed(parts) if self._answer else parts
 
     def _read(self, text: str) -> "list[Part]":
         if not text:
@@ -71,7 +80,14 @@ class Reply:
     @property
     def content(self) -> str:
         """The reply's text, without its calls."""
+        if self._answer:
+            return self._answer.text()
         return self._parser.content if self._parser else self.text
+
+    @property
+    def rest(self) -> str:
+        """The text that is part of the content if the reply is the last one, and is not among the parts."""
+        return self._answer.rest() if self._answer else ""
 
     @property
     def calls(self) -> "list[ParsedToolCall]":
@@ -112,26 +128,13 @@ class Reply:
                 for call in self.valid_calls:
                     if call.name == output.name:
                         output.result(json.loads(call.arguments))
+            elif self._answer:
+                self._answer.check()
             else:
                 output.read(self.content)
         except InvalidAnswer as error:
             return f"Your answer is not valid: {error}. Give it again, corrected."
         return None
-
-    @property
-    def is_json_content(self) -> bool:
-        """Whether the content is JSON that the caller reads as it is."""
-        return self.request.requirements.content_must_be_json and not self.calls
-
-    def json_text(self) -> str:
-        """Return the answer's JSON, and nothing else; where there is none, the text as it is, as other APIs do."""
-        from langchain_darkai._structured_output.output_format import InvalidAnswer
-
-        assert self.request.requirements.output is not None
-        try:
-            return self.request.requirements.output.read(self.content)[0]
-        except InvalidAnswer:
-            return self.content
 
 
 def _parser_for(requirements: ReplyRequirements) -> "ReplyParser":

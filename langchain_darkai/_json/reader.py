@@ -37,7 +37,8 @@ class LenientJsonReader:
     """Reads one near-JSON value that comes in pieces, and writes it as JSON, as far as it is certain.
 
     `feed` and `finish` return JSON text; joined, it is the value. `done` tells that the value is complete. `failure`
-    says why the text is not a value, and is None while it may be one. `rest` is what was fed after either.
+    says why the text is not a value, and is None while it may be one. `rest` is what was fed after either, `unwritten`
+    what was fed since JSON was written last, to the letter.
 
     Example:
         >>> reader = LenientJsonReader()
@@ -59,14 +60,20 @@ class LenientJsonReader:
         self._is_name = False
         self._held: list[str] | None = None  # a string written as a whole: a name, or what may become another type
         self._out: list[str] = []
+        self.unwritten: list[str] = []
 
     def feed(self, text: str) -> str:
         """Return the JSON that this piece makes certain."""
         self._out = []
+        self.unwritten.append(text)
         text, self._pending = self._pending + text, ""
-        position = 0
+        position = written_to = 0
         while position < len(text) and not self.done and self.failure is None:
+            pieces = len(self._out)
             position = self._state(text, position)
+            written_to = position if len(self._out) > pieces else written_to
+        if self._out:
+            self.unwritten = [text[written_to:]]
         if self.done or self.failure is not None:
             self.rest += text[position:]
         return "".join(self._out)
