@@ -19,6 +19,14 @@ def check_seconds(name: str, value: Any) -> float | None:
     return float(value)
 
 
+def check_url_text(name: str, url: Any) -> str:
+    """Return a URL that is a string; raise for anything else. Whether the URL is valid is checked later."""
+    if isinstance(url, str):
+        return url
+    hint = f" Pass its url: {name}=server.url" if hasattr(type(url), "url") else ""
+    raise DarkAIInvalidRequestError(f"{name} takes a string, not {type(url).__name__}.{hint}")
+
+
 def check_count(name: str, value: Any, minimum: int = 0) -> int:
     """Return a whole number that is at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
@@ -61,10 +69,22 @@ def sampling_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     return parameters
 
 
+_SAMPLING_NAMES = frozenset(
+    "frequency_penalty logit_bias logprobs min_p n presence_penalty reasoning_effort repeat_penalty repetition_penalty "
+    "seed top_k top_logprobs top_p typical_p user".split()
+)
+"""Parameters of other chat APIs. Sent like any other member of a request, they need no argument."""
+
+
 def refuse_unknown(names: Iterable[str], known: Sequence[str], what: str) -> None:
     """Raise for a name that is not among the known ones, with the nearest one that is."""
     for name in names:
         if name not in known:
+            if name in _SAMPLING_NAMES:
+                raise DarkAIInvalidRequestError(
+                    f"{what} has no argument {name!r}. Send it as a further parameter of the request: "
+                    f"model_kwargs={{{name!r}: ...}}."
+                )
             near = difflib.get_close_matches(name, known, n=1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
             raise DarkAIInvalidRequestError(

@@ -5,40 +5,49 @@ reads and judges replies, and `_generation.messages` makes LangChain's messages 
 methods run the asynchronous ones on a background loop.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from functools import partial
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
-from langchain_core.runnables.config import RunnableConfig, get_config_list
+from langchain_core.runnables import Runnable, RunnableAssign, RunnableParallel
+from langchain_core.tools import BaseTool
 from typing_extensions import TypedDict
 
-from langchain_darkai import _portal
-from langchain_darkai._generation.batch import as_completed
 from langchain_darkai._generation.loop import ReaskLoop
-from langchain_darkai._generation.messages import PROVIDER, chunk_of, estimate_tokens, last_chunk, message_of
-from langchain_darkai._generation.request import CALL_ARGUMENTS, build_request, requirements_from
-from langchain_darkai._settings import ChatSettings
+from langchain_darkai._generation.loop_methods import LoopMethods
+from langchain_darkai._generation.messages import (
+    FIRST_CALL_INDEX_V1,
+    PROVIDER,
+    add_llm_outputs,
+    chunk_of,
+    estimate_tokens,
+    last_chunk,
+    llm_output_of,
+    message_of,
+)
+from langchain_darkai._generation.request import (
+    CALL_ARGUMENTS,
+    CALL_PARAMETERS,
+    build_request,
+    load_parsers,
+    requirements_from,
+)
+from langchain_darkai._structured_output.method import Method
 from langchain_darkai._validation import refuse_unknown
 from langchain_darkai.client import DarkAI
 from langchain_darkai.prompts import format_prompt
 
-if TYPE_CHECKING:
-    from langchain_core.tools import BaseTool
-
-    from langchain_darkai._structured_output.output_format import Method
-
 __all__ = ["ChatDarkAI", "RawAndParsed"]
 
 M = TypeVar("M")
+_Tools: TypeAlias = Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]
 
 
 class RawAndParsed(TypedDict, Generic[M]):
@@ -53,7 +62,7 @@ class RawAndParsed(TypedDict, Generic[M]):
 _MAX_INPUT_TOKENS = {"gpt-4o": 128_000, "gpt-3.5-turbo": 16_385, "llama-3-70b": 8_192}
 
 
-class ChatDarkAI(ChatSettings):
+class ChatDarkAI(LoopMethods):
     """A LangChain chat model over the DarkAI chat API.
 
     Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. All durations are in
@@ -86,6 +95,11 @@ class ChatDarkAI(ChatSettings):
         params["ls_provider"] = PROVIDER
         return params
 
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        # What tracers are shown of a call. `ls_structured_output_format` shows the schema of an answer already.
+        kwargs.pop("output_format", None)
+        return super()._get_invocation_params(stop=stop, **kwargs)
+
     def _resolve_model_profile(self) -> ModelProfile | None:
         profile = ModelProfile(
             text_inputs=True,
@@ -114,16 +128,18 @@ class ChatDarkAI(ChatSettings):
     def get_num_tokens_from_messages(
         self,
         messages: list[BaseMessage],
-        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None" = None,
+        tools: _Tools | None = None,
     ) -> int:
-        """Return about how many tokens the prompt for these messages has, labels and tools included."""
-        return self.get_num_tokens(
-            format_prompt(messages, instructions=requirements_from({"tools": tools}).instructions)
-        )
+        """Return about how many tokens the prompt for these messages has, labels and tools included; 0 for none."""
+        instructions = requirements_from({"tools": tools}).instructions
+        if not messages:
+            return self.get_num_tokens(instructions)
+        prompt = format_prompt(messages, instructions=instructions, on_unsupported=self.on_unsupported)
+        return self.get_num_tokens(prompt)
 
     def bind_tools(
         self,
-        tools: "Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]",
+        tools: _Tools,
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
@@ -158,19 +174,28 @@ class ChatDarkAI(ChatSettings):
         kwargs.update({name: value for name, value in given.items() if value is not None})
         return self.bind(tools=[tool.as_openai() for tool in offered], **kwargs)
 
-    @overload  # type: ignore[override]
+    @overload
     def with_structured_output(
         self,
         schema: type[M],
         *,
         include_raw: Literal[False] = False,
-        method: "Method" = ...,
+        method: Method = ...,
         strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, M]: ...
 
     @overload
     def with_structured_output(
-        self, schema: type[M], *, include_raw: Literal[True], method: "Method" = ..., strict: bool | None = None
+        self,
+        schema: type[M],
+        *,
+        include_raw: Literal[True],
+        method: Method = ...,
+        strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, RawAndParsed[M]]: ...
 
     @overload
@@ -179,18 +204,34 @@ class ChatDarkAI(ChatSettings):
         schema: dict[str, Any],
         *,
         include_raw: Literal[False] = False,
-        method: "Method" = ...,
+        method: Method = ...,
         strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: dict[str, Any], *, include_raw: Literal[True], method: "Method" = ..., strict: bool | None = None
+        self,
+        schema: dict[str, Any],
+        *,
+        include_raw: Literal[True],
+        method: Method = ...,
+        strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, RawAndParsed[dict[str, Any]]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: Any, *, include_raw: bool = False, method: "Method" = ..., strict: bool | None = None
+        self,
+        schema: Any,
+        *,
+        include_raw: bool = False,
+        method: Method = ...,
+        strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]: ...
 
     def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -198,8 +239,10 @@ class ChatDarkAI(ChatSettings):
         schema: Any,
         *,
         include_raw: bool = False,
-        method: "Method" = "json_schema",
+        method: Method = "json_schema",
         strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable that answers with values of a schema.
 
@@ -209,11 +252,14 @@ class ChatDarkAI(ChatSettings):
         The answer is always validated. `strict=True` converts nothing on the way. With `include_raw` the result is a
         dict of `raw`, `parsed` and `parsing_error`.
 
+        `tools` are offered beside the answer. A reply that calls them has its calls in `raw`, and `parsed` is None;
+        without `include_raw` it is an error. Other keywords are those of a call, such as `temperature` and `stop`.
+
         An answer that is not valid goes back to the model `max_reasks` times; after that the runnable raises
         OutputParserException with the text, which `include_raw` puts into `parsing_error`. Streaming a dict or a
         TypedDict yields it as it grows, the last item validated.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema or a method.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema, method, tool or keyword.
 
         Example:
             >>> from pydantic import BaseModel
@@ -227,28 +273,26 @@ class ChatDarkAI(ChatSettings):
             >>> person
             Person(name='Alice', age=30)
         """
-        from langchain_darkai._structured_output.output_format import output_format, traced_schema
+        from langchain_darkai._structured_output.output_format import output_format
         from langchain_darkai._structured_output.output_parser import StructuredOutputParser
+        from langchain_darkai._tool_calls.tools import tool_from
 
+        refuse_unknown(kwargs, (*CALL_PARAMETERS, "stop"), "with_structured_output")
         output = output_format(schema, method=method, strict=strict)
-        traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema, output)}
-        model: Runnable[LanguageModelInput, AIMessage]
-        if method == "function_calling":
-            model = self.bind(
-                tools=[output.tool.as_openai()],
-                tool_choice=output.name,
-                parallel_tool_calls=False,
-                output_format=output,
-                ls_structured_output_format=traced,
-            )
-        else:
-            model = self.bind(output_format=output, ls_structured_output_format=traced)
-        parser = StructuredOutputParser(output=output)
+        if tools:
+            kwargs["tools"] = [tool_from(tool).as_openai() for tool in tools]
+        requirements_from({**kwargs, "output_format": output})  # refuses at once what no call could do
+        traced = {"kwargs": {"method": method, "strict": strict}, "schema": output.traced_schema}
+        model: Runnable[LanguageModelInput, AIMessage] = self.bind(
+            output_format=output, ls_structured_output_format=traced, **kwargs
+        )
+        parser = StructuredOutputParser(output=output, passes_calls=include_raw)
         if not include_raw:
             return model | parser
-        parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+        # Not `RunnablePassthrough.assign`, whose generic class cannot be pickled.
+        parsed = RunnableAssign(RunnableParallel(parsed=itemgetter("raw") | parser, parsing_error=_nothing))
+        failed = RunnableAssign(RunnableParallel(parsed=_nothing))
+        return RunnableParallel(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
     async def _agenerate(
         self,
@@ -257,8 +301,13 @@ class ChatDarkAI(ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        await load_parsers(kwargs)
         result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
-        return ChatResult(generations=[ChatGeneration(message=message_of(result))])
+        generation = ChatGeneration(message=message_of(result))
+        return ChatResult(generations=[generation], llm_output=llm_output_of(result))
+
+    def _combine_llm_outputs(self, llm_outputs: list[dict[str, Any] | None]) -> dict[str, Any]:
+        return add_llm_outputs(llm_outputs)
 
     async def _astream(
         self,
@@ -267,6 +316,7 @@ class ChatDarkAI(ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        await load_parsers(kwargs)
         loop = self._loop(messages, stop, kwargs, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:
@@ -277,90 +327,9 @@ class ChatDarkAI(ChatSettings):
         self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any], *, may_restart: bool
     ) -> ReaskLoop:
         request = build_request(self, self._client, messages, stop, arguments, may_restart=may_restart)
-        return ReaskLoop(self._client, request, self.get_num_tokens)
+        first_call_index = FIRST_CALL_INDEX_V1 if self.output_version == "v1" else 0
+        return ReaskLoop(self._client, request, self.get_num_tokens, first_call_index=first_call_index)
 
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return _portal.run(self._agenerate(messages, stop, **kwargs))
 
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        return _portal.iterate(partial(self._astream, messages, stop, **kwargs))
-
-    def batch(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Return the replies to several inputs, in order, asked for at once.
-
-        As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own.
-        """
-        return _portal.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
-
-    async def abatch(
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[AIMessage]:
-        """Return the replies to several inputs, in order.
-
-        They are asked for at once, or as many at a time as the config's `max_concurrency` says. The first failure is
-        raised and ends the other calls; with `return_exceptions` it stands in its reply's place.
-        """
-        replies: list[Any] = [None] * len(inputs)
-        ask = self.abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
-        async for place, reply in ask:
-            replies[place] = reply
-        return replies
-
-    def batch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> Iterator[tuple[int, AIMessage | Exception]]:
-        """Yield the place and the reply of each input, as the replies come; like `batch`, on one event loop."""
-        return _portal.iterate(
-            partial(self.abatch_as_completed, inputs, config, return_exceptions=return_exceptions, **kwargs)
-        )
-
-    async def abatch_as_completed(  # type: ignore[override]
-        self,
-        inputs: Sequence[LanguageModelInput],
-        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> AsyncGenerator[tuple[int, AIMessage | Exception], None]:
-        """Yield the place and the reply of each input, as the replies come; leaving it ends the calls still going."""
-        if not inputs:
-            return
-        configs = get_config_list(cast("Any", config), len(inputs))
-        results = as_completed(
-            lambda number: self.ainvoke(inputs[number], configs[number], **kwargs),
-            len(inputs),
-            limit=configs[0].get("max_concurrency") or len(inputs),
-            return_exceptions=return_exceptions,
-        )
-        async with aclosing(results):
-            async for result in results:
-                yield result
+def _nothing(_: Any) -> None:
+    """Return None: a function with a name, which a pickle can refer to."""

@@ -14,7 +14,7 @@
     ├── DarkAIRefusalError             a model behind the server refused to answer
     ├── DarkAIConnectionError          refused, reset, DNS, TLS; also ConnectionError
     │   └── DarkAIStreamTruncatedError a reply that ended too early
-    └── DarkAITimeoutError             also TimeoutError
+    └── DarkAITimeoutError             also TimeoutError and ConnectionError
 
 Each class is also the one that langchain_core has for the same condition, so code written for core catches it.
 `is_retryable` is True where a retry can help, and nowhere else.
@@ -147,5 +147,9 @@ class DarkAIStreamTruncatedError(DarkAIConnectionError):
     """The reply ended before its `stream-end` event. `partial_text` is the text that arrived."""
 
 
-class DarkAITimeoutError(DarkAIError, ModelTimeoutError, TimeoutError):
-    """The call took longer than its timeout, or the server sent no content for too long."""
+class DarkAITimeoutError(DarkAIError, ModelTimeoutError, TimeoutError, ConnectionError):
+    """The call took longer than its timeout, or the server sent no content for too long.
+
+    It is a ConnectionError too, as the timeouts of aiohttp and requests are: LangGraph's default `RetryPolicy` retries
+    a ConnectionError, and passes over every other OSError, which a TimeoutError is.
+    """

@@ -1,5 +1,6 @@
 """Asking a model, judging its reply, and asking again where the reply is not what was asked for."""
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -10,12 +11,16 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_darkai._generation.reply import Reply
 from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.text_gate import TextGate
-from langchain_darkai.client import DarkAI
+from langchain_darkai.client import DarkAI, Restart
 from langchain_darkai.errors import DarkAIError, DarkAIToolChoiceError
-from langchain_darkai.protocol import Usage
+from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._tool_calls.output import Part
+
+
+LATE_USAGE_TIMEOUT = 0.1
+"""Seconds to wait for the server's count of tokens after the one call that was asked for; a model may write on."""
 
 
 class Reask:
@@ -40,16 +45,24 @@ class GenerationResult:
 class ReaskLoop:
     """One LangChain call. Use `complete` for a whole reply, or `parts` for one that is handed over as it comes.
 
-    `count_tokens` estimates the tokens of a text, for servers that do not count. `result` is set when a reply has been
-    read, and final once `complete` or `parts` has ended.
+    `count_tokens` estimates the tokens of a text, for servers that do not count. `first_call_index` is the number of
+    the first tool call. `result` is set when a reply has been read, and final once `complete` or `parts` has ended.
     """
 
     result: GenerationResult
 
-    def __init__(self, client: DarkAI, request: GenerationRequest, count_tokens: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        client: DarkAI,
+        request: GenerationRequest,
+        count_tokens: Callable[[str], int],
+        *,
+        first_call_index: int = 0,
+    ) -> None:
         self._client = client
         self._request = request
         self._count_tokens = count_tokens
+        self._first_call_index = first_call_index
         self._reasks = 0
 
     async def complete(self) -> GenerationResult:
@@ -64,11 +77,11 @@ class ReaskLoop:
     async def parts(self) -> "AsyncGenerator[Part | Reask, None]":
         """Yield the parts of the answer as they come: texts, and pieces of calls.
 
-        Raises a DarkAIError, and OutputParserException where the content must be JSON and is not.
+        Raises a DarkAIError.
         """
         requirements = self._request.requirements
         gate = TextGate(hold=requirements.forces_call or requirements.content_must_be_json)
-        first_index = 0
+        first_index = self._first_call_index
         while True:
             reply = Reply(self._request)
             async with aclosing(self._read(reply)) as reads:
@@ -98,6 +111,8 @@ class ReaskLoop:
                         yield parts
                     if reply.is_over:
                         break
+                if reply.calls and reply.usage is None:
+                    reply.usage = await _late_usage(events)
             except DarkAIError:
                 if parts := reply.abort():
                     yield parts
@@ -133,6 +148,21 @@ class ReaskLoop:
             'choice to the model with tool_choice="auto".',
             partial_text=reply.content,
         )
+
+
+async def _late_usage(events: "AsyncGenerator[str | StreamEnd | Restart, None]") -> Usage | None:
+    """Return the usage of a reply that is read no further than its call, if it is there or comes within a moment."""
+
+    async def usage() -> Usage | None:
+        async for event in events:
+            if isinstance(event, StreamEnd):
+                return event.usage
+        return None
+
+    try:
+        return await asyncio.wait_for(usage(), LATE_USAGE_TIMEOUT)
+    except (asyncio.TimeoutError, DarkAIError):
+        return None
 
 
 def _renumbered(part: "Part", first_index: int) -> "Part":

@@ -32,6 +32,7 @@ from tests.support.scripted_server import (
 )
 
 USAGE = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
+TOKEN_USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
 
 
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
@@ -49,6 +50,7 @@ class TestReply:
             "model_name": "llama-3-70b",
             "model_provider": "darkai",
             "finish_reason": "stop",
+            "token_usage": TOKEN_USAGE,
         }
         assert message.usage_metadata == USAGE
 

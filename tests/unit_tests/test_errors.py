@@ -7,6 +7,7 @@ import re
 
 import pytest
 from langchain_core import exceptions as core
+from langgraph.types import RetryPolicy
 
 from langchain_darkai import errors
 from langchain_darkai.errors import (
@@ -88,9 +89,14 @@ def test_an_error_has_no_base_class_of_another_condition(kind: type[DarkAIError]
     parent, core_class, stdlib_class, _ = TREE[kind]
     expected = {core.ModelError, core_class, *(c for c in parent.__mro__ if c in CORE_CLASSES)}
     assert {c for c in CORE_CLASSES if issubclass(kind, c)} == expected
-    assert {c for c in (ValueError, ConnectionError, TimeoutError) if issubclass(kind, c)} == {stdlib_class} - {
-        Exception
-    }
+    # A timeout is a ConnectionError, too, so that LangGraph retries it.
+    allowed = {stdlib_class, ConnectionError} if stdlib_class is TimeoutError else {stdlib_class} - {Exception}
+    assert {c for c in (ValueError, ConnectionError, TimeoutError) if issubclass(kind, c)} == allowed
+
+
+@pytest.mark.parametrize("kind", [kind for kind in CLASSES if kind.is_retryable])
+def test_langgraph_retries_what_can_pass_by_default(kind: type[DarkAIError]) -> None:
+    assert RetryPolicy().retry_on(kind("it failed"))  # type: ignore[operator]
 
 
 def test_every_error_class_of_core_has_one_of_ours() -> None:

@@ -1,0 +1,125 @@
+"""What ChatDarkAI runs on an event loop: its synchronous methods on the background loop, and batches on any.
+
+LangChain's own `batch` gives each call a thread, and there are only a handful of them.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, cast
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables.config import RunnableConfig, get_config_list
+
+from langchain_darkai import _portal
+from langchain_darkai._generation.batch import as_completed
+from langchain_darkai._settings import ChatSettings
+
+
+class LoopMethods(ChatSettings):
+    """The synchronous methods and the batches of a chat model whose `_agenerate` and `_astream` do the work."""
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return _portal.run(self._agenerate(messages, stop, **kwargs))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        stream = cast("Callable[..., AsyncGenerator[ChatGenerationChunk, None]]", self._astream)
+        return _portal.iterate(partial(stream, messages, stop, **kwargs))
+
+    def batch(
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Return the replies to several inputs, in order, asked for at once.
+
+        As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own. Where `invoke` or
+        `_generate` is overridden or patched, each call goes through it, as LangChain's own `batch` does.
+        """
+        if self._has_own_invoke():
+            each = list(config) if isinstance(config, Sequence) else config
+            return super().batch(list(inputs), each, return_exceptions=return_exceptions, **kwargs)
+        return _portal.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
+
+    async def abatch(
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> list[AIMessage]:
+        """Return the replies to several inputs, in order.
+
+        They are asked for at once, or as many at a time as the config's `max_concurrency` says. The first failure is
+        raised and ends the other calls; with `return_exceptions` it stands in its reply's place.
+        """
+        replies: list[Any] = [None] * len(inputs)
+        ask = self.abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
+        async for place, reply in ask:
+            replies[place] = reply
+        return replies
+
+    def batch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> Iterator[tuple[int, AIMessage | Exception]]:
+        """Yield the place and the reply of each input, as the replies come; like `batch`, on one event loop."""
+        if self._has_own_invoke():
+            plain: Any = super().batch_as_completed  # its overloads leave no place for a plain bool
+            return cast(
+                "Iterator[tuple[int, AIMessage | Exception]]",
+                plain(inputs, config, return_exceptions=return_exceptions, **kwargs),
+            )
+        return _portal.iterate(
+            partial(self.abatch_as_completed, inputs, config, return_exceptions=return_exceptions, **kwargs)
+        )
+
+    async def abatch_as_completed(  # type: ignore[override]
+        self,
+        inputs: Sequence[LanguageModelInput],
+        config: RunnableConfig | Sequence[RunnableConfig] | None = None,
+        *,
+        return_exceptions: bool = False,
+        **kwargs: Any,
+    ) -> AsyncGenerator[tuple[int, AIMessage | Exception], None]:
+        """Yield the place and the reply of each input, as the replies come; leaving it ends the calls still going."""
+        if not inputs:
+            return
+        configs = get_config_list(cast("Any", config), len(inputs))
+        results = as_completed(
+            lambda number: self.ainvoke(inputs[number], configs[number], **kwargs),
+            len(inputs),
+            limit=configs[0].get("max_concurrency") or len(inputs),
+            return_exceptions=return_exceptions,
+        )
+        async with aclosing(results):
+            async for result in results:
+                yield result
+
+    def _has_own_invoke(self) -> bool:
+        """Return whether a subclass or a patch has replaced what a synchronous call goes through."""
+        kind = type(self)
+        return kind.invoke is not BaseChatModel.invoke or kind._generate is not LoopMethods._generate  # noqa: SLF001
