@@ -7,18 +7,26 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.utils import from_env, secret_from_env
-from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator, model_validator
 from typing_extensions import Self
 
 from langchain_darkai._closable import Closable
-from langchain_darkai._validation import check_count, check_model, check_model_kwargs, check_stop, refuse_unknown
+from langchain_darkai._validation import (
+    check_count,
+    check_model,
+    check_model_kwargs,
+    check_stop,
+    check_url_text,
+    refuse_unknown,
+)
 from langchain_darkai._version import __version__
 from langchain_darkai.client import DarkAI
+from langchain_darkai.prompts import OnUnsupported
 from langchain_darkai.transport import Transport
 
 
@@ -62,7 +70,8 @@ class ChatSettings(Closable, BaseChatModel):
     place counts towards no timeout. A copy has a count of its own, and so has what `configurable_fields` makes."""
 
     proxy: str | None = Field(default_factory=from_env("DARKAI_PROXY", default=None), repr=False, exclude=True)
-    """An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY. Default: the environment variable `DARKAI_PROXY`."""
+    """An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY, which are never used for this machine. Default: the
+    environment variable `DARKAI_PROXY`."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, repr=False, exclude=True)
     """Headers sent with each request. They replace the package's own, and are never serialized."""
@@ -82,6 +91,10 @@ class ChatSettings(Closable, BaseChatModel):
     chunk_per_event: bool = False
     """Whether each text event is a chunk of its own. Otherwise all text of one network read is one chunk."""
 
+    on_unsupported: OnUnsupported = None
+    """What becomes of images, files and other blocks that are no text: "error" refuses them, "describe" puts a text in
+    their place that names type, name and size. None describes those of tools and models, and refuses the others."""
+
     allow_empty: bool = False
     """Whether a complete reply without any content is an answer. Otherwise it is retried, then an error."""
 
@@ -91,6 +104,18 @@ class ChatSettings(Closable, BaseChatModel):
         if isinstance(values, dict):
             refuse_unknown(values, tuple(cls.model_fields), "ChatDarkAI")
         return values
+
+    if not TYPE_CHECKING:  # type checkers know the fields
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if args:
+                raise TypeError('ChatDarkAI takes keyword arguments only: write ChatDarkAI(model="gpt-4o").')
+            super().__init__(**kwargs)
+
+    @field_validator("base_url", "proxy", mode="before")
+    @classmethod
+    def _check_url_text(cls, value: Any, info: ValidationInfo) -> str | None:
+        return None if value is None else check_url_text(str(info.field_name), value)
 
     @field_validator("api_key", mode="after")
     @classmethod

@@ -32,8 +32,13 @@ from langchain_darkai._generation.messages import (
     llm_output_of,
     message_of,
 )
-from langchain_darkai._generation.request import CALL_ARGUMENTS, CALL_PARAMETERS, build_request, requirements_from
-from langchain_darkai._settings import ChatSettings
+from langchain_darkai._generation.request import (
+    CALL_ARGUMENTS,
+    CALL_PARAMETERS,
+    build_request,
+    load_parsers,
+    requirements_from,
+)
 from langchain_darkai._structured_output.method import Method
 from langchain_darkai._validation import refuse_unknown
 from langchain_darkai.client import DarkAI
@@ -57,7 +62,7 @@ class RawAndParsed(TypedDict, Generic[M]):
 _MAX_INPUT_TOKENS = {"gpt-4o": 128_000, "gpt-3.5-turbo": 16_385, "llama-3-70b": 8_192}
 
 
-class ChatDarkAI(LoopMethods, ChatSettings):
+class ChatDarkAI(LoopMethods):
     """A LangChain chat model over the DarkAI chat API.
 
     Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. All durations are in
@@ -127,7 +132,10 @@ class ChatDarkAI(LoopMethods, ChatSettings):
     ) -> int:
         """Return about how many tokens the prompt for these messages has, labels and tools included; 0 for none."""
         instructions = requirements_from({"tools": tools}).instructions
-        return self.get_num_tokens(format_prompt(messages, instructions=instructions) if messages else instructions)
+        if not messages:
+            return self.get_num_tokens(instructions)
+        prompt = format_prompt(messages, instructions=instructions, on_unsupported=self.on_unsupported)
+        return self.get_num_tokens(prompt)
 
     def bind_tools(
         self,
@@ -293,6 +301,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        await load_parsers(kwargs)
         result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
         generation = ChatGeneration(message=message_of(result))
         return ChatResult(generations=[generation], llm_output=llm_output_of(result))
@@ -307,6 +316,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
+        await load_parsers(kwargs)
         loop = self._loop(messages, stop, kwargs, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:

@@ -4,15 +4,12 @@ The provider interface is the one by which this API is known: class attributes s
 `create_async_generator`.
 """
 
-import asyncio
 import functools
 import importlib
 import inspect
 import os
 import ssl
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +17,9 @@ from langchain_darkai import _portal
 from langchain_darkai._closable import Closable
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._limits import ConcurrencyLimiter, TimeBudget
+from langchain_darkai._log import logged
 from langchain_darkai._retry import Attempts, CallPolicy, RetryPause
+from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import check_count, check_seconds
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
@@ -63,7 +62,8 @@ class DarkAI(Closable):
     - `base_url`: where the API is; None for `DARKAI_BASE_URL`, else the hosted service. A trailing slash or `/chat`
       does not matter.
     - `api_key`: sent as a bearer token; None for `DARKAI_API_KEY`, else no key is sent.
-    - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+    - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Those of the
+      environment are never used for this machine (localhost, 127.0.0.1, ::1).
     - `timeout`: for a whole call, retries included; None for no limit.
     - `max_retries`: how often a request is sent again after an error that may be temporary.
     - `stream_chunk_timeout`: the idle timeout: the longest gap between events with content; None for no limit.
@@ -152,6 +152,7 @@ class DarkAI(Closable):
         keywords are parameters of the request's body.
 
         Example:
+            >>> import asyncio
             >>> from langchain_darkai.server import LocalServer
             >>> async def ask(url):
             ...     messages = [{"role": "user", "content": "Hello"}]
@@ -226,11 +227,11 @@ class DarkAI(Closable):
         policy = policy or self.policy()
         async with self.limiter, policy.budget as deadline:
             transport = self._transport or await self._http()
-            attempts = Attempts(policy, self._pause, deadline, self.host)
+            attempts = Attempts(policy, self._pause, deadline, self.host, call)
             while True:
                 await attempts.begin()
                 has_begun = False
-                events = transport.stream(call, deadline)
+                events = logged(transport.stream(call, deadline), call, self.host)
                 try:
                     async for event in events:
                         has_begun = True
@@ -277,16 +278,10 @@ _loaded: list[Callable[..., Transport]] = []
 async def _load_http_transport() -> Callable[..., Transport]:
     """Return the class of the HTTP transport, imported with the first call so that importing the package is fast.
 
-    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on. The thread is one of its
-    own: those of the loop's executor may all be busy waiting for this very call.
+    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on.
     """
     if not _loaded:  # not `in sys.modules`: another thread may be in the middle of the import
-        load = functools.partial(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
-        if threading.main_thread().is_alive():
-            with ThreadPoolExecutor(1) as executor:
-                module = await asyncio.get_running_loop().run_in_executor(executor, load)
-        else:
-            module = load()  # the interpreter is exiting and cannot start threads any more
+        module = await in_thread(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
         _loaded.append(module.AiohttpTransport)
     return _loaded[0]
 

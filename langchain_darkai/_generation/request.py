@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_darkai._retry import CallPolicy
 from langchain_darkai._settings import ChatSettings
+from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import (
     check_count,
     check_model,
@@ -18,7 +20,7 @@ from langchain_darkai._validation import (
     sampling_parameters,
 )
 from langchain_darkai.client import DarkAI
-from langchain_darkai.prompts import format_prompt
+from langchain_darkai.prompts import OnUnsupported, format_prompt
 from langchain_darkai.transport import ApiCall
 
 if TYPE_CHECKING:
@@ -74,6 +76,7 @@ class GenerationRequest:
     requirements: ReplyRequirements
     stop: tuple[str, ...]
     max_reasks: int
+    on_unsupported: OnUnsupported
 
     def can_reask(self, reasks: int) -> bool:
         """Return whether the model can be asked once more, after `reasks` times, in the time that is left."""
@@ -82,7 +85,8 @@ class GenerationRequest:
     def with_feedback(self, reply: str, violation: str) -> "GenerationRequest":
         """Return the request that shows the model its reply and what is wrong with it, in the same time budget."""
         messages = [*self.messages, AIMessage(reply), HumanMessage(violation)]
-        query = format_prompt(messages, instructions=self.requirements.instructions)
+        instructions = self.requirements.instructions
+        query = format_prompt(messages, instructions=instructions, on_unsupported=self.on_unsupported)
         return replace(self, call=replace(self.call, query=query), policy=replace(self.policy, is_reask=True))
 
 
@@ -112,7 +116,7 @@ def build_request(
     requirements = requirements_from(arguments)
     model = arguments.get("model")
     call = client.call(
-        format_prompt(messages, instructions=requirements.instructions),
+        format_prompt(messages, instructions=requirements.instructions, on_unsupported=settings.on_unsupported),
         check_model(settings.model if model is None else model, client.models),
         parameters=parameters,
         per_event=settings.chunk_per_event,
@@ -133,6 +137,7 @@ def build_request(
         requirements=requirements,
         stop=check_stop((settings.stop if stop is None else stop) or ()),
         max_reasks=settings.max_reasks if reasks is None else check_count("max_reasks", reasks),
+        on_unsupported=settings.on_unsupported,
     )
 
 
@@ -167,3 +172,16 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
         output=output,
         content_must_be_json=response_format is not None,
     )
+
+
+_PARSERS = ("langchain_darkai._structured_output.output_format", "langchain_darkai._tool_calls.parser", "jsonschema")
+_loaded: list[object] = []
+
+
+async def load_parsers(arguments: Mapping[str, Any]) -> None:
+    """Import the code for tools and schemas, if a call's keyword arguments need it, while the event loop goes on.
+
+    jsonschema lists folders and reads files when it is imported.
+    """
+    if not _loaded and arguments.keys() & {"tools", "response_format", "output_format"}:
+        _loaded.append(await in_thread(lambda: list(map(import_module, _PARSERS))))

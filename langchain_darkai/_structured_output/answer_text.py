@@ -34,9 +34,10 @@ class AnswerText:
             elif self._is_plain:
                 certain.append(part)
             else:
-                self._held.append(part)
                 self._scanner.feed(part)
-                if new := self._scanner.drain():
+                if not self._scanner.is_found:
+                    self._held.append(part)
+                elif new := self._scanner.drain():
                     certain.append(new)
         self._certain += [part for part in certain if isinstance(part, str)]
         return certain

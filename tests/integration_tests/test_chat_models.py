@@ -32,11 +32,9 @@ from tests.support.scripted_server import (
 )
 
 USAGE = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
-TOKEN_USAGE = {
-    "prompt_tokens": USAGE["input_tokens"],
-    "completion_tokens": USAGE["output_tokens"],
-    "total_tokens": USAGE["total_tokens"],
-}
+TOKEN_USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+
+
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
 

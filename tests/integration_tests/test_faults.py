@@ -333,6 +333,22 @@ class TestTls:
         monkeypatch.setenv(variable, str(certificate))
         assert (await ask(model)).content == "Hello"
 
+    @pytest.mark.slow
+    def test_a_ca_bundle_is_read_without_blocking_the_loop(
+        self, serve_tls: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        code = """
+            from blockbuster import blockbuster_ctx
+
+            async def main():
+                with blockbuster_ctx():
+                    print((await model.ainvoke("Hi")).text, (await model.ainvoke("Hi")).text)
+
+            asyncio.run(main())
+        """
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert run(serve_tls(reply("Hello")), code) == ["Hello"] * 2
+
     async def test_a_ca_bundle_that_cannot_be_read_matters_with_tls_only(
         self, serve: Serve, serve_tls: Serve, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch
     ) -> None:

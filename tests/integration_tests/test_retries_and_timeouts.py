@@ -27,7 +27,20 @@ from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._retry import delay_after
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, head, reply, text
+from tests.support.scripted_server import (
+    CLOSE,
+    END,
+    HOLD,
+    STREAM,
+    Request,
+    ScriptedServer,
+    Step,
+    answer,
+    chunk,
+    head,
+    reply,
+    text,
+)
 
 BUSY = answer(503, "busy")
 
@@ -161,6 +174,16 @@ class TestAgain:
         with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
             await ask(model_of(server))
         assert len(server.requests) == 1
+
+    async def test_a_new_connection_to_an_address_used_before_is_not_replaced(self, model_of: ModelOf) -> None:
+        with ScriptedServer([*reply("Hello"), CLOSE]) as before:
+            assert (await model_of(before).ainvoke("Hi")).text == "Hello"  # leaves a kept connection, which closes
+        port = int(before.host.rpartition(":")[2])
+        await asyncio.sleep(0.1)  # aiohttp sees that it is closed, and drops it
+        with ScriptedServer([CLOSE], port=port) as server:
+            with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
+                await model_of(server).ainvoke("Hi")
+            assert len(server.requests) == 1
 
     async def test_a_connection_that_was_not_kept_is_not_replaced(self, serve: Serve, model_of: ModelOf) -> None:
         whole = chunk(text("Hello")) + END

@@ -84,5 +84,5 @@ class TestResponseFormat:
         [{"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}, {"foo": "bar"}, {}],
     )
     def test_a_schema_that_is_none_is_refused(self, api: ScriptedTransport, response_format: Any) -> None:
-        with pytest.raises(DarkAIInvalidRequestError, match="not a schema"):
+        with pytest.raises(DarkAIInvalidRequestError, match="is not a schema"):
             api.model().invoke("Hi", response_format=response_format)
