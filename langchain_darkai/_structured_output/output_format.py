@@ -63,12 +63,13 @@ class OutputFormat:
 
     @property
     def traced_schema(self) -> Any:
-        """The schema in a form that LangChain's tracing can convert: as it was given, if that is one."""
+        """The schema in a form that LangChain's tracing can convert: as it was given, if its members survive that."""
         try:
-            converted = convert_to_json_schema(self.source)
+            converted = convert_to_json_schema(self.source).get("properties", {})
         except Exception:  # noqa: BLE001 - whatever it fails on, our own schema takes the place
             converted = {}
-        return self.source if "properties" in converted else {"title": self.name, **self.schema}
+        is_whole = converted.keys() == self.schema.get("properties", {}).keys()
+        return self.source if converted and is_whole else {"title": self.name, **self.schema}
 
     def instructions(self) -> str:
         """Return the text that asks for the answer."""
