@@ -10,7 +10,7 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from langchain_darkai._generation.reply import Reply
 from langchain_darkai._generation.request import GenerationRequest
-from langchain_darkai._generation.text_gate import TextGate
+from langchain_darkai._generation.text_gate import AnswerGate, TextGate
 from langchain_darkai.client import DarkAI, Restart
 from langchain_darkai.errors import DarkAIError, DarkAITimeoutError, DarkAIToolChoiceError
 from langchain_darkai.protocol import StreamEnd, Usage
@@ -80,7 +80,7 @@ class ReaskLoop:
         Raises a DarkAIError.
         """
         requirements = self._request.requirements
-        gate = TextGate(hold=requirements.forces_call or requirements.content_must_be_json)
+        gate = (AnswerGate if requirements.content_must_be_json else TextGate)(hold=requirements.forces_call)
         first_index = self._first_call_index
         while True:
             reply = Reply(self._request)
@@ -99,8 +99,9 @@ class ReaskLoop:
             self._request = self._request.with_feedback(reply.text, violation)
         if violation is not None:
             self._raise_for_missing_call(reply)
-        if rest := gate.end(reply.json_text() if reply.is_json_content else None):
-            yield rest
+        for part in (*gate.feed([reply.rest]), gate.end()):
+            if part:
+                yield part
 
     async def _read(self, reply: Reply) -> "AsyncGenerator[list[Part], None]":
         """Yield the parts of one reply as they come, those of one network read together."""

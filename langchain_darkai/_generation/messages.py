@@ -32,7 +32,7 @@ def message_of(result: GenerationResult) -> AIMessage:
     """Return the message of a whole reply."""
     reply = result.reply
     return AIMessage(
-        content=reply.json_text() if reply.is_json_content else reply.content,
+        content=reply.content,
         response_metadata=_metadata(result),
         usage_metadata=result.usage,
         tool_calls=[

@@ -11,6 +11,7 @@ from langchain_darkai.prompts import CALL_START
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
+    from langchain_darkai._structured_output.answer_text import AnswerText
     from langchain_darkai._tool_calls.output import ParsedToolCall, Part
     from langchain_darkai._tool_calls.parser import ReplyParser
 
@@ -19,7 +20,8 @@ class Reply:
     """One reply. `slices` reads an event, `take` returns the parts that are certain by then, `abort` ends a failed reply.
 
     `is_over` is true when nothing that follows counts: the server ended the reply, a stop sequence came, or the only
-    call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none.
+    call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none. If the caller
+    reads the text as JSON, the text is the answer, as `AnswerText` describes it.
     """
 
     def __init__(self, request: GenerationRequest) -> None:
@@ -32,7 +34,11 @@ class Reply:
         self._texts: list[str] = []
         self._parts: list[Part] = []  # only where there is no parser, which keeps its own
         self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
-        self._parser = _parser_for(self.request.requirements) if self.request.requirements.tools else None
+        requirements = self.request.requirements
+        self._parser = _parser_for(requirements) if requirements.tools else None
+        self._answer: AnswerText | None = None
+        if requirements.content_must_be_json and requirements.output is not None:
+            self._answer = requirements.output.answer_text()
 
     def slices(self, event: str | StreamEnd | Restart) -> Iterable[None]:
         """Read an event. A long one is read slice by slice, while this is iterated."""
@@ -87,7 +93,14 @@ class Reply:
     @property
     def content(self) -> str:
         """The reply's text, without its calls."""
+        if self._answer:
+            return self._answer.text()
         return self._parser.content if self._parser else self.text
+
+    @property
+    def rest(self) -> str:
+        """The text that is part of the content if the reply is the last one, and is not among the parts."""
+        return self._answer.rest() if self._answer else ""
 
     @property
     def calls(self) -> "list[ParsedToolCall]":
@@ -128,26 +141,13 @@ class Reply:
                 for call in self.valid_calls:
                     if call.name == output.name:
                         output.result(json.loads(call.arguments))
+            elif self._answer:
+                self._answer.check()
             else:
                 output.read(self.content)
         except InvalidAnswer as error:
             return f"Your answer is not valid: {error}. Give it again, corrected."
         return None
-
-    @property
-    def is_json_content(self) -> bool:
-        """Whether the content is JSON that the caller reads as it is."""
-        return self.request.requirements.content_must_be_json and not self.calls
-
-    def json_text(self) -> str:
-        """Return the answer's JSON, and nothing else; where there is none, the text as it is, as other APIs do."""
-        from langchain_darkai._structured_output.output_format import InvalidAnswer
-
-        assert self.request.requirements.output is not None
-        try:
-            return self.request.requirements.output.read(self.content)[0]
-        except InvalidAnswer:
-            return self.content
 
 
 def _parser_for(requirements: ReplyRequirements) -> "ReplyParser":

@@ -42,7 +42,8 @@ class LenientJsonReader:
     """Reads one near-JSON value that comes in pieces, and writes it as JSON, as far as it is certain.
 
     `feed` and `finish` return JSON text; joined, it is the value. `done` tells that the value is complete. `failure`
-    says why the text is not a value, and is None while it may be one. `rest` is what was fed after either.
+    says why the text is not a value, and is None while it may be one. `rest` is what was fed after either, `unwritten`
+    what was fed since JSON was written last, to the letter.
 
     Example:
         >>> reader = LenientJsonReader()
@@ -64,11 +65,15 @@ class LenientJsonReader:
         self._is_name = False
         self._held: list[str] | None = None  # a string written as a whole: a name, or what may become another type
         self._out: list[str] = []
+        self.unwritten: list[str] = []
 
     def feed(self, text: str) -> str:
         """Return the JSON that this piece makes certain."""
+        self.unwritten.append(text)
         text, self._pending = self._pending + text, ""
         written, end = self.read_from(text, 0)
+        if self._out:
+            self.unwritten = [text[self._written_to :]]
         if self.done or self.failure is not None:
             self.rest += text[end:]
         return written
@@ -77,7 +82,10 @@ class LenientJsonReader:
         """Return the JSON that a text from a position on makes certain, and where reading ended."""
         self._out = []
         while position < len(text) and not self.done and self.failure is None:
+            pieces = len(self._out)
             position = self._state(text, position)
+            if len(self._out) > pieces:
+                self._written_to = position
         return "".join(self._out), position
 
     def finish(self) -> str:

@@ -40,6 +40,9 @@ class AnswerScanner:
     The scanner goes on after a value that is not valid, and after a bracket in prose. It does not look inside a value
     that is broken or does not end, since a part of an answer must not be taken for the answer.
 
+    With `first_names`, an object that begins with one of these members, or with any if there are none, is the answer.
+    It stays so if it turns out not to be valid, which lets it be shown while it comes: `drain` returns what is new.
+
     Example:
         >>> scanner = AnswerScanner(lambda value: value, None, is_wrapped=False)
         >>> scanner.feed('Sure: {"name": "Al')
@@ -50,10 +53,18 @@ class AnswerScanner:
         ('{"name": "Alice"}', {'name': 'Alice'})
     """
 
-    def __init__(self, accept: Callable[[Any], Any], node: SchemaNode | None, *, is_wrapped: bool) -> None:
+    def __init__(
+        self,
+        accept: Callable[[Any], Any],
+        node: SchemaNode | None,
+        *,
+        is_wrapped: bool,
+        first_names: frozenset[str] | None = None,
+    ) -> None:
         self._accept = accept
         self._node = node
         self._is_wrapped = is_wrapped
+        self._first_names = first_names
         self._answer: tuple[str, Any] | None = None
         self._fault: str | None = None  # the first one
         self._is_over = False
@@ -62,6 +73,8 @@ class AnswerScanner:
         self._candidates = 0
         self._vain = 0  # characters that were read as JSON, and are prose
         self._in_candidate = False  # a candidate is a JSON value that may be the answer
+        self._drained = 0  # characters
+        self._after_fault: list[str] = []  # text from the fault on, if the answer is broken
         # Of the candidate that is read, or was read last:
         self._reader: LenientJsonReader | None = None
         self._text: list[str] = []
@@ -69,9 +82,13 @@ class AnswerScanner:
         self._size = 0  # of that, in characters
         self._next_partial = 0  # the size at which it is read again
         self._partial: Any = None
+        self._drained_pieces = 0  # of that
+        self._is_taken: bool | None = None  # for the answer, by its first member; None until that has come
 
     def feed(self, text: str) -> None:
         """Read a piece of the reply."""
+        if self._after_fault:
+            self._after_fault.append(text)
         while text and not self._is_over:
             text = self._read_candidate(text) if self._in_candidate else self._find_candidate(text)
 
@@ -92,6 +109,31 @@ class AnswerScanner:
             self._partial = value.get("value") if self._is_wrapped and value is not None else value
         return self._partial
 
+    @property
+    def is_found(self) -> bool:
+        """Whether the answer has begun, for certain: no other value in the reply can be it."""
+        return self._answer is not None or bool(self._is_taken)
+
+    def drain(self) -> str:
+        """Return what can be shown of the answer's JSON since the last time: all but the end of one not yet judged."""
+        if self._answer is not None:
+            new = self._answer[0][self._drained :]
+        elif self._is_taken and self._in_candidate:
+            new, self._drained_pieces = "".join(self._written[self._drained_pieces :]), len(self._written)
+        else:
+            new = ""
+        self._drained += len(new)
+        return new
+
+    def rest(self) -> str:
+        """Return what the reply's end adds to what was drained. If the answer is broken, that is its text as it is."""
+        if self._answer is not None:
+            return self._answer[0][self._drained :]
+        if self._reader is None:
+            return ""
+        end = [] if self._reader.done else self._after_fault or self._reader.unwritten
+        return "".join((*self._written[self._drained_pieces :], *end))
+
     def _find_candidate(self, text: str) -> str:
         """Read up to the next bracket outside thoughts; return the text from there on."""
         text, self._tail = self._tail + text, ""
@@ -110,7 +152,7 @@ class AnswerScanner:
         self._candidates += 1
         self._in_candidate = True
         self._reader = LenientJsonReader(self._node)
-        self._text, self._written = [], []
+        self._text, self._written, self._drained_pieces, self._is_taken = [], [], 0, None
         self._size = self._next_partial = 0
         return text[mark.start() :]
 
@@ -122,6 +164,8 @@ class AnswerScanner:
         if written := reader.feed(text):
             self._written.append(written)
             self._size += len(written)
+            if self._is_taken is None and self._first_names is not None:
+                self._is_taken = self._begins_with(self._first_names)
         if reader.done:
             self._judge("".join(self._written))
             return reader.rest
@@ -131,10 +175,19 @@ class AnswerScanner:
         self._add_fault(reader.failure)
         if self._size > 1:
             self._is_over = True
+            self._after_fault = reader.unwritten if self._is_taken else []
             return ""
         text = "".join(self._text)
         self._vain += len(text) - len(reader.rest)
         return text[1:]
+
+    def _begins_with(self, names: frozenset[str]) -> bool | None:
+        """Return whether the candidate is an object and its first member is one of these; None if it has not come."""
+        beginning = "".join(self._written)
+        if len(beginning) < 2:
+            return None
+        # A name is written together with the beginning of its value.
+        return beginning.startswith('{"') and (not names or json.JSONDecoder().raw_decode(beginning, 1)[0] in names)
 
     def _judge(self, written: str) -> None:
         """Keep a whole value as the answer if it is valid."""
@@ -145,12 +198,13 @@ class AnswerScanner:
             result = self._accept(value)
         except InvalidAnswer as error:
             self._add_fault(str(error))
+            self._is_over = bool(self._is_taken)
             return
         self._is_over = True
         self._answer = (dump(value["value"]) if self._is_wrapped and is_wrapper(value) else written), result
 
     def _add_fault(self, fault: str) -> None:
-        if self._fault is None:
+        if self._fault is None or self._is_taken:
             self._fault = fault
 
 

@@ -12,6 +12,7 @@ from typing_extensions import is_typeddict
 
 from langchain_darkai._json.schema import JsonSchema, SchemaNode, dump, without_titles
 from langchain_darkai._json.schema_from_type import adapter_for_type, schema_from_type
+from langchain_darkai._structured_output.answer_text import AnswerText
 from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer, is_wrapper
 from langchain_darkai._structured_output.method import Method
 from langchain_darkai._structured_output.schema_forms import schema_within
@@ -62,12 +63,13 @@ class OutputFormat:
 
     @property
     def traced_schema(self) -> Any:
-        """The schema in a form that LangChain's tracing can convert: as it was given, if that is one."""
+        """The schema in a form that LangChain's tracing can convert: as it was given, if its members survive that."""
         try:
-            converted = convert_to_json_schema(self.source)
+            converted = convert_to_json_schema(self.source).get("properties", {})
         except Exception:  # noqa: BLE001 - whatever it fails on, our own schema takes the place
             converted = {}
-        return self.source if "properties" in converted else {"title": self.name, **self.schema}
+        is_whole = converted.keys() == self.schema.get("properties", {}).keys()
+        return self.source if converted and is_whole else {"title": self.name, **self.schema}
 
     def instructions(self) -> str:
         """Return the text that asks for the answer."""
@@ -86,6 +88,12 @@ class OutputFormat:
         """Return what looks for the answer in a reply. With `check=False` the first JSON value is taken for it."""
         accept = self.result if check else lambda value: value
         return AnswerScanner(accept, None if self.strict else self.node, is_wrapped=self.is_wrapped)
+
+    def answer_text(self) -> AnswerText:
+        """Return what makes bare JSON of a reply's text. An answer that has to be unwrapped waits until it is whole."""
+        first_names = None if self.is_wrapped else self.node.member_names()
+        node = None if self.strict else self.node
+        return AnswerText(AnswerScanner(self.result, node, is_wrapped=self.is_wrapped, first_names=first_names))
 
     def read(self, text: str) -> tuple[str, Any]:
         """Return the answer in a whole reply: its JSON, and its result. Raises InvalidAnswer where there is none."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_darkai._generation.text_gate import TextGate
+from langchain_darkai._generation.text_gate import AnswerGate, TextGate
 from langchain_darkai._tool_calls.output import Part, ToolCallDelta
 
 CALL = ToolCallDelta(0, "call_1", "now", "")
@@ -60,13 +60,34 @@ def test_text_after_a_shown_reply_is_dropped_where_a_call_follows() -> None:
     assert gate.end() == ""
 
 
-@pytest.mark.parametrize(("shown", "rest"), [([], '{"a": 1}'), (["Sure: "], '\n\n{"a": 1}')])
-def test_the_answer_takes_the_place_of_what_was_held(shown: list[Part], rest: str) -> None:
-    gate = TextGate(hold=not shown)
-    gate.feed(shown)
+@pytest.mark.parametrize(
+    ("shown", "answer", "rest"),
+    [
+        ([], '{"a": 1}', '{"a": 1}'),
+        (['{"a": 1'], '{"a": 1}', "}"),
+        (['{"a"', ': "x'], '{"a": "x", "b": 2}', '", "b": 2}'),
+        (['{"a": "y'], '{"a": "x", "b": 2}', '", "a": "x", "b": 2}'),
+        (['{"a": [1, {"c": "y"'], '{"a": [], "b": 2}', '}], "a": [], "b": 2}'),
+        (['{"a": [1'], '{"a": []}', '], "a": []}'),
+        (['{"a": 2'], '{"b": 2}', '\n\n{"b": 2}'),
+        (['{"a": 2'], "I will not.", "\n\nI will not."),
+        (["Sure: "], '{"a": 1}', '\n\n{"a": 1}'),
+    ],
+)
+def test_a_new_answer_goes_on_where_the_shown_text_ends(shown: list[Part], answer: str, rest: str) -> None:
+    gate = AnswerGate()
+    assert gate.feed(shown) == shown
     gate.begin_reply()
-    gate.feed(['```json\n{"a": 1}\n```'])
-    assert gate.end('{"a": 1}') == rest
+    handed_over = gate.feed([answer])
+    assert texts_of(handed_over) + gate.end() == rest
+
+
+def test_an_answer_after_a_shown_one_is_dropped_where_a_call_follows() -> None:
+    gate = AnswerGate()
+    gate.feed(['{"a": 2'])
+    gate.begin_reply()
+    assert gate.feed(['{"a": 1}', CALL]) == [CALL]
+    assert gate.end() == ""
 
 
 @given(st.booleans(), st.lists(st.one_of(st.text(min_size=1), st.just(CALL), st.just(MORE))))
