@@ -153,6 +153,7 @@ class DarkAI(Closable):
         keywords are parameters of the request's body.
 
         Example:
+            >>> import asyncio
             >>> from langchain_darkai.server import LocalServer
             >>> async def ask(url):
             ...     messages = [{"role": "user", "content": "Hello"}]

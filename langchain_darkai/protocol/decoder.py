@@ -116,7 +116,7 @@ class EventDecoder:
         self._per_event = per_event
         self._max_event_bytes = max_event_bytes
         self._max_reply_bytes = sys.maxsize if max_reply_bytes is None else max_reply_bytes
-        self._reply_bytes = 0
+        self._room = self._max_reply_bytes  # bytes of text that may still come
         self._lines = LineDecoder(max_event_bytes)
         self._open_event: _OpenEvent | None = None
         self._high_surrogate = ""
@@ -224,7 +224,9 @@ class EventDecoder:
             if not isinstance(message, str):
                 self._fail_undecodable('a final-response without "message"', text)
             # A message that is too short to hold the text is not compared: that costs the length of the text.
-            elif len(message) * _MAX_UTF8 >= self._reply_bytes and message.startswith(so_far := self.text):
+            elif len(message) * _MAX_UTF8 >= self._max_reply_bytes - self._room and message.startswith(
+                so_far := self.text
+            ):
                 self._high_surrogate = ""
                 self._handle_text(message[len(so_far) :])
         elif name == "stream-end":
@@ -241,12 +243,12 @@ class EventDecoder:
             self._fail_undecodable('an event without an "event" name', text)
 
     def _handle_text(self, text: str) -> None:
-        size = len(text)
         if self._high_surrogate or not text.isascii():
             text = self._with_whole_characters(text)
-            size = len(text.encode())
-        self._reply_bytes += size
-        if self._reply_bytes > self._max_reply_bytes:
+            self._room -= len(text.encode())
+        else:
+            self._room -= len(text)
+        if self._room < 0:
             limit = f"{self._max_reply_bytes:,} bytes"
             self._fail(
                 DarkAIStreamDecodeError(
