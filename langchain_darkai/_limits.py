@@ -23,8 +23,8 @@ class ConcurrencyLimiter:
     """
 
     def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.available = limit or 0
+        self.limit: int | None = limit
+        self.available: int = limit or 0
         self._waiters: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._lock = threading.Lock()
         self._process = os.getpid()

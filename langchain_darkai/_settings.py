@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
@@ -26,6 +26,7 @@ from langchain_darkai._validation import (
 )
 from langchain_darkai._version import __version__
 from langchain_darkai.client import DarkAI
+from langchain_darkai.prompts import OnUnsupported
 from langchain_darkai.protocol import MAX_REPLY_BYTES
 from langchain_darkai.transport import Transport
 
@@ -33,7 +34,7 @@ from langchain_darkai.transport import Transport
 class ChatSettings(Closable, BaseChatModel):
     """The fields of `ChatDarkAI`, and the client that is made from them."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
 
     model: str = DarkAI.default_model
     """The model's name. Aliases are resolved; unknown names are sent as they are."""
@@ -93,6 +94,10 @@ class ChatSettings(Closable, BaseChatModel):
 
     chunk_per_event: bool = False
     """Whether each text event is a chunk of its own. Otherwise all text of one network read is one chunk."""
+
+    on_unsupported: OnUnsupported = None
+    """What becomes of images, files and other blocks that are no text: "error" refuses them, "describe" puts a text in
+    their place that names type, name and size. None describes those of tools and models, and refuses the others."""
 
     allow_empty: bool = False
     """Whether a complete reply without any content is an answer. Otherwise it is retried, then an error."""

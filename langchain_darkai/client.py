@@ -113,12 +113,12 @@ class DarkAI(Closable):
             default_headers=default_headers,
             verify=verify,
         )
-        self.timeout = check_seconds("timeout", timeout)
-        self.max_retries = check_count("max_retries", max_retries)
-        self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
-        self.max_reply_bytes = check_limit("max_reply_bytes", max_reply_bytes)
+        self.timeout: float | None = check_seconds("timeout", timeout)
+        self.max_retries: int = check_count("max_retries", max_retries)
+        self.stream_chunk_timeout: float | None = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
+        self.max_reply_bytes: int | None = check_limit("max_reply_bytes", max_reply_bytes)
         self.session = session
-        self.limiter = ConcurrencyLimiter(check_limit("max_concurrency", max_concurrency))
+        self.limiter: ConcurrencyLimiter = ConcurrencyLimiter(check_limit("max_concurrency", max_concurrency))
         self._transport = transport
         self._pause = RetryPause()
 

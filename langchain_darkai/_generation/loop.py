@@ -77,7 +77,7 @@ class ReaskLoop:
     async def parts(self) -> "AsyncGenerator[Part | Reask, None]":
         """Yield the parts of the answer as they come: texts, and pieces of calls.
 
-        Raises a DarkAIError, and OutputParserException where the content must be JSON and is not.
+        Raises a DarkAIError.
         """
         requirements = self._request.requirements
         gate = TextGate(hold=requirements.forces_call or requirements.content_must_be_json)

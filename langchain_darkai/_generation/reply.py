@@ -109,7 +109,9 @@ class Reply:
 
         try:
             if output.method == "function_calling":
-                output.result(next(json.loads(call.arguments) for call in self.valid_calls if call.name == output.name))
+                for call in self.valid_calls:
+                    if call.name == output.name:
+                        output.result(json.loads(call.arguments))
             else:
                 output.read(self.content)
         except InvalidAnswer as error:
@@ -122,15 +124,14 @@ class Reply:
         return self.request.requirements.content_must_be_json and not self.calls
 
     def json_text(self) -> str:
-        """Return the answer's JSON, and nothing else. Raises OutputParserException where there is none."""
+        """Return the answer's JSON, and nothing else; where there is none, the text as it is, as other APIs do."""
         from langchain_darkai._structured_output.output_format import InvalidAnswer
-        from langchain_darkai._structured_output.output_parser import invalid_answer
 
         assert self.request.requirements.output is not None
         try:
             return self.request.requirements.output.read(self.content)[0]
-        except InvalidAnswer as error:
-            raise invalid_answer(error, self.content) from error
+        except InvalidAnswer:
+            return self.content
 
 
 def _parser_for(requirements: ReplyRequirements) -> "ReplyParser":

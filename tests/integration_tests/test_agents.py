@@ -20,10 +20,10 @@ from langchain.agents.middleware import (
     SummarizationMiddleware,
     ToolCallLimitMiddleware,
 )
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain.agents.structured_output import ProviderStrategy, StructuredOutputValidationError, ToolStrategy
 from langchain.tools import ToolRuntime
 from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
-from langchain_core.exceptions import ModelError, OutputParserException
+from langchain_core.exceptions import ModelError
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -429,10 +429,34 @@ class TestStructuredResponse:
     ) -> None:
         server = serve(reply('{"city": "Paris", "degrees": 500}'))
         agent = create_agent(model_of(server, model="gpt-4o", max_reasks=reasks), response_format=Forecast)
-        with pytest.raises(OutputParserException, match="degrees") as caught:
+        with pytest.raises(StructuredOutputValidationError, match="degrees") as caught:
             await run(agent)
-        assert caught.value.llm_output == '{"city": "Paris", "degrees": 500}'
+        assert caught.value.ai_message.content == '{"city": "Paris", "degrees": 500}'
         assert len(server.requests) == 1 + reasks
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            '{"city": "Paris", "degrees": 21}',
+            'Here you are:\n```json\n{"city": "Paris", "degrees": 21}\n```\nAnything else?',
+        ],
+    )
+    async def test_bare_arguments_are_the_call_of_the_only_tool(
+        self, serve: Serve, model_of: ModelOf, run: Runner, written: str
+    ) -> None:
+        server = serve(reply(written))
+        state = await run(create_agent(model_of(server), response_format=ToolStrategy(Forecast)))
+        assert state["structured_response"] == Forecast(city="Paris", degrees=21)
+        assert kinds(state) == ["human", "ai", "tool"]
+        assert len(server.requests) == 1
+
+    async def test_bare_arguments_are_no_call_where_there_are_several_tools(
+        self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
+    ) -> None:
+        server = serve(reply('{"city": "Paris", "degrees": 21}'), reply(block("Forecast", city="Paris", degrees=21)))
+        state = await run(create_agent(model_of(server), tools.all, response_format=ToolStrategy(Forecast)))
+        assert state["structured_response"] == Forecast(city="Paris", degrees=21)
+        assert len(server.requests) == 2
 
     async def test_a_union_as_tools(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
         class Unknown(BaseModel):

@@ -32,12 +32,13 @@ async def first(stream):
 def run(server: ScriptedServer, code: str, seconds: float = 40.0, *, before: str = "") -> list[str]:
     """Run code in a new Python process that has `model` and `client`, and return the words that it prints.
 
-    The process must end with 0, in time, with nothing on standard error. It runs the code `before` first of all, and
-    then imports the package.
+    Its output is not buffered, so that a forked child does not print its parent's words again. The process must end
+    with 0, in time, with nothing on standard error. It runs the code `before` first of all, and then imports the
+    package.
     """
     program = before + START.format(url=server.url) + textwrap.dedent(code)
     done = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        [sys.executable, "-u", "-X", "dev", "-W", "error", "-c", program],
         capture_output=True,
         text=True,
         timeout=seconds,

@@ -10,14 +10,14 @@ import langchain_darkai
 from langchain_darkai import errors
 from tests.support.sources import NAME, PACKAGE, ROOT, SOURCES, imports
 
-PURE = ("errors", "protocol", "prompts", "_json", "_tool_calls", "_structured_output")
+PURE = ("errors", "_text", "protocol", "prompts", "_prompts", "_json", "_tool_calls", "_structured_output")
 
 # The layers, from the bottom up. A name is a module, or a folder with all that is in it. A module imports from lower
 # layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
     ("_compat", "_version"),
     ("_closable", "_text", "_threads", "errors"),
-    ("_validation", "protocol", "_json"),
+    ("_validation", "protocol", "_json", "_prompts"),
     ("prompts",),
     ("transport",),
     ("_log",),

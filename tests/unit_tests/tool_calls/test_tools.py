@@ -296,6 +296,11 @@ def test_every_form_of_tool_choice(given: Any, mode: Any, name: str | None) -> N
     assert offered_tools([A, B], choice) == ([] if mode == "none" else [B] if name else [A, B])
 
 
+@pytest.mark.parametrize("given", ["any", "required", True, {"type": "any"}])
+def test_any_of_one_tool_is_that_tool(given: Any) -> None:
+    assert parse_tool_choice(given, [A]) == ToolChoice("required", A.name)
+
+
 @pytest.mark.parametrize(
     "given",
     [
