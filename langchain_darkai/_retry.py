@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from langchain_darkai._limits import TimeBudget
+from langchain_darkai._log import log, name_of
 from langchain_darkai.errors import DarkAIError, DarkAIRateLimitError, DarkAITimeoutError
+from langchain_darkai.transport import ApiCall
 
 FIRST_DELAY = 0.5
 """The longest wait before the first retry, in seconds. The limit doubles with each retry."""
@@ -65,14 +67,15 @@ class RetryPause:
 class Attempts:
     """The attempts of one call: what to wait for before each, and when to give up.
 
-    `deadline` is a time of the running loop's clock; `host` names the server in messages.
+    `deadline` is a time of the running loop's clock; `host` names the server in messages, and `call` stands in the log.
     """
 
-    def __init__(self, policy: CallPolicy, pause: RetryPause, deadline: float | None, host: str) -> None:
+    def __init__(self, policy: CallPolicy, pause: RetryPause, deadline: float | None, host: str, call: ApiCall) -> None:
         self._policy = policy
         self._pause = pause
         self._deadline = deadline
         self._host = host
+        self._call = call
         self._begun = 0
         self._started = time.monotonic()
 
@@ -93,6 +96,8 @@ class Attempts:
             self._pause.extend(delay)
         if _is_too_late(delay, self._deadline):
             raise self._counted(error)
+        retries = self._policy.max_retries
+        log(self._call, "retry %d of %d in %.2f s, after %s", self._begun, retries, delay, name_of(error))
         await asyncio.sleep(delay)
 
     def _counted(self, error: DarkAIError) -> DarkAIError:

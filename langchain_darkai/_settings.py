@@ -7,16 +7,23 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.utils import from_env, secret_from_env
-from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator, model_validator
 from typing_extensions import Self
 
 from langchain_darkai._closable import Closable
-from langchain_darkai._validation import check_count, check_model, check_model_kwargs, check_stop, refuse_unknown
+from langchain_darkai._validation import (
+    check_count,
+    check_model,
+    check_model_kwargs,
+    check_stop,
+    check_url_text,
+    refuse_unknown,
+)
 from langchain_darkai._version import __version__
 from langchain_darkai.client import DarkAI
 from langchain_darkai.prompts import OnUnsupported
@@ -97,6 +104,18 @@ class ChatSettings(Closable, BaseChatModel):
         if isinstance(values, dict):
             refuse_unknown(values, tuple(cls.model_fields), "ChatDarkAI")
         return values
+
+    if not TYPE_CHECKING:  # type checkers know the fields
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if args:
+                raise TypeError('ChatDarkAI takes keyword arguments only: write ChatDarkAI(model="gpt-4o").')
+            super().__init__(**kwargs)
+
+    @field_validator("base_url", "proxy", mode="before")
+    @classmethod
+    def _check_url_text(cls, value: Any, info: ValidationInfo) -> str | None:
+        return None if value is None else check_url_text(str(info.field_name), value)
 
     @field_validator("api_key", mode="after")
     @classmethod

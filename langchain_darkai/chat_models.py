@@ -39,7 +39,6 @@ from langchain_darkai._generation.request import (
     load_parsers,
     requirements_from,
 )
-from langchain_darkai._settings import ChatSettings
 from langchain_darkai._structured_output.method import Method
 from langchain_darkai._validation import refuse_unknown
 from langchain_darkai.client import DarkAI
@@ -63,7 +62,7 @@ class RawAndParsed(TypedDict, Generic[M]):
 _MAX_INPUT_TOKENS = {"gpt-4o": 128_000, "gpt-3.5-turbo": 16_385, "llama-3-70b": 8_192}
 
 
-class ChatDarkAI(LoopMethods, ChatSettings):
+class ChatDarkAI(LoopMethods):
     """A LangChain chat model over the DarkAI chat API.
 
     Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. All durations are in

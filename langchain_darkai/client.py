@@ -17,6 +17,7 @@ from langchain_darkai import _portal
 from langchain_darkai._closable import Closable
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._limits import ConcurrencyLimiter, TimeBudget
+from langchain_darkai._log import logged
 from langchain_darkai._retry import Attempts, CallPolicy, RetryPause
 from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import check_count, check_seconds
@@ -151,6 +152,7 @@ class DarkAI(Closable):
         keywords are parameters of the request's body.
 
         Example:
+            >>> import asyncio
             >>> from langchain_darkai.server import LocalServer
             >>> async def ask(url):
             ...     messages = [{"role": "user", "content": "Hello"}]
@@ -225,11 +227,11 @@ class DarkAI(Closable):
         policy = policy or self.policy()
         async with self.limiter, policy.budget as deadline:
             transport = self._transport or await self._http()
-            attempts = Attempts(policy, self._pause, deadline, self.host)
+            attempts = Attempts(policy, self._pause, deadline, self.host, call)
             while True:
                 await attempts.begin()
                 has_begun = False
-                events = transport.stream(call, deadline)
+                events = logged(transport.stream(call, deadline), call, self.host)
                 try:
                     async for event in events:
                         has_begun = True

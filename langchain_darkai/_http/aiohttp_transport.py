@@ -4,7 +4,7 @@ The client imports this module with its first call, since aiohttp takes a while 
 """
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 from typing_extensions import Self
@@ -15,6 +15,7 @@ from langchain_darkai._http.error_mapping import error_from_response, map_error,
 from langchain_darkai._http.idle_timer import IdleTimer
 from langchain_darkai._http.private_api import take_buffered
 from langchain_darkai._http.sessions import SharedSession, close_shared_session, shared_session
+from langchain_darkai._log import log
 from langchain_darkai.errors import DarkAIEmptyResponseError, DarkAIError, DarkAIStreamDecodeError
 from langchain_darkai.protocol import Decoded, EventDecoder, StreamEnd, StreamFailure, encode_request
 from langchain_darkai.transport import ApiCall, ReplyEvents
@@ -64,13 +65,12 @@ class AiohttpTransport:
         Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
         """
         endpoint = self._endpoint.through(self._endpoint.proxy or environment_proxy(self._endpoint.url))
-        body = encode_request(call.query, call.model, call.parameters)
         shared = SharedSession(self._session) if self._session else await shared_session()
         try:
             with (
                 shared,
                 _ReplyReader(
-                    await self._send(shared, endpoint, body, deadline), shared, endpoint, call, self._timeouts
+                    await self._send(shared, endpoint, call, deadline), shared, endpoint, call, self._timeouts
                 ) as reply,
             ):
                 await reply.check_status()
@@ -89,13 +89,14 @@ class AiohttpTransport:
         await close_shared_session()
 
     async def _send(
-        self, shared: SharedSession, endpoint: Endpoint, body: bytes, deadline: float | None
+        self, shared: SharedSession, endpoint: Endpoint, call: ApiCall, deadline: float | None
     ) -> aiohttp.ClientResponse:
         """Return the response when its headers have come.
 
         A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
         """
-        options = await _connection_options(endpoint)
+        body = encode_request(call.query, call.model, call.parameters)
+        tls = await tls_setting(endpoint.verify) if _needs_tls(endpoint) else True
         has_failed = False
         while True:
             shared.expect_connection(endpoint.host)
@@ -107,7 +108,8 @@ class AiohttpTransport:
                     timeout=self._client_timeout(endpoint, deadline),
                     allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
                     raise_for_status=False,  # the user's own session may be set to do so
-                    **options,
+                    proxy=endpoint.proxy,
+                    ssl=tls,
                 )
             except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
@@ -116,6 +118,7 @@ class AiohttpTransport:
                         error, endpoint, is_users_session=self._session is not None
                     )
                 has_failed = True
+                log(call, "the server had closed the kept connection; the request is sent on a new one")
 
     def _client_timeout(self, endpoint: Endpoint, deadline: float | None) -> aiohttp.ClientTimeout:
         remaining = None if deadline is None else deadline - asyncio.get_running_loop().time()
@@ -124,10 +127,8 @@ class AiohttpTransport:
         return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
 
 
-async def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
-    proxy = endpoint.proxy
-    is_tls = endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": await tls_setting(endpoint.verify) if is_tls else True}
+def _needs_tls(endpoint: Endpoint) -> bool:
+    return any(url.lower().startswith("https:") for url in (endpoint.url, endpoint.proxy or ""))
 
 
 class _ReplyReader:
@@ -149,7 +150,7 @@ class _ReplyReader:
         self._shared = shared
         self._endpoint = endpoint
         self._timeouts = timeouts
-        self._allow_empty = call.allow_empty
+        self._call = call
         self._decoder = EventDecoder(endpoint.host, endpoint.redact, per_event=call.per_event)
         self._timer = IdleTimer(response.content, timeouts.idle)
         self._has_text = False
@@ -166,6 +167,7 @@ class _ReplyReader:
 
     async def check_status(self) -> None:
         """Raise an error for a response that is no reply, by its status and content type."""
+        log(self._call, "status %d", self._response.status)
         if self._response.status != 200:
             raise await error_from_response(self._endpoint, self._response, self._timeouts.error_body)
         if self._response.content_type == "text/html":
@@ -195,7 +197,7 @@ class _ReplyReader:
         if isinstance(end, StreamFailure):
             raise end.error
         self._is_complete = True
-        if not (self._has_text or self._allow_empty):
+        if not (self._has_text or self._call.allow_empty):
             raise DarkAIEmptyResponseError(
                 f"{self._endpoint.host} sent a complete reply without any text. Ask again, or set allow_empty=True "
                 "where nothing is an answer."

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 from typing_extensions import Self
 
 from langchain_darkai._http.redaction import basic_credentials, collect_secrets, login_secrets, redact
+from langchain_darkai._validation import check_url_text
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
 USER_AGENT = "langchain-darkai"
@@ -100,12 +101,34 @@ def _url_and_authorization(base_url: str) -> tuple[str, str | None]:
 
 
 def _split_url(name: str, url: str) -> SplitResult:
-    """Return the parts of an http(s) URL; the error does not repeat it, since it may hold a password."""
-    with contextlib.suppress(ValueError, AttributeError):
+    """Return the parts of an http(s) URL; the error names the environment variable that it comes from, if it does."""
+    check_url_text(name, url)
+    with contextlib.suppress(ValueError):
         parts = urlsplit(url.strip())
         if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
             return parts
-    raise DarkAIInvalidRequestError(f"{name} is not a URL like http://127.0.0.1:8000 or https://example.org.")
+    variable = f"DARKAI_{name.upper()}"
+    raise DarkAIInvalidRequestError(
+        f"{variable if os.environ.get(variable) == url else name} is not a URL like http://127.0.0.1:8000 or "
+        f"https://example.org: {_shown(url)}."
+    )
+
+
+def _shown(url: str) -> str:
+    """Return what is no URL, quoted, without what could be a password or a key in it."""
+    match = _PARTS_OF_NO_URL.fullmatch(url)
+    assert match is not None
+    scheme, login, rest, hidden = match.groups(default="")
+    if "@" in hidden:  # the password may have a ? in it, or the query an @: nobody can tell
+        login, rest, hidden = "", "***", ""
+    shown = f"{scheme}{login and '***@'}{rest}{hidden and hidden[0] + '***'}"
+    return repr(shown) if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]!r}..."
+
+
+MAX_SHOWN = 80
+"""Characters of a refused URL that an error quotes: enough to know it again."""
+
+_PARTS_OF_NO_URL = re.compile(r"(\w+://)?([^?#]*@)?([^?#]*)([?#].*)?", re.DOTALL)
 
 
 def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:

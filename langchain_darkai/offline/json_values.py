@@ -2,17 +2,21 @@
 
 The rules know the words that Pydantic writes: types, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, local `$ref`s, bounds
 of numbers, texts and arrays, `format`, `prefixItems`, `uniqueItems`, `required`, `additionalProperties` and
-`minProperties`. For any other word, and for a `pattern` that no sample matches, the value is as near as they come.
+`minProperties`. For any other word, for a `pattern` that no sample matches, and for a schema that asks for more than a
+reply may be, the value is as near as they come.
 """
 
-import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from langchain_darkai._json.schema import resolve_ref
-from langchain_darkai.offline.schema_checker import SchemaChecker, without_dialects
-from langchain_darkai.offline.text_values import FREE_TEXT, Freedom, TextValues, words_of
+from langchain_darkai.offline.budget import BudgetSpentError
+from langchain_darkai.offline.schema_checker import SchemaChecker
+from langchain_darkai.offline.text_values import FREE_TEXT, Freedom, TextValues
+from langchain_darkai.offline.words import MAX_READ, words_of
 
 __all__ = ["generate"]
 
@@ -26,6 +30,10 @@ _TRIES = 40
 """Variants of a value that are tried before the nearest one is taken."""
 _MAX_ITEMS = 100
 """Items of an array that are looked for in a text."""
+_MAX_MADE_UP = 1000
+"""Items of an array, and members of an object, that are made up: more than anybody reads."""
+_MAX_TEXT = 2000
+"""Characters of a text that is made up."""
 
 _SAMPLES = {
     "date": "2025-01-{n:02d}",
@@ -53,6 +61,8 @@ _KEYWORDS = {
     "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
 }
 """The words that tell the type of a schema that names none."""
+_INVALID = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError)
+"""What breaks where a schema is none: `type: 3`, `minItems: "many"`."""
 
 
 def generate(schema: Any, values: TextValues, *, freedom: Freedom = Freedom.LIKELY, topic: str = "") -> Any:
@@ -61,6 +71,8 @@ def generate(schema: Any, values: TextValues, *, freedom: Freedom = Freedom.LIKE
     `freedom` is how freely required strings take words of the text. `topic` ends made-up texts of an answer; where it
     is empty, a made-up text is the parameter's own name. A schema that no value can meet, or that is no schema, gets
     the nearest value that the rules can make.
+
+    Raises BudgetSpentError where not even one value can be made within the budget of `values`.
 
     Example:
         >>> schema = {
@@ -71,15 +83,15 @@ def generate(schema: Any, values: TextValues, *, freedom: Freedom = Freedom.LIKE
         {'name': 'Alice', 'age': 30}
     """
     try:
-        schema = without_dialects(schema)
         generator = _Generator(schema, values, topic)
         first = generator.value(schema, _Place(freedom=freedom))
-        if generator.accepts(first, schema):
-            return first
-        others = (generator.value(schema, _Place(variant=variant)) for variant in range(1, _TRIES))
-        return next((value for value in others if generator.accepts(value, schema)), first)
-    except (TypeError, ValueError, AttributeError, KeyError, RecursionError):  # `type: 3`, `minItems: "many"`
+    except _INVALID:
         return {}
+    with suppress(BudgetSpentError, *_INVALID):
+        if not generator.accepts(first, schema):
+            others = (generator.value(schema, _Place(variant=variant)) for variant in range(1, _TRIES))
+            return next((value for value in others if generator.accepts(value, schema)), first)
+    return first
 
 
 class _Place(NamedTuple):
@@ -105,7 +117,8 @@ class _Generator:
         self._root = root
         self._values = values
         self._topic = topic
-        self._checker = SchemaChecker(root)
+        self._budget = values.budget
+        self._checker = SchemaChecker(root, values.budget)
 
     def accepts(self, value: Any, schema: Any) -> bool:
         """Return whether the schema, or a part of it, accepts a value."""
@@ -135,7 +148,8 @@ class _Generator:
         return makers.get(types[0], self._number)(schema, place)
 
     def _option(self, schema: Schema, place: _Place) -> Any:
-        options = [option for option in schema["enum"] if self.accepts(option, schema)] or schema["enum"]
+        others = {word: given for word, given in schema.items() if word != "enum"}
+        options = [option for option in schema["enum"] if self.accepts(option, others)] or schema["enum"]
         if place.variant:
             return options[place.variant % len(options)]
         found = self._values.choice(options)
@@ -178,7 +192,10 @@ class _Generator:
             found = self._values.number(place.name, accepts) if found is None else found
             if found is not None:
                 return found
-        fitting = list(filter(accepts, dict.fromkeys([*_offered(schema), *_numbers(schema)])))
+        numbers: dict[Any, None] = {}
+        with suppress(ArithmeticError):  # `multipleOf: 0`, or bounds that are too far apart for a float
+            numbers.update((number, None) for number in chain(_offered(schema), _numbers(schema)))
+        fitting = list(islice(filter(accepts, numbers), place.variant + 1))
         return fitting[place.variant % len(fitting)] if fitting else 0
 
     def _string(self, schema: Schema, place: _Place) -> str:
@@ -207,7 +224,9 @@ class _Generator:
 
     def _plain_texts(self, schema: Schema, place: _Place) -> list[str]:
         """Return made-up texts: the parameter's name, and a letter as often as it has to be."""
-        shortest, longest = int(schema.get("minLength", 0)), int(schema.get("maxLength", 10_000))
+        shortest = min(int(schema.get("minLength", 0)), _MAX_TEXT)
+        longest = min(int(schema.get("maxLength", _MAX_TEXT)), _MAX_TEXT)
+        self._budget.spend((shortest + len(place.name)) // 50)
         text = " ".join(words_of(place.name)) or "text"
         if self._topic:
             text = f"{_description(schema).strip().rstrip('.') or text} about {self._topic}"
@@ -219,15 +238,16 @@ class _Generator:
 
     def _array(self, schema: Schema, place: _Place) -> list[Any]:
         items, first = schema.get("items", True), schema.get("prefixItems", [])
-        shortest, longest = int(schema.get("minItems", 0)), int(schema.get("maxItems", 1000))
+        shortest = min(int(schema.get("minItems", 0)), _MAX_MADE_UP)
+        longest = min(int(schema.get("maxItems", _MAX_MADE_UP)), _MAX_MADE_UP)
         unique = bool(schema.get("uniqueItems"))
         array = [self.value(part, place.below()) for part in first[:longest]]
         if items is not False and not place.variant and place.depth < _MAX_DEPTH:
             self._add_found(array, items, place, longest, unique=unique)
         if not array and "default" in schema and not place.variant and self.accepts(schema["default"], schema):
             return list(schema["default"])
-        while len(array) < shortest and self._add_made_up(array, items, place, unique=unique):
-            pass
+        if len(array) < shortest:
+            self._add_made_up(array, items, place, shortest, unique=unique)
         return array
 
     def _add_found(self, array: list[Any], items: Any, place: _Place, longest: int, *, unique: bool) -> None:
@@ -249,19 +269,22 @@ class _Generator:
             array.append(value)
             freedom, most_found = min(freedom, Freedom.LIKELY), found
 
-    def _add_made_up(self, array: list[Any], items: Any, place: _Place, *, unique: bool) -> bool:
-        """Add an item that is not of the text; return False where there is none to be made."""
-        seen = {json.dumps(value, sort_keys=True) for value in array} if unique else set()
-        for variant in range(max(place.variant, 1), place.variant + _TRIES + len(array)):
+    def _add_made_up(self, array: list[Any], items: Any, place: _Place, shortest: int, *, unique: bool) -> None:
+        """Add items that are not of the text, until there are enough, or none are found any more."""
+        seen = {self._checker.key(value) for value in array}
+        variant = max(place.variant, 1)
+        last = variant + len(array)
+        while len(array) < shortest and variant < last + _TRIES:
             value = self.value(items, place.below(freedom=Freedom.LABELLED, variant=variant))
-            if json.dumps(value, sort_keys=True) not in seen and self.accepts(value, items):
-                array.append(value)
-                return True
-        return False
+            variant += 1
+            if self.accepts(value, items) and not (unique and self._checker.key(value) in seen):
+                array += [value] if unique else [value] * (shortest - len(array))
+                seen.add(self._checker.key(value))
+                last = variant
 
     def _object(self, schema: Schema, place: _Place) -> dict[str, Any]:
         properties: dict[str, Any] = schema.get("properties", {})
-        required = schema.get("required", [])
+        required = dict.fromkeys(schema.get("required", ()))
         members: dict[str, Any] = {}
         for key in sorted(properties, key=lambda key: self._rank(key, properties[key], key not in required)):
             part = self._flatten(properties[key])
@@ -278,8 +301,8 @@ class _Generator:
 
     def _add_missing(self, members: dict[str, Any], schema: Schema, place: _Place) -> None:
         """Add the members that are required without being described, and those that make up `minProperties`."""
-        properties, required = schema.get("properties", {}), schema.get("required", [])
-        fewest = int(schema.get("minProperties", 0))
+        properties, required = schema.get("properties", {}), dict.fromkeys(schema.get("required", ()))
+        fewest = min(int(schema.get("minProperties", 0)), _MAX_MADE_UP)
         others = (f"key{number}" for number in range(1, fewest + 1))
         for key in dict.fromkeys([*required, *properties, *others]):
             if key not in members and (key in required or len(members) < fewest):
@@ -299,8 +322,10 @@ class _Generator:
 
     def _flatten(self, schema: Any, seen: tuple[str, ...] = ()) -> Schema:
         """Return a schema with what its `$ref` and its `allOf` say merged in, at the top level."""
+        self._budget.spend()
         if not isinstance(schema, dict):
             return {"not": {}} if schema is False else {}
+        self._budget.spend(len(schema))
         flat = {key: value for key, value in schema.items() if key not in {"$ref", "allOf"}}
         reference = schema.get("$ref")
         parts = [self._flatten(part, seen) for part in schema.get("allOf", ())]
@@ -308,6 +333,7 @@ class _Generator:
             parts.append(self._flatten(resolve_ref(reference, self._root), (*seen, reference)))
         for part in parts:
             flat = _merged(part, flat)
+            self._budget.spend(len(flat) + len(flat.get("properties", ())) + len(flat.get("required", ())))
         return flat
 
 
@@ -336,12 +362,12 @@ def _types(schema: Schema) -> list[str]:
 
 
 def _description(schema: Schema) -> str:
-    return str(schema.get("description") or schema.get("title") or "")
+    return str(schema.get("description") or schema.get("title") or "")[:MAX_READ]
 
 
 def _offered(schema: Schema) -> list[Any]:
     """Return the values that a schema itself offers."""
-    return [*([schema["default"]] if "default" in schema else []), *schema.get("examples", [])]
+    return [*([schema["default"]] if "default" in schema else []), *schema.get("examples", [])[:_TRIES]]
 
 
 def _numbers(schema: Mapping[str, Any]) -> Iterator[int | float]:

@@ -1,75 +1,198 @@
-"""Whether a value is valid for a JSON Schema that a client sent, which may be no schema, or meant to do harm."""
+"""Whether a value is valid for a JSON Schema that a client sent, which may be no schema, or meant to do harm.
 
-import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+A validator that knows every keyword takes a time without bounds: references that double, unions in unions, patterns.
+This one knows those that the rules make values for, and counts its steps.
+"""
+
+import operator
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Annotated, Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import UnknownType, ValidationError
-from jsonschema.validators import extend
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-__all__ = ["SchemaChecker", "without_dialects"]
+from langchain_darkai._json.schema import resolve_ref
+from langchain_darkai.offline.budget import Budget
 
-_LONGEST_MATCHED = 16
-"""Characters of a text that is matched with a pattern. A client's pattern could run for hours on a long one."""
+__all__ = ["FORMATS", "SchemaChecker"]
+
+FORMATS = "date date-time time duration email hostname ipv4 ipv6 uri uuid json-pointer".split()
+"""The formats that are checked, where their library is there. Not "regex": that would compile a client's pattern."""
+
+_FORMAT_CHECKER = Draft202012Validator.FORMAT_CHECKER
+_LONGEST_MATCHED = 256
+"""Characters of a text that is matched with a pattern or a format: no made-up text of theirs is longer."""
+_MATCH_STEPS = 100
+"""The steps of such a match."""
+_MAX_PATTERNS = 20
+"""Patterns of one schema that are read, since the largest that the engine takes need a twentieth of a second each."""
 
 
 class SchemaChecker:
-    """Checks values against a schema from `without_dialects`, and against parts of it.
+    """Checks values against the parts of one schema.
 
     Example:
-        >>> checker = SchemaChecker({"items": {"type": "integer"}})
-        >>> checker.accepts([1, 2], {"items": {"type": "integer"}})
+        >>> checker = SchemaChecker({"$defs": {"n": {"type": "integer"}}}, Budget())
+        >>> checker.accepts([1, 2], {"items": {"$ref": "#/$defs/n"}})
         True
     """
 
-    def __init__(self, root: Any) -> None:
-        # An empty registry, since the default one would fetch remote references.
-        self._validator = _Validator(root, registry=Registry(), format_checker=_Validator.FORMAT_CHECKER)
+    def __init__(self, root: Any, budget: Budget) -> None:
+        self.root = root
+        self.budget = budget
+        self._matchers: dict[str, Callable[[str], bool]] = {}
 
     def accepts(self, value: Any, schema: Any) -> bool:
-        """Return whether the schema, or a part of it, accepts a value; True where it cannot be told."""
+        """Return whether a part of the schema accepts a value; True where it cannot be told."""
+        if not isinstance(schema, dict):
+            return schema is not False
+        self.budget.spend(1 + len(schema))
         try:
-            return bool(self._validator.evolve(schema=schema).is_valid(value))
-        except (Unresolvable, UnknownType, re.error, TypeError, AttributeError, RecursionError):
+            return all(_RULES[word](self, given, value, schema) for word, given in schema.items() if word in _RULES)
+        except (TypeError, ValueError, ArithmeticError, AttributeError, RecursionError):
             return True
 
+    def matches(self, pattern: Any, text: str) -> bool:
+        """Return whether a text matches a client's pattern; True where it cannot be read, or is one of too many.
 
-def without_dialects(schema: Any) -> Any:
-    """Return a copy of a schema without `$schema`, by which `jsonschema` would choose another validator than ours."""
-    if isinstance(schema, list):
-        return [without_dialects(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: without_dialects(value) for key, value in schema.items() if key != "$schema" or not isinstance(value, str)
-    }
+        `re` is no choice: it can take years, and holds up every thread meanwhile. Pydantic's engine never goes back.
+        """
+        self.budget.spend(_MATCH_STEPS)
+        if pattern not in self._matchers and len(self._matchers) < _MAX_PATTERNS:
+            self._matchers[pattern] = _matcher(pattern)
+        if pattern not in self._matchers:
+            return True
+        return len(text) <= _LONGEST_MATCHED and self._matchers[pattern](text)
 
-
-def _ignore(*_: Any) -> tuple[()]:
-    return ()
-
-
-def _check_pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
-    if isinstance(value, str) and (len(value) > _LONGEST_MATCHED or not re.search(pattern, value)):
-        yield ValidationError(f"{value!r} does not match {pattern!r}")
-
-
-def _check_other_properties(validator: Any, allowed: Any, value: Any, schema: Any) -> Iterable[ValidationError]:
-    check: Any = Draft202012Validator.VALIDATORS["additionalProperties"]
-    return () if "patternProperties" in schema else check(validator, allowed, value, schema)
+    def key(self, value: Any) -> Any:
+        """Return what two values have in common only if they are the same JSON: 1 and 1.0 are, 1 and true are not."""
+        self.budget.spend()
+        if isinstance(value, list):
+            return tuple(map(self.key, value))
+        if isinstance(value, dict):
+            return frozenset((name, self.key(part)) for name, part in value.items())
+        return (isinstance(value, bool), value)
 
 
-_extend: Any = extend
-_Validator = _extend(
-    Draft202012Validator,
-    {
-        "pattern": _check_pattern,
-        "patternProperties": _ignore,
-        "additionalProperties": _check_other_properties,
-        "unevaluatedProperties": _ignore,
-    },
-)
-"""A validator that matches a client's patterns with nothing but short texts."""
+def _matcher(pattern: Any) -> Callable[[str], bool]:
+    adapter: TypeAdapter[str] | None = None
+    with suppress(Exception):  # no public name has what pydantic raises for a pattern that it cannot read
+        adapter = TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
+
+    def matches(text: str) -> bool:
+        try:
+            return adapter is None or adapter.validate_python(text) == text
+        except ValidationError:
+            return False
+
+    return matches
+
+
+_Rule = Callable[[SchemaChecker, Any, Any, dict[str, Any]], bool]
+
+_TYPES: dict[str, Any] = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _has_type(value: Any, name: str) -> bool:
+    if name == "integer":
+        return _is_number(value) and (isinstance(value, int) or value.is_integer())
+    return _is_number(value) if name == "number" else isinstance(value, _TYPES.get(name, object))
+
+
+def _is_type(_checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    return any(_has_type(value, name) for name in (given if isinstance(given, list) else [given]))
+
+
+def _is_reference(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    return checker.accepts(value, resolve_ref(given, checker.root))
+
+
+def _is_option(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    return checker.key(value) in map(checker.key, given)
+
+
+def _is_multiple(_checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    if not _is_number(value):
+        return True
+    return float(value / given).is_integer() if isinstance(given, float) else bool(value % given == 0)
+
+
+def _is_format(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    if not isinstance(value, str) or given not in FORMATS:
+        return True
+    checker.budget.spend(_MATCH_STEPS)
+    return len(value) <= _LONGEST_MATCHED and _FORMAT_CHECKER.conforms(value, given)
+
+
+def _is_unique(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    return not given or not isinstance(value, list) or len(set(map(checker.key, value))) == len(value)
+
+
+def _items_fit(checker: SchemaChecker, given: Any, value: Any, schema: dict[str, Any]) -> bool:
+    rest = value[len(schema.get("prefixItems", ())) :] if isinstance(value, list) else ()
+    return all(checker.accepts(item, given) for item in rest)
+
+
+def _first_items_fit(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    return not isinstance(value, list) or all(map(checker.accepts, value, given))
+
+
+def _members_fit(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    return not isinstance(value, dict) or all(checker.accepts(value[key], given[key]) for key in value if key in given)
+
+
+def _other_members_fit(checker: SchemaChecker, given: Any, value: Any, schema: dict[str, Any]) -> bool:
+    if not isinstance(value, dict) or "patternProperties" in schema:
+        return True
+    return all(checker.accepts(value[key], given) for key in value if key not in schema.get("properties", ()))
+
+
+def _has_required(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    checker.budget.spend(len(given))
+    return not isinstance(value, dict) or all(key in value for key in given)
+
+
+def _compares(kind: Any, compare: Callable[[Any, Any], bool]) -> _Rule:
+    """Return the rule of a bound: on a number itself, or on the length of another kind of value."""
+    if kind is float:
+        return lambda _, given, value, __: not _is_number(value) or compare(value, given)
+    return lambda _, given, value, __: not isinstance(value, kind) or compare(len(value), given)
+
+
+_RULES: dict[str, _Rule] = {
+    "$ref": _is_reference,
+    "type": _is_type,
+    "const": lambda checker, given, value, _: checker.key(value) == checker.key(given),
+    "enum": _is_option,
+    "allOf": lambda checker, given, value, _: all(checker.accepts(value, part) for part in given),
+    "anyOf": lambda checker, given, value, _: any(checker.accepts(value, part) for part in given),
+    "oneOf": lambda checker, given, value, _: sum(checker.accepts(value, part) for part in given) == 1,
+    "not": lambda checker, given, value, _: not checker.accepts(value, given),
+    "minimum": _compares(float, operator.ge),
+    "maximum": _compares(float, operator.le),
+    "exclusiveMinimum": _compares(float, operator.gt),
+    "exclusiveMaximum": _compares(float, operator.lt),
+    "multipleOf": _is_multiple,
+    "minLength": _compares(str, operator.ge),
+    "maxLength": _compares(str, operator.le),
+    "pattern": lambda checker, given, value, _: not isinstance(value, str) or checker.matches(given, value),
+    "format": _is_format,
+    "minItems": _compares(list, operator.ge),
+    "maxItems": _compares(list, operator.le),
+    "uniqueItems": _is_unique,
+    "items": _items_fit,
+    "prefixItems": _first_items_fit,
+    "minProperties": _compares(dict, operator.ge),
+    "maxProperties": _compares(dict, operator.le),
+    "required": _has_required,
+    "properties": _members_fit,
+    "additionalProperties": _other_members_fit,
+    "propertyNames": lambda checker, given, value, _: (
+        not isinstance(value, dict) or all(checker.accepts(key, given) for key in value)
+    ),
+}

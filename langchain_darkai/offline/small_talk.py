@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from langchain_darkai.offline.text_values import MAX_READ, NUMBER, as_number
+from langchain_darkai.offline.words import MAX_READ, NUMBER, as_number, readable
 
 __all__ = ["IDENTITY", "continuation", "reply"]
 
@@ -31,7 +31,8 @@ def reply(question: str, earlier: Sequence[str] = ()) -> str:
     text = question.strip()
     if len(text) > MAX_READ:
         return _echo(text)
-    return _recall(text, earlier) or _count(text) or _sum(text) or _greeting(text) or _echo(text)
+    read = readable(text)
+    return _recall(read, earlier) or _count(read) or _sum(read) or _greeting(read) or _echo(text)
 
 
 def continuation(prefill: str, answer: str) -> str:
@@ -48,18 +49,20 @@ def continuation(prefill: str, answer: str) -> str:
 
 def _recall(text: str, earlier: Sequence[str]) -> str | None:
     """Answer what the user's name is, or anything else that they called "my"."""
-    asked = re.search(r"\b(?:what(?:'s|’s| is| was| are)|tell me|know) my ([\w -]+?)\s*[?.!]*$", text, re.IGNORECASE)
+    asked = re.search(r"\b(?:what(?:'s|’s| is| was| are)|tell me|know) my ([\w-][\w -]*)[\s?.!]*$", text, re.IGNORECASE)
     if not asked:
         return None
-    told = rf"\bmy {re.escape(asked[1])}(?:'s|’s| is|:| was) ([^,;!?\n]+?)(?= and (?:i|my)\b|[.,;!?\n]|$)"
-    facts = [fact[1].strip() for said in earlier for fact in re.finditer(told, said, re.IGNORECASE)]
+    what = asked[1].rstrip()
+    told = rf"\bmy {re.escape(what)}(?:'s|’s| is|:| was) ([^,;!?\n]+?)(?= and (?:i|my)\b|[.,;!?\n]|$)"
+    facts = [fact[1].strip() for said in earlier for fact in re.finditer(told, readable(said), re.IGNORECASE)]
     if facts:
-        return f"Your {asked[1]} is {facts[-1]}. You told me so earlier in this conversation."
-    return f"You have not told me your {asked[1]} yet. Say “My {asked[1]} is ...” and ask me again."
+        return f"Your {what} is {facts[-1]}. You told me so earlier in this conversation."
+    return f"You have not told me your {what} yet. Say “My {what} is ...” and ask me again."
 
 
 def _count(text: str) -> str | None:
-    asked = re.search(r"\bcount\b(?: \w+)*?(?: from (-?\d+))?(?: (?:up |down )?to (-?\d+))", text, re.IGNORECASE)
+    number = r"(-?\d{1,15})\b"
+    asked = re.search(rf"\bcount\b(?: \w+)*?(?: from {number})?(?: (?:up |down )?to {number})", text, re.IGNORECASE)
     if not asked:
         return None
     first, last = int(asked[1] or 1), int(asked[2])

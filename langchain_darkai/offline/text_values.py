@@ -9,58 +9,56 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
-__all__ = ["FREE_TEXT", "MAX_READ", "NUMBER", "Freedom", "Span", "TextValues", "lists_in", "names_in", "words_of"]
+from langchain_darkai.offline.budget import Budget
+from langchain_darkai.offline.words import (
+    COMMON,
+    NUMBER,
+    QUOTED,
+    Span,
+    as_number,
+    names_in,
+    readable,
+    word_set,
+    words_of,
+)
 
-Span = tuple[int, int]
-"""Where a value stands in the text: its first character, and the one after its last."""
+__all__ = ["FREE_TEXT", "Freedom", "TextValues", "topic_of"]
 
 _KNOWN: Span = (-1, -1)
 _SPARE: Span = (-2, -2)
 """These two stand for values that were taken from elsewhere than the text."""
 
-MAX_READ = 2000
-"""Characters of a text that the rules read: some of them compare every word with every other."""
+_SEARCH_STEPS = 40
+"""Steps of a search in a text: most patterns are made for one name, and making one takes longer than the search."""
+_MAX_GAP = 20
+"""Characters before a name among which a word such as "near" is looked for."""
 
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
-_COMMON = _set(
-    "a about add all an and answer are as ask at be book but by call can could count create describe did do does "
-    "explain extract fetch find for from generate get give go has have hello help her hi his how i i'm if in into is "
-    "it its json let list look make me multiply my name no not of on or order please question read reply return say "
-    "search send set show sum tell thanks that the their then there these they this to today tool up us use using "
-    "was we were what what's when where which who who's why will with would write yes you your"
-)
-"""Words that are no names, even where a sentence begins with them."""
-
-NUMBER = r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\.?\d)"
-_QUOTED = r"\"[^\"\n]+\"|“[^”\n]+”|`[^`\n]+`|(?<!\w)'[^\n]+?'(?!\w)"
+_QUOTED = rf"{QUOTED}|`[^`\n]+`"
 _PHRASE = r"[^\s,.;:!?\n][^,;!?\n]*?(?=\s+(?:and|with|but|who|is|of)\s|[,;!?\n]|\.(?:\s|$)|$)"
 _FORMATS = {
     "date": r"\b\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])\b",
-    "email": r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
+    "email": r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+",
     "uri": r"\bhttps?://[^\s<>\"'|\\^`{}]*[\w/]",
 }
 _NOTHING = "(?!)"
 
-_PLACES = _set("city location place country town region origin destination where address capital state")
-_PERSONS = _set("name person customer user recipient author who contact title company username")
-FREE_TEXT = _set(
+_PLACES = word_set("city location place country town region origin destination where address capital state")
+_PERSONS = word_set("name person customer user recipient author who contact title company username")
+FREE_TEXT = word_set(
     "query text question prompt message content input topic subject about body description search keyword keywords "
     "phrase sentence note reason task request term"
 )
 """Words in the name of a parameter that takes any text."""
 
 _ASKING = re.compile(
-    r"(?:\W*(?:(?:can|could|would|will) you|i (?:want|need|would like) (?:you )?to|please|hello|hi|hey|"
+    r"(?:\W{0,9}(?:(?:can|could|would|will) you|i (?:want|need|would like) (?:you )?to|please|hello|hi|hey|"
     r"what(?:'s|’s)?|who(?:'s)?|where|when|why|how|which|is|are|was|do|does|did|tell|show|give|get|find|search|look|"
     r"fetch|create|make|generate|write|translate|send|set|add|call|use|describe|explain|web|using|me|us|up|out|for|"
     r"about|with|of|in|to|that|the|a|an|my|and|then|tool|information)\b)+\W*",
     re.IGNORECASE,
 )
-_TRAILING = re.compile(r"(?:\W|\b(?:and|is|a|an|the|in|of|for|named|called|please|to|by|from)\b)+$", re.IGNORECASE)
+_TRAILING = word_set("and is a an the in of for named called please to by from")
+"""Words that say nothing at the end of a phrase."""
 
 
 class Freedom(IntEnum):
@@ -74,86 +72,12 @@ class Freedom(IntEnum):
     """Also any phrase that is left of the text."""
 
 
-def words_of(name: str) -> list[str]:
-    """Return the lower-case words of an identifier or a sentence; `getUserName` and `get_user_name` have the same.
-
-    Example:
-        >>> words_of("getUser_name")
-        ['get', 'user', 'name']
-    """
-    return re.findall(r"[^\W_]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower())
-
-
-def as_number(text: str) -> int | float:
-    """Return the number that a text is, as an int where it has no decimal point.
-
-    Example:
-        >>> as_number("1,250"), as_number("2.50")
-        (1250, 2.5)
-    """
-    digits = text.replace(",", "")
-    return float(digits) if "." in digits else int(digits)
-
-
-def names_in(text: str) -> list[Span]:
-    """Return where names stand in a text: runs of capitalised words.
-
-    Example:
-        >>> text = "Is it warm in San Francisco, CA or in Lima?"
-        >>> [text[start:end] for start, end in names_in(text)]
-        ['San Francisco, CA', 'Lima']
-    """
-    spans: list[Span] = []
-    for match in re.finditer(r"[^\W\d_][\w-]*(?:['’](?!s\b)\w+)?", text):
-        start, end = match.span()
-        word = match.group()
-        if not word[0].isupper() or word.lower() in _COMMON:
-            continue
-        gap = text[spans[-1][1] : start] if spans else "-"
-        is_state = gap == ", " and re.fullmatch(r"[A-Z]{2}", word)
-        if is_state or gap == " ":
-            spans[-1] = (spans[-1][0], end)
-        elif not _starts_sentence(text[:start]) or re.match(
-            r"(?:['’]s)?(?:,\s*\d|[\s,]+(?:[A-Z]|is|was|has|lives|works|likes|wants|and|from|who|\w+ed\b))|\W*$",
-            text[end:],
-        ):
-            spans.append((start, end))
-    return spans
-
-
-def _starts_sentence(before: str) -> bool:
-    """Return whether a sentence starts after a text: there, any word is capitalised, a name or not."""
-    before = before.rstrip()
-    return not before or before[-1] in ".!?:\n\"'“"
-
-
-def lists_in(text: str) -> list[list[Span]]:
-    """Return the lists in a text, of names ("Paris, Rome and Berlin") and of numbers ("3 and 4").
-
-    Example:
-        >>> [[text[a:b] for a, b in members] for text in ["in Paris and Rome"] for members in lists_in(text)]
-        [['Paris', 'Rome']]
-    """
-    lists: list[list[Span]] = []
-    for spans in (names_in(text), [match.span() for match in re.finditer(NUMBER, text)]):
-        members: list[Span] = []
-        for span in [*spans, (len(text) + 1, len(text) + 1)]:
-            between = text[members[-1][1] : span[0]] if members else ""
-            if re.fullmatch(r"\s*(?:,|,?\s*(?:and|or|&)\s)\s*(?:in |for |of |the )?", between):
-                members.append(span)
-                continue
-            if len(members) > 2 or (len(members) == 2 and re.search(r"and|or|&", text[members[0][1] : members[1][0]])):
-                lists.append(members)
-            members = [span]
-    return lists
-
-
 class TextValues:
     """Hands out the values that a text holds, each place once.
 
     `known` maps names to values that are known already (members of a tool's JSON result, say); they come first.
     `spare` holds whole texts to fall back on. `used` tells what was taken so far: compare it to see whether a call
-    found anything, set it back to undo.
+    found anything, set it back to undo. Each search is a part of the `budget`.
 
     Example:
         >>> values = TextValues("Alice is 30 years old")
@@ -162,18 +86,27 @@ class TextValues:
     """
 
     def __init__(
-        self, text: str, known: Mapping[str, Any] | None = None, used: Sequence[Span] = (), spare: Sequence[str] = ()
+        self,
+        text: str,
+        known: Mapping[str, Any] | None = None,
+        used: Sequence[Span] = (),
+        spare: Sequence[str] = (),
+        budget: Budget | None = None,
     ) -> None:
-        self._text = text = text[:MAX_READ]
+        self.budget = budget or Budget()
+        self._text = text = readable(text)
+        self._lower = text.lower()
+        self.budget.spend(_SEARCH_STEPS + len(text))
         self._known = dict(known or {})
         self._formatted = [match.span() for pattern in _FORMATS.values() for match in re.finditer(pattern, text)]
         self._spare = list(spare)
         self._names = names_in(text)
+        self._found: dict[str, list[re.Match[str]]] = {}
         self.used: tuple[Span, ...] = tuple(used)
 
     def known(self, name: str, accepts: Callable[[Any], bool]) -> Any:
         """Return what is known under the name already, or None."""
-        value = self._known.get("".join(words_of(name)))
+        value = self._known.get("".join(self._words_of(name)))
         if value is None or not accepts(value):
             return None
         self._use(_KNOWN)
@@ -181,22 +114,25 @@ class TextValues:
 
     def is_labelled(self, name: str) -> bool:
         """Return whether the text names the parameter itself and gives it a value."""
+        labels = self._labels(name)
+        self.budget.spend(1 + sum(_SEARCH_STEPS + len(label) for label in labels))
         return any(
-            re.search(rf"\b{label}\b['\"]?\s*(?:(?:is|=|:|to)\s*\S|\d)", self._text, re.IGNORECASE)
-            for label in _labels(name)
+            re.search(rf"\b{label}\b['\"]?\s*(?:(?:is|=|:|to)\s*\S|\d)", self._text, re.IGNORECASE) for label in labels
         )
 
     def number(self, name: str, accepts: Callable[[Any], bool] = lambda _: True) -> int | float | None:
         """Return the number that is labelled with the name, else the next one that `accepts` takes, else None."""
         patterns = []
-        for label in _labels(name):
+        for label in self._labels(name):
             between = "(?:is|=|:)" if len(label) == 1 else r"(?:is|are|of|to|at|=|:|#)?"
             patterns.append(rf"\b{label}s?\b['\"]?\s*{between}\s*({NUMBER})")
             if len(label) > 1:
-                unit = "years?" if label == "age" else f"{label}s?"
-                patterns.append(rf"({NUMBER})[\s-]*{unit}\b")
+                patterns.append(rf"({NUMBER})[\s-]*{label}s?\b")
+        if "age" in self._words_of(name):
+            patterns.append(rf"({NUMBER})[\s-]*years?\b")
         for pattern in [*patterns, f"({NUMBER})"]:
             for match in self._free(pattern):
+                self.budget.spend(len(self._formatted) // 10)
                 if any(start <= match.start(1) < end for start, end in self._formatted):
                     continue
                 value = as_number(match[1])
@@ -211,8 +147,11 @@ class TextValues:
         """Return the option that the text names first, or None."""
         found: list[tuple[Span, Any]] = []
         for option in options:
+            self.budget.spend()
             words = words_of(option) if isinstance(option, str) else []
-            pattern = "[^a-z0-9]*".join(map(re.escape, words)) if words else _NOTHING
+            if not words or not self._has(words):
+                continue
+            pattern = "[^a-z0-9]*".join(map(re.escape, words))
             found += [(match.span(), option) for match in self._free(rf"(?<!\w){pattern}(?!\w)")]
         if not found:
             return None
@@ -223,13 +162,14 @@ class TextValues:
 
     def listed(self, name: str, freedom: Freedom) -> list[str]:
         """Return the words that the text lists ("red, green and blue"), after their label if they have one."""
-        label = "|".join(_labels(name))
+        label = "|".join(self._labels(name)) or _NOTHING
         member = r"[\w-]+"
         patterns = [
             rf"\b(?:{label})s?['\"]?\s*(?:are|is|=|:)?\s+((?:{member}\s*(?:,\s*(?:and\s+)?|\band\s+))+{member})"
         ]
         if freedom > Freedom.LABELLED:
-            patterns.append(rf"\b((?:{member}\s*,\s*)*{member},?\s+and\s+{member})")
+            # A list begins with its first member: from each other one, all of them would be looked at again.
+            patterns.append(rf"(?<![\w-])(?<!,)(?<!,\s)((?:{member}\s*,\s*)*{member},?\s+and\s+{member})")
         for pattern in patterns:
             for match in self._free(pattern):
                 self._use(match.span(1))
@@ -238,7 +178,7 @@ class TextValues:
 
     def formatted(self, form: str, accepts: Callable[[Any], bool]) -> str | None:
         """Return the next text of a JSON Schema format, or None."""
-        for match in self._free(_FORMATS.get(form, _NOTHING)):
+        for match in self._free(_FORMATS[form]) if form in _FORMATS else ():
             if accepts(match.group()):
                 self._use(match.span())
                 return match.group()
@@ -258,15 +198,17 @@ class TextValues:
 
     def _candidates(self, name: str, description: str, freedom: Freedom) -> Iterator[tuple[Span, str]]:
         """Yield what a string parameter could mean, the likeliest first."""
-        hints = set(words_of(name))
+        words = self._words_of(name)
+        hints = set(words)
         if not hints & (_PLACES | _PERSONS | FREE_TEXT):
             hints |= set(words_of(description))
         is_place, is_person = bool(hints & _PLACES), bool(hints & _PERSONS)
         is_named = is_place or is_person
-        for label in _labels(name):
+        for label in self._labels(name):
             yield from self._matches(rf"\b{label}\b['\"]?\s*(?:is\b|=|:|named\b|called\b)\s*({_QUOTED}|{_PHRASE})")
-        for word in words_of(name):
-            yield from self._matches(f"({_FORMATS.get(word, _NOTHING)})")
+        for word in words:
+            if word in _FORMATS:
+                yield from self._matches(f"({_FORMATS[word]})")
         if is_person:
             yield from self._matches(rf"\b(?:named|called)\s+({_QUOTED}|{_PHRASE})")
         if freedom < Freedom.LIKELY and not is_named:
@@ -284,10 +226,11 @@ class TextValues:
 
     def _names_for(self, *, is_place: bool) -> Iterator[tuple[Span, str]]:
         """Yield the names that are left: for a place, those that stand after "in" and the like come first."""
+        self.budget.spend(10 * len(self._names))
         names = list(filter(self._is_free, self._names))
         for words in ("in|at|near|to|from", "for|of") if is_place else ():
             for start, end in names:
-                if re.search(rf"\b(?:{words})\s+(?:the )?$", self._text[:start]):
+                if re.search(rf"\b(?:{words})\s+(?:the )?$", self._text[max(0, start - _MAX_GAP) : start]):
                     yield (start, end), self._text[start:end]
         for start, end in names:
             yield (start, end), self._text[start:end]
@@ -303,6 +246,7 @@ class TextValues:
         return self._text[start:end]
 
     def _longest_rest(self) -> Span:
+        self.budget.spend(_SEARCH_STEPS)
         text = list(self._text)
         for start, end in self.used:
             text[max(start, 0) : max(end, 0)] = "\n" * (max(end, 0) - max(start, 0))
@@ -312,11 +256,27 @@ class TextValues:
             start, end = clause.span()
             asking = _ASKING.match(left, start, end)
             start = asking.end() if asking else start
-            trailing = _TRAILING.search(left, start, end)
-            end = trailing.start() if trailing else end
+            words = list(re.finditer(r"\w+", left[start:end]))
+            while words and words[-1].group().lower() in _TRAILING:
+                words.pop()
+            end = start + words[-1].end() if words else start
             if end - start > best[1] - best[0]:
                 best = (start, end)
         return best
+
+    def _labels(self, name: str) -> list[str]:
+        """Return the patterns by which the text names a parameter: all its words, or one of them that says enough."""
+        words = self._words_of(name)
+        labels = [words, *([w] for w in reversed(words) if len(words) > 1 and len(w) > 2 and w not in COMMON)]
+        return [r"[\s_-]*".join(map(re.escape, label)) for label in labels if self._has(label)]
+
+    def _words_of(self, name: str) -> list[str]:
+        self.budget.spend(1 + len(name) // 20)
+        return words_of(name)
+
+    def _has(self, words: Sequence[str]) -> bool:
+        """Return whether the text has all the words, somewhere: only then a pattern of them is worth making."""
+        return all(word in self._lower for word in words)
 
     def _matches(self, pattern: str) -> Iterator[tuple[Span, str]]:
         for match in self._free(pattern):
@@ -324,11 +284,15 @@ class TextValues:
 
     def _free(self, pattern: str) -> Iterator[re.Match[str]]:
         """Yield what a pattern finds in the places that are free: those of its first group, if it has one."""
-        for match in re.finditer(pattern, self._text, re.IGNORECASE):
+        if pattern not in self._found:
+            self.budget.spend(_SEARCH_STEPS + len(pattern))
+            self._found[pattern] = list(re.finditer(pattern, self._text, re.IGNORECASE))
+        for match in self._found[pattern]:
             if self._is_free(match.span(1 if match.re.groups else 0)):
                 yield match
 
     def _is_free(self, span: Span) -> bool:
+        self.budget.spend(1 + len(self.used) // 10)
         return not any(start < span[1] and span[0] < end for start, end in self.used)
 
     def _use(self, span: Span) -> None:
@@ -342,12 +306,5 @@ def topic_of(question: str) -> str:
         >>> topic_of("Tell me a joke about cats.")
         'cats'
     """
-    about = re.search(r"\babout\s+([^.,;!?\n]+)", question[:MAX_READ])
+    about = re.search(r"\babout\s+([^.,;!?\n]+)", readable(question))
     return about[1].strip() if about else TextValues(question).rest() or "your question"
-
-
-def _labels(name: str) -> list[str]:
-    """Return patterns that find a parameter's name in a text: all words of the name, or one long enough to be clear."""
-    words = words_of(name)
-    whole = [r"[\s_-]*".join(map(re.escape, words))]
-    return whole + [re.escape(w) for w in reversed(words) if len(words) > 1 and len(w) > 2 and w not in _COMMON]

@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import gc
+import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -36,6 +38,7 @@ from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
+    CLOSE,
     END,
     HOLD,
     RESET,
@@ -120,6 +123,33 @@ class TestRequest:
         assert not [request for request in server.requests if "cookie" in request.headers]
 
 
+class TestLog:
+    async def test_the_status_of_each_attempt_is_a_line(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG, "langchain_darkai.client")
+        server = serve(answer(503, '{"error": "private words"}', retry_after="0"), reply("private words"))
+        await ask(model_of(server, max_retries=1, api_key="private key"), "private words")
+        said = [re.sub(r"\d+\.\d+ s", "N s", message.partition(": ")[2]) for message in caplog.messages]
+        assert [line for line in said if not line.startswith(("request", "first"))] == [
+            "status 503",
+            "DarkAIAPIError (HTTP 503) after N s: 0 characters in 0 pieces",
+            "retry 1 of 1 in N s, after DarkAIAPIError (HTTP 503)",
+            "status 200",
+            "complete after N s: 13 characters in 1 pieces",
+        ]
+        assert "private" not in "".join(caplog.messages)
+
+    async def test_a_request_that_is_sent_again_on_a_new_connection_is_a_line(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        model = model_of(serve(reply("Hello"), [CLOSE], reply("Hello")))
+        await ask(model)
+        caplog.set_level(logging.DEBUG, "langchain_darkai.client")
+        await ask(model)
+        assert len([message for message in caplog.messages if "kept connection" in message]) == 1
+
+
 class TestProxy:
     async def test_the_proxy_gets_the_whole_address(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         proxy = serve(reply("through the proxy"))
@@ -193,6 +223,15 @@ class TestProxy:
             transport = AiohttpTransport(endpoint, idle_timeout=None, connect_timeout=0.1)
             with pytest.raises(DarkAITimeoutError, match=r"model\.test: no connection .* the proxy; check proxy="):
                 await ask(model_of(server, base_url=url, transport=transport))
+
+    @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
+    async def test_a_proxy_without_tls_is_named(self, ask: Asker, serve: Serve, model_of: ModelOf, url: str) -> None:
+        proxy = serve([])
+        with pytest.raises(
+            DarkAIConnectionError, match=r"The proxy on the way to model\.test .* plain http.* http:// .* Check proxy="
+        ) as caught:
+            await ask(model_of(proxy, base_url=url, proxy=f"https://{proxy.host}"))
+        assert not caught.value.is_retryable
 
     async def test_a_proxy_that_is_not_there_is_named(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
         with ScriptedServer(reply("")) as gone:

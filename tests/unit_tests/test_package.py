@@ -20,6 +20,7 @@ LAYERS = (
     ("_validation", "protocol", "_json", "_prompts"),
     ("prompts",),
     ("transport",),
+    ("_log",),
     ("_http", "_limits", "_portal"),
     ("_retry",),
     ("client",),
@@ -110,6 +111,19 @@ def test_public_names_are_listed_by_dir() -> None:
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="ChatDarkAl"):
         langchain_darkai.ChatDarkAl  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["LocalServer", "OfflineChatModel", "ServerTimeouts", "create_app", "serve"])
+def test_a_name_of_the_server_is_told_where_it_is(name: str) -> None:
+    with pytest.raises(ImportError, match=f"write: from langchain_darkai.server import {name}"):
+        exec(f"from langchain_darkai import {name}")  # what a user types
+    exec(f"from langchain_darkai.server import {name}")
+
+
+def test_the_names_that_are_told_where_they_are_are_those_of_the_server() -> None:
+    from langchain_darkai import server
+
+    assert sorted(langchain_darkai._SERVER_NAMES) == server.__all__
 
 
 OWN_IMPORTS = {

@@ -80,6 +80,15 @@ class TestSettings:
         with pytest.raises(ValueError, match=hint):
             api.model().bind_tools([], **settings)
 
+    def test_a_model_without_its_keyword_is_told_what_to_write(self) -> None:
+        make: Any = ChatDarkAI
+        for arguments in (("gpt-4o",), ("gpt-4o", "http://localhost")):
+            with pytest.raises(TypeError, match=r'takes keyword arguments only: write ChatDarkAI\(model="gpt-4o"\)'):
+                make(*arguments)
+        with pytest.raises(TypeError) as caught:
+            make("sk-secret")
+        assert "sk-secret" not in str(caught.value)
+
     def test_an_unknown_argument_without_a_near_name(self) -> None:
         with pytest.raises(ValueError, match=r"no argument 'zzz'\. Further parameters .* go into model_kwargs"):
             ChatDarkAI(zzz=1)  # type: ignore[call-arg]

@@ -158,7 +158,7 @@ def test_a_bad_url_for_the_demo_is_told_in_one_line(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DARKAI_BASE_URL", "nonsense")
     done = call("demo")
     assert done.code == 1
-    assert "base_url is not a URL like http://127.0.0.1:8000" in one_line(done.err)
+    assert "DARKAI_BASE_URL is not a URL like http://127.0.0.1:8000" in one_line(done.err)
 
 
 def test_a_server_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
