@@ -9,17 +9,14 @@ from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from aiohttp import web
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
+from typing_extensions import Self, Unpack
 
 from langchain_darkai.server.app import AppOptions, create_app
 from langchain_darkai.server.runner import check_port, run, serve_app
-
-if TYPE_CHECKING:
-    from typing_extensions import Self, Unpack
 
 __all__ = ["LocalServer"]
 
@@ -53,7 +50,7 @@ class LocalServer:
         port: int = 0,
         api_key: str | SecretStr | None = None,
         grace_period: float = 1.0,
-        **options: "Unpack[AppOptions]",
+        **options: Unpack[AppOptions],
     ) -> None:
         self._host, self._port = host, check_port(port)
         self._new_app = partial(create_app, model, api_key=api_key, grace_period=grace_period, **options)
@@ -73,7 +70,7 @@ class LocalServer:
             raise RuntimeError("The server is not running: use `with LocalServer() as server:`, or call start() first.")
         return self._url
 
-    def start(self) -> "Self":
+    def start(self) -> Self:
         """Start the server and return when it takes requests."""
         with self._lock:
             if self._thread is None:
@@ -119,7 +116,7 @@ class LocalServer:
             else:
                 started.set_exception(error)
 
-    def __enter__(self) -> "Self":
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -127,7 +124,7 @@ class LocalServer:
     ) -> None:
         self.stop()
 
-    async def __aenter__(self) -> "Self":
+    async def __aenter__(self) -> Self:
         try:
             await _in_thread(self.start)
         except asyncio.CancelledError:

@@ -14,16 +14,14 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
+from typing_extensions import Unpack
 
 from langchain_darkai.server.app import SERVER, AppOptions, create_app
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
 
 __all__ = ["MAX_BLOCKING_CALLS", "check_port", "run", "serve", "serve_app"]
 
@@ -45,7 +43,7 @@ def serve(
     api_key: str | SecretStr | None = None,
     grace_period: float = 10.0,
     on_ready: Callable[[str], None] | None = None,
-    **options: "Unpack[AppOptions]",
+    **options: Unpack[AppOptions],
 ) -> None:
     """Run the server until SIGTERM or SIGINT (Ctrl+C), then let running replies finish and return.
 
@@ -108,7 +106,9 @@ async def serve_app(
         try:
             addresses = [listening.getsockname()[:2] for listening in listener.sockets]
             hosts = [ipaddress.ip_address(address.partition("%")[0]) for address, _ in addresses]
-            if not app[SERVER].has_key and not all(host.is_loopback for host in hosts):
+            is_local = all(address.is_loopback for address in hosts)
+            app[SERVER].hosts.listen(host, is_local=is_local)
+            if not app[SERVER].has_key and not is_local:
                 _logger.warning(
                     "The server on %s can be used by other machines, and has no API key. Set one, or use 127.0.0.1.",
                     host,

@@ -1,8 +1,6 @@
 """Requests that are wrong, too long, too slow, or no HTTP at all."""
 
 import asyncio
-import gzip
-import json
 import logging
 from contextlib import suppress
 from typing import Any
@@ -35,7 +33,8 @@ from tests.support.app_client import no_connections, serving, soon
     ],
 )
 async def test_bad_input_is_400_with_a_sentence(body: bytes, said: str) -> None:
-    async with serving() as client, client.session.post(f"{client.url}/chat", data=body) as response:
+    headers = {"content-type": "application/json"}
+    async with serving() as client, client.session.post(f"{client.url}/chat", data=body, headers=headers) as response:
         assert response.status == 400
         error = (await response.json())["error"]
         assert (error["type"], error["status"]) == ("ModelInvalidRequestError", 400)
@@ -51,25 +50,10 @@ async def test_a_request_that_is_too_large_is_413() -> None:
         assert await client.events("x" * 900)
 
 
-async def test_a_small_body_that_unpacks_to_a_large_one_is_413() -> None:
-    async with serving(max_query_bytes=1000) as client:
-        packed = gzip.compress(json.dumps({"query": "x" * 10_000_000}).encode())
-        headers = {"content-encoding": "gzip"}
-        async with client.session.post(f"{client.url}/chat", data=packed, headers=headers) as response:
-            assert response.status == 413
-
-
-async def test_a_body_that_does_not_unpack_is_400() -> None:
-    async with serving() as client:
-        headers = {"content-encoding": "gzip"}
-        async with client.session.post(f"{client.url}/chat", data=b"not gzip", headers=headers) as response:
-            assert response.status == 400
-
-
 async def test_a_body_that_stops_midway_is_408() -> None:
     async with serving(timeouts=ServerTimeouts(request_body=0.05)) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
-        writer.write(b'POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{"query"')
+        writer.write(b'POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\n{"query"')
         head = await soon(reader.readuntil(b"\r\n\r\n"))
         assert head.startswith(b"HTTP/1.1 408 ")
         writer.close()
@@ -82,11 +66,11 @@ async def test_a_body_that_stops_midway_is_408() -> None:
     ids=["time", "size"],
 )
 async def test_a_body_that_never_ends_is_ended(options: Any, status: int) -> None:
-    async with serving(lingering_time=0.1, **options) as client:
+    async with serving(**options) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
 
         async def send() -> None:
-            writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n")
+            writer.write(b"POST /chat HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n")
             while True:
                 writer.write(b"5\r\nxxxxx\r\n")
                 await asyncio.sleep(0.005)
@@ -103,10 +87,10 @@ async def test_a_body_that_never_ends_is_ended(options: Any, status: int) -> Non
             await writer.wait_closed()
 
 
-CHUNKED = b"POST /chat HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+CHUNKED = b"POST /chat HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
-ENCODED = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-encoding: %s\r\ncontent-length: 15\r\n\r\n{'query': 'Hi'}"
+ENCODED = b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-encoding: %s\r\ncontent-length: 15\r\n\r\n{'query': 'Hi'}"
 
 
 @pytest.mark.parametrize(
@@ -120,7 +104,7 @@ ENCODED = b"POST %s HTTP/1.1\r\nhost: x\r\ncontent-encoding: %s\r\ncontent-lengt
         pytest.param(ENCODED % (b"/chat", b"x-unknown"), id="unknown encoding"),
         pytest.param(b"GET / HTTP/9.9\r\n\r\n", id="version"),
         pytest.param(b"GET /health HTTP/1.1\r\nhost x\r\n\r\n", id="header"),
-        pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\na: %s\r\n\r\n" % (b"x" * 50_000), id="long header"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost: localhost\r\na: %s\r\n\r\n" % (b"x" * 50_000), id="long header"),
         pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", id="TLS"),
         pytest.param(b"\x00\xff" * 50 + b"\r\n\r\n", id="noise"),
     ],
@@ -129,10 +113,10 @@ async def test_a_malformed_request_is_told_of_in_one_line_at_most(
     sent: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with serving(lingering_time=0.1) as client:
+    async with serving() as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
         writer.write(sent)
-        assert (await soon(reader.readuntil(b"\r\n\r\n"))).split()[1] in (b"400", b"404")
+        assert (await soon(reader.readuntil(b"\r\n\r\n"))).split()[1] in (b"400", b"415")
         writer.close()
         await writer.wait_closed()
         await soon(no_connections(client.runner))

@@ -139,7 +139,7 @@ async def test_a_client_that_leaves_cancels_the_model(before: tuple[str, ...]) -
     async with serving(model) as client:
         _, writer = await asyncio.open_connection("127.0.0.1", client.port)
         body = b'{"query": "Hi"}'
-        writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        writer.write(b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         await soon(working.wait())
         writer.close()
         assert await asyncio.to_thread(model.record.was_cancelled.wait, 10)
@@ -161,7 +161,7 @@ async def test_a_client_that_reads_nothing_does_not_stay_for_ever() -> None:
     async with serving(model, timeout=0.2, timeouts=ServerTimeouts(error_write=0.05)) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1000)
         body = b'{"query": "Hi"}'
-        writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        writer.write(b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         assert await asyncio.to_thread(model.record.was_cancelled.wait, 10)
         await soon(no_connections(client.runner))
         assert b"stream-end" not in await soon(reader.read())

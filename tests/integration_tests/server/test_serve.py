@@ -12,6 +12,8 @@ from tests.support.programs import complaints, is_listening, running
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
+JSON = {"content-type": "application/json"}
+
 SERVING = """
 from langchain_darkai.server import serve
 from tests.support.models import ScriptedModel
@@ -28,7 +30,7 @@ def test_serve_drains_on_a_signal(number: signal.Signals) -> None:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:")
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1"}')
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1"}', JSON)
         with urllib.request.urlopen(request, timeout=20) as response:
             assert b'"Hi"' in response.readline()
             process.send_signal(number)
@@ -45,7 +47,7 @@ def test_a_second_signal_ends_replies_at_once() -> None:
     with running(SERVING) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}', JSON)
         with urllib.request.urlopen(request, timeout=20) as response:
             assert b'"Hi"' in response.readline()
             process.terminate()
@@ -66,7 +68,7 @@ asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
     with running(windows + SERVING) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}', JSON)
         with urllib.request.urlopen(request, timeout=20) as response:
             assert b'"Hi"' in response.readline()
             process.send_signal(signal.SIGINT)
@@ -95,7 +97,7 @@ def test_serve_says_that_the_port_is_taken() -> None:
     [
         pytest.param("", id="idle"),
         pytest.param("urllib.request.urlopen(url + '/health').read()", id="used"),
-        pytest.param("kept = urllib.request.urlopen(url + '/chat', b'{\"query\": \"1000\"}')", id="during a reply"),
+        pytest.param("kept = urllib.request.urlopen(request)", id="during a reply"),
         pytest.param("raise SystemExit(0)", id="exit"),
         pytest.param("del server; import gc; gc.collect()", id="forgotten"),
     ],
@@ -103,7 +105,8 @@ def test_serve_says_that_the_port_is_taken() -> None:
 def test_a_server_that_nobody_stops_does_not_keep_the_process(rest: str) -> None:
     code = SERVING.partition("\nserve(")[0] + (
         "\nimport urllib.request\nfrom langchain_darkai.server import LocalServer\n"
-        f"server = LocalServer(model, grace_period=0.1).start()\nurl = server.url\n{rest}\n"
+        "server = LocalServer(model, grace_period=0.1).start()\nurl = server.url\n"
+        f"request = urllib.request.Request(url + '/chat', b'{{\"query\": \"1000\"}}', {JSON})\n{rest}\n"
     )
     if "kept" in rest:
         code += "kept.readline()\nkept.close()\n"
