@@ -14,9 +14,11 @@ __all__ = ["echoed", "error_members", "error_response", "for_log", "to_darkai_er
 _MAX_MESSAGE = 2000
 """Characters of a model's error that are told and logged: some quote the whole prompt."""
 
-_echo = reprlib.Repr()
-_echo.maxstring = _echo.maxother = 100
+_MAX_ECHOED = 200
 """Characters of a client's value that are sent back to it."""
+
+_echo = reprlib.Repr()
+_echo.maxstring = _echo.maxother = _MAX_ECHOED // 2
 
 
 def to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIError:
@@ -35,9 +37,10 @@ def echoed(value: Any) -> str:
 
     Example:
         >>> len(echoed("x" * 10_000_000))
-        102
+        100
     """
-    return _echo.repr(value)
+    shown = _echo.repr(value)
+    return shown if len(shown) <= _MAX_ECHOED else f"{shown[:_MAX_ECHOED]}..."
 
 
 def for_log(text: str) -> str:

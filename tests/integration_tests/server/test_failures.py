@@ -167,3 +167,18 @@ async def test_a_client_that_reads_nothing_does_not_stay_for_ever() -> None:
         assert b"stream-end" not in await soon(reader.read())
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("before", [(), ("Hi",)], ids=["at once", "later"])
+async def test_the_message_of_a_model_is_one_line_of_the_log(
+    before: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can hold words of anybody, so it can neither begin a line of its own nor fill the log."""
+    caplog.set_level(logging.INFO)
+    forged = "no\n2025-01-01 INFO all is well\r\x1b[2K\u2028\x85end" + "x" * 1_000_000
+    async with serving(scripted(*before, core.ModelAPIError(forged))) as client, client.chat() as response:
+        assert len(await response.read()) < 20_000
+    [message] = [record.getMessage() for record in caplog.records if record.name == "langchain_darkai.server"]
+    assert "ModelAPIError: no\\n2025-01-01 INFO all is well\\r\\x1b[2K\\u2028\\x85end" in message
+    assert message.isprintable()
+    assert len(message) < 3000
