@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from typing_extensions import Unpack
 
 from langchain_darkai.server.app import SERVER, AppOptions, create_app
+from langchain_darkai.server.forks import leave_to_parent
 
 __all__ = ["MAX_BLOCKING_CALLS", "check_port", "run", "serve", "serve_app"]
 
@@ -103,6 +104,7 @@ async def serve_app(
 
     try:
         listener = await _listen(connect, host, port)
+        leave_to_parent(server, listener)
         try:
             addresses = [listening.getsockname()[:2] for listening in listener.sockets]
             hosts = [ipaddress.ip_address(address.partition("%")[0]) for address, _ in addresses]

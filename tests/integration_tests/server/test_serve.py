@@ -113,3 +113,65 @@ def test_a_server_that_nobody_stops_does_not_keep_the_process(rest: str) -> None
     with running(code) as process:
         out, error = process.communicate(timeout=30)
         assert (process.returncode, out, complaints(error)) == (0, "", [])
+
+
+FORKING = """
+import os, signal, socket, time, urllib.request, warnings
+from langchain_darkai.server import LocalServer
+
+warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+server = LocalServer().start()
+port = int(server.url.rpartition(":")[2])
+kept = socket.create_connection(("127.0.0.1", port), timeout=20)
+kept.sendall(b"GET /health HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n")
+assert kept.recv(1000).startswith(b"HTTP/1.1 200 ")
+child = os.fork()
+if not child:
+    time.sleep(60)
+    os._exit(0)
+try:
+    assert urllib.request.urlopen(server.url + "/health", timeout=20).status == 200
+    server.stop()
+    while kept.recv(1000):
+        pass
+    kept.close()
+    with LocalServer(port=port) as again:
+        assert urllib.request.urlopen(again.url + "/health", timeout=20).status == 200
+    print("free")
+finally:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_keeps_neither_the_port_nor_the_connections_of_a_server() -> None:
+    with running(FORKING) as process:
+        out, error = process.communicate(timeout=50)
+        assert (process.returncode, out, complaints(error)) == (0, "free\n", [])
+
+
+FORKING_ITSELF = """
+import multiprocessing, sys, time, urllib.request, warnings
+from langchain_darkai.server import LocalServer
+
+def serve_in_child(answers):
+    with LocalServer() as server:
+        answers.put(urllib.request.urlopen(server.url + "/health", timeout=20).status)
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+    context = multiprocessing.get_context("fork")
+    with LocalServer() as server:
+        answers = context.Queue()
+        child = context.Process(target=serve_in_child, args=(answers,))
+        child.start()
+        print(answers.get(timeout=20), flush=True)
+        child.join(20)
+        print(child.exitcode, urllib.request.urlopen(server.url + "/health", timeout=20).status)
+"""
+
+
+def test_a_forked_child_can_have_a_server_of_its_own() -> None:
+    with running(FORKING_ITSELF) as process:
+        out, error = process.communicate(timeout=50)
+        assert (process.returncode, out, complaints(error)) == (0, "200\n0 200\n", [])
