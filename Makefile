@@ -18,6 +18,7 @@ unit: .venv/dev-ready ## run the quick tests, in less than half a minute
 	@$(BIN)/python -m pytest -q -n auto -m 'not slow' langchain_darkai tests/unit_tests
 
 test: .venv/dev-ready ## run every test
+	@command -v openssl >/dev/null || echo "There is no openssl here: the tests over TLS are left out."
 	@$(BIN)/python -m pytest -q -n auto
 
 coverage: .venv/dev-ready ## run every test, and fail where they run less than 95 % of the lines

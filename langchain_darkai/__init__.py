@@ -1,5 +1,7 @@
 """LangChain chat model for the DarkAI chat API, with the server to run it on."""
 
+from typing import TYPE_CHECKING
+
 from langchain_darkai._version import __version__
 from langchain_darkai.chat_models import ChatDarkAI
 from langchain_darkai.client import DarkAI
@@ -14,6 +16,7 @@ from langchain_darkai.errors import (
     DarkAINotFoundError,
     DarkAIPermissionDeniedError,
     DarkAIRateLimitError,
+    DarkAIRefusalError,
     DarkAIStreamDecodeError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
@@ -34,6 +37,7 @@ __all__ = [
     "DarkAINotFoundError",
     "DarkAIPermissionDeniedError",
     "DarkAIRateLimitError",
+    "DarkAIRefusalError",
     "DarkAIStreamDecodeError",
     "DarkAIStreamTruncatedError",
     "DarkAITimeoutError",
@@ -41,3 +45,13 @@ __all__ = [
     "__version__",
     "format_prompt",
 ]
+
+_SERVER_NAMES = ("LocalServer", "OfflineChatModel", "ServerTimeouts", "create_app", "serve")
+
+if not TYPE_CHECKING:  # a type checker would take every name for one that is there
+
+    def __getattr__(name: str) -> object:
+        if name in _SERVER_NAMES:
+            # An AttributeError would be replaced by an ImportError that says nothing of this.
+            raise ImportError(f"{name} is in another module; write: from langchain_darkai.server import {name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

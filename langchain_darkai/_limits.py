@@ -1,4 +1,4 @@
-"""Limits that calls share: how many run at once, and how much time they may take together."""
+"""The limits of calls: how many run at once, and how long one may take with all of its requests."""
 
 import asyncio
 import os
@@ -11,8 +11,8 @@ from types import TracebackType
 class ConcurrencyLimiter:
     """An asynchronous semaphore that serves any number of event loops, first come, first served.
 
-    `asyncio.Semaphore` belongs to one loop; a model is called from many. `limit` is the number of calls at once; None
-    for no limit. `available` is how many more could begin now.
+    `asyncio.Semaphore` belongs to one loop, but a model is called from many. `limit` is the number of calls at once;
+    None for no limit. `available` is how many more could begin now.
 
     Example:
         >>> async def hold(limiter):
@@ -23,8 +23,8 @@ class ConcurrencyLimiter:
     """
 
     def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-        self.available = limit or 0
+        self.limit: int | None = limit
+        self.available: int = limit or 0
         self._waiters: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
         self._lock = threading.Lock()
         self._process = os.getpid()
@@ -35,7 +35,7 @@ class ConcurrencyLimiter:
     async def __aenter__(self) -> None:
         if self.limit is None:
             return
-        if self._process != os.getpid():  # after a fork, the calls that hold or wait are the parent's
+        if self._process != os.getpid():  # after a fork: the running and the waiting calls belong to the parent
             self.__init__(self.limit)  # type: ignore[misc]
         with self._lock:
             if self.available:
@@ -51,7 +51,7 @@ class ConcurrencyLimiter:
                 still_waiting = (loop, waiter) in self._waiters
                 if still_waiting:
                     self._waiters.remove((loop, waiter))
-            if not still_waiting:  # the place was handed over and the wait cancelled at the same time
+            if not still_waiting:  # the call got its place and was cancelled at the same moment
                 self._release()
             raise
 
@@ -77,15 +77,15 @@ class ConcurrencyLimiter:
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:
-    # A waiter that was cancelled meanwhile hands its place on by itself, in `__aenter__`.
+    # A waiter that was cancelled in the meantime passes its place on itself, in `__aenter__`.
     if not waiter.done():
         waiter.set_result(None)
 
 
 class TimeBudget:
-    """The seconds that one call, or several after each other, may take; None for no limit.
+    """The seconds that one call may take, with all of its requests; None for no limit.
 
-    Time runs only inside `async with`, so waiting for a place among `max_concurrency` calls costs nothing.
+    Time counts only inside `async with`. The wait for a place under `max_concurrency` is outside of it.
 
     Example:
         >>> async def spend(budget):

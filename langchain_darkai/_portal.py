@@ -6,44 +6,63 @@ that has none. The thread starts with the first call. It is a daemon thread: the
 
 import asyncio
 import atexit
+import contextlib
 import contextvars
 import os
+import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
-from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
+
+from langchain_darkai._threads import (
+    Mailbox,
+    NativeQueue,
+    are_greenlets,
+    mailbox,
+    native_lock,
+    start_thread,
+    thread_ident,
+)
 
 T = TypeVar("T")
 
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
-_thread: threading.Thread | None = None
+STOP_TIMEOUT = 2.0
+"""Seconds that the loop may take to close its connections when the process exits."""
+
+
+class _Background(NamedTuple):
+    """The loop, its thread, whether that was made for greenlets, and a queue that is told of the thread's end."""
+
+    loop: asyncio.AbstractEventLoop
+    thread: int
+    is_for_greenlets: bool
+    ended: Any
+
+
+_lock = native_lock()
+_background: _Background | None = None
 _is_exiting = False
 _CANCELLED = (asyncio.CancelledError, CancelledError)
-
-
-class _Raised(NamedTuple):
-    error: BaseException
-
-
-_END = object()
+_OUTCOMES = (asyncio.Future, Future)
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
     """Return the coroutine's result. An exception that ends the wait, such as KeyboardInterrupt, cancels it."""
-    future = _submit(coroutine)
+    outcomes = mailbox()
+    cancel = _submit(coroutine, outcomes)
     try:
-        return future.result()
+        result: T = outcomes.get().result()
     except BaseException as error:
-        future.cancel()
+        cancel()
         _wait_for_exit(error)
         raise
+    return result
 
 
 def run_if_started(function: Callable[[], Coroutine[Any, Any, object]]) -> None:
     """Run a coroutine function on the background loop, if the loop has been started."""
-    if _loop is not None:
+    if _background is not None:
         run(function())
 
 
@@ -52,30 +71,22 @@ def iterate(source: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
 
     The generator runs on while the consumer works, so a burst crosses the threads once, not once an item.
     """
-    items: SimpleQueue[Any] = SimpleQueue()
+    items = mailbox()
 
     async def pump() -> None:
-        generator = source()
-        try:
+        async with contextlib.aclosing(source()) as generator:
             async for item in generator:
                 items.put(item)
-            items.put(_END)
-        except BaseException as error:
-            items.put(_Raised(error))
-            if isinstance(error, asyncio.CancelledError):
-                raise
-        finally:
-            await generator.aclose()
 
-    pumping = _submit(pump())
+    cancel = _submit(pump(), items)
     try:
-        while (item := items.get()) is not _END:
-            if isinstance(item, _Raised):
-                _wait_for_exit(item.error)
-                raise item.error
+        while not isinstance(item := items.get(), _OUTCOMES):
             yield item
-    finally:
-        pumping.cancel()
+        item.result()
+    except BaseException as error:
+        cancel()
+        _wait_for_exit(error)
+        raise
 
 
 def _wait_for_exit(error: BaseException) -> None:
@@ -88,55 +99,91 @@ def _wait_for_exit(error: BaseException) -> None:
         threading.Event().wait()
 
 
-def _submit(coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
-    """Start a coroutine on the background loop and return its future.
+def _submit(coroutine: Coroutine[Any, Any, Any], outcomes: Mailbox) -> Callable[[], object]:
+    """Start a coroutine on the background loop, and return a function that cancels it.
 
-    A call from the background thread itself (a callback or a tool that calls a model) would wait for itself. It runs in
-    a new thread with a loop of its own; so does a call in a process that is exiting and has no background loop.
+    When it is done, its task is put into the mailbox. A call from the background thread itself (a callback or a tool
+    that calls a model) would wait for itself. It runs in a new thread with a loop of its own; so does, in its own
+    thread, a call in a process that is exiting and has no background loop.
     """
-    done: Future[T] = Future()
-    if threading.current_thread() is _thread:
+    background = _started()
+    if background is None:
+        _run_here(coroutine, outcomes)
+    elif background.thread == thread_ident():
         run = contextvars.copy_context().run
-        nested = threading.Thread(target=run, args=(_run_here, coroutine, done), name="langchain-darkai-nested")
-        nested.start()
-        nested.join()
-        return done
-    loop = _background_loop()
-    if loop is None:
-        _run_here(coroutine, done)
-        return done
-    return asyncio.run_coroutine_threadsafe(coroutine, loop)
+        start_thread("langchain-darkai-nested", run, _run_here, coroutine, outcomes)
+    else:
+        return _start_task(background.loop, coroutine, outcomes)
+    return lambda: None
 
 
-def _run_here(coroutine: Coroutine[Any, Any, T], done: "Future[T]") -> None:
+def _start_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, Any], outcomes: Mailbox
+) -> Callable[[], None]:
+    tasks: list[asyncio.Task[Any]] = []
+
+    def start() -> None:
+        tasks.append(task := loop.create_task(coroutine))
+        task.add_done_callback(finish)
+
+    def finish(task: asyncio.Task[Any]) -> None:
+        if not task.cancelled():
+            task.exception()  # asyncio complains of an error that nobody has looked at, and the caller may have left
+        outcomes.put(task)
+
+    def stop() -> None:
+        tasks[0].cancel()
+
+    def cancel() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(stop)
+
+    loop.call_soon_threadsafe(start)
+    return cancel
+
+
+def _run_here(coroutine: Coroutine[Any, Any, Any], outcomes: Mailbox) -> None:
+    outcome: Future[Any] = Future()
     try:
-        done.set_result(asyncio.run(coroutine))
-    except BaseException as error:  # noqa: BLE001 - `done.result()` raises it
-        done.set_exception(error)
+        outcome.set_result(asyncio.run(coroutine))
+    except BaseException as error:  # noqa: BLE001 - `outcome.result()` raises it
+        outcome.set_exception(error)
+    outcomes.put(outcome)
 
 
-def _background_loop() -> asyncio.AbstractEventLoop | None:
+def _started() -> _Background | None:
     """Return the loop, started with the first call.
 
     None where its thread cannot be started: from Python 3.12 on, an interpreter that is exiting starts no threads.
     """
-    global _loop, _thread
+    global _background
     with _lock:
-        if _loop is None:
-            loop = asyncio.new_event_loop()
-            loop.set_debug(False)  # PYTHONDEVMODE is meant for the caller's loops
-            thread = threading.Thread(target=_serve, args=(loop,), name="langchain-darkai", daemon=True)
+        if _background is not None and _background.is_for_greenlets != are_greenlets():
+            _abandoned.append(_background)  # its thread is none of gevent's; Python would stumble over its end
+            _background = None
+        if _background is None:
+            started = NativeQueue()
             try:
-                thread.start()
+                start_thread("langchain-darkai", _serve, started)
             except RuntimeError:
-                loop.close()
                 return None
-            _loop, _thread = loop, thread
-        return _loop
+            background = started.get()
+            if isinstance(background, OSError):
+                raise background
+            _background = background
+        return _background
 
 
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
+def _serve(started: Any) -> None:
+    try:
+        loop = asyncio.new_event_loop()
+    except OSError as error:  # too many open files
+        started.put(error)
+        return
+    loop.set_debug(False)  # PYTHONDEVMODE is meant for the caller's loops
     asyncio.set_event_loop(loop)
+    ended = NativeQueue()
+    started.put(_Background(loop, thread_ident(), are_greenlets(), ended))
     try:
         loop.run_forever()
         for task in (tasks := asyncio.all_tasks(loop)):
@@ -145,19 +192,20 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
         loop.close()
+        ended.put(None)
 
 
 @atexit.register
 def _stop() -> None:
     """Stop the loop at exit, which closes its connections. A later call starts another loop."""
-    global _loop, _thread, _is_exiting
+    global _background, _is_exiting
     with _lock:
-        loop, thread = _loop, _thread
-        _loop = _thread = None
+        background, _background = _background, None
         _is_exiting = True
-    if loop is not None and thread is not None:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(timeout=2)
+    if background is not None:
+        background.loop.call_soon_threadsafe(background.loop.stop)
+        with contextlib.suppress(queue.Empty):
+            background.ended.get(timeout=STOP_TIMEOUT)
 
 
 def _reset_after_fork() -> None:
@@ -165,10 +213,10 @@ def _reset_after_fork() -> None:
 
     The parent's loop object is kept, so that it is not collected: closing it would close sockets that both share.
     """
-    global _loop, _thread, _lock
-    _abandoned.append(_loop)
-    _loop = _thread = None
-    _lock = threading.Lock()
+    global _background, _lock
+    _abandoned.append(_background)
+    _background = None
+    _lock = native_lock()
 
 
 _abandoned: list[object] = []

@@ -1,4 +1,4 @@
-"""When a call is sent again: after which failures, how often, and how long to wait before it."""
+"""When a call is sent again: after which failures, how often, and after which wait."""
 
 import asyncio
 import random
@@ -7,16 +7,18 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from langchain_darkai._limits import TimeBudget
+from langchain_darkai._log import log, name_of
 from langchain_darkai.errors import DarkAIError, DarkAIRateLimitError, DarkAITimeoutError
+from langchain_darkai.transport import ApiCall
 
 FIRST_DELAY = 0.5
-"""Seconds that the wait before the first retry takes at most; the limit doubles with each retry."""
+"""The longest wait before the first retry, in seconds. The limit doubles with each retry."""
 
 MAX_DELAY = 8.0
-"""Seconds that a wait takes at most where the server does not say how long."""
+"""The longest wait before any retry, in seconds, if the server does not say how long to wait."""
 
 MAX_RETRY_AFTER = 60.0
-"""The longest wait, in seconds, that a Retry-After header can ask for; nobody waits an hour inside a call."""
+"""The longest wait before a retry, in seconds, if the server sends Retry-After. A longer one is cut to this."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,11 @@ class CallPolicy:
     """How long one call may take, and when it is sent again.
 
     - `budget`: the time for all attempts and the waits between them.
-    - `max_retries`: further requests after one that failed in a way that may pass.
-    - `may_restart`: whether a reply that broke off in the middle is asked for again, too. Only for callers that have
-      handed nothing on before the reply is whole.
-    - `acquire_rate_limit`: awaited before each request but the first, which LangChain has counted already.
-    - `is_reask`: whether even the first request has to be counted, since LangChain's one was spent before.
+    - `max_retries`: how often the request is sent again after an error that may be temporary.
+    - `may_restart`: whether a reply that broke off in the middle is requested again too. Only for callers that pass
+      nothing on before the reply is complete.
+    - `acquire_rate_limit`: awaited before each request except the first, for which LangChain has acquired the limit.
+    - `is_reask`: whether to await it before the first request too, since the one of LangChain was used up before.
     """
 
     budget: TimeBudget
@@ -39,7 +41,7 @@ class CallPolicy:
 
 
 class RetryPause:
-    """The time before which a server wants no request, from any call of a client."""
+    """The time until which no call of a client may send a request, because the server asked for a pause."""
 
     def __init__(self) -> None:
         self._ends_at = 0.0
@@ -65,14 +67,15 @@ class RetryPause:
 class Attempts:
     """The attempts of one call: what to wait for before each, and when to give up.
 
-    `deadline` is a time of the running loop's clock; `host` names the server in messages.
+    `deadline` is a time of the running loop's clock; `host` names the server in messages, and `call` stands in the log.
     """
 
-    def __init__(self, policy: CallPolicy, pause: RetryPause, deadline: float | None, host: str) -> None:
+    def __init__(self, policy: CallPolicy, pause: RetryPause, deadline: float | None, host: str, call: ApiCall) -> None:
         self._policy = policy
         self._pause = pause
         self._deadline = deadline
         self._host = host
+        self._call = call
         self._begun = 0
         self._started = time.monotonic()
 
@@ -93,6 +96,8 @@ class Attempts:
             self._pause.extend(delay)
         if _is_too_late(delay, self._deadline):
             raise self._counted(error)
+        retries = self._policy.max_retries
+        log(self._call, "retry %d of %d in %.2f s, after %s", self._begun, retries, delay, name_of(error))
         await asyncio.sleep(delay)
 
     def _counted(self, error: DarkAIError) -> DarkAIError:

@@ -1,4 +1,4 @@
-"""The settings of ChatDarkAI: its fields, validated, copied, pickled, written down and closed.
+"""The settings of ChatDarkAI: its fields, and how they are validated, copied, pickled, serialized and closed.
 
 A base class of `ChatDarkAI`, so that the chat model itself can be read in a few screens.
 """
@@ -7,25 +7,33 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.utils.utils import from_env, secret_from_env
-from pydantic import ConfigDict, Field, SecretStr, field_serializer, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator, model_validator
 from typing_extensions import Self
 
 from langchain_darkai._closable import Closable
-from langchain_darkai._validation import check_count, check_model, check_model_kwargs, check_stop, refuse_unknown
+from langchain_darkai._validation import (
+    check_count,
+    check_model,
+    check_model_kwargs,
+    check_stop,
+    check_url_text,
+    refuse_unknown,
+)
 from langchain_darkai._version import __version__
 from langchain_darkai.client import DarkAI
+from langchain_darkai.prompts import OnUnsupported
 from langchain_darkai.transport import Transport
 
 
 class ChatSettings(Closable, BaseChatModel):
-    """The fields of `ChatDarkAI`, and the client that is made of them."""
+    """The fields of `ChatDarkAI`, and the client that is made from them."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
 
     model: str = DarkAI.default_model
     """The model's name. Aliases are resolved; unknown names are sent as they are."""
@@ -43,7 +51,7 @@ class ChatSettings(Closable, BaseChatModel):
     """Sent if set. The server may ignore it."""
 
     stop: list[str] | str | None = None
-    """Texts before which a reply ends, whatever the server does. Those given with a call replace them."""
+    """A reply ends before the first of these texts, whatever the server does. A call's own `stop` replaces them."""
 
     timeout: float | None = 600.0
     """Seconds for a whole call, retries included; None for no limit."""
@@ -52,17 +60,18 @@ class ChatSettings(Closable, BaseChatModel):
     """The idle timeout: the longest gap, in seconds, between events with content; None for no limit."""
 
     max_retries: int = 2
-    """Further requests after one that failed in a way that may pass. A stream is not retried once text has come."""
+    """How often a request is retried after an error that may be temporary; a stream only before its first text."""
 
     max_reasks: int = 1
     """How often the model is asked again after a wrong tool call or an invalid structured answer."""
 
     max_concurrency: int | None = None
-    """Requests at once by this object, over all threads and loops; None for no limit. Waiting for a free place counts
-    towards no timeout. A copy of the model counts for itself, and so does what `configurable_fields` makes."""
+    """How many requests this object makes at once, over all threads and loops; None for no limit. Waiting for a free
+    place counts towards no timeout. A copy has a count of its own, and so has what `configurable_fields` makes."""
 
     proxy: str | None = Field(default_factory=from_env("DARKAI_PROXY", default=None), repr=False, exclude=True)
-    """An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY. Default: the environment variable `DARKAI_PROXY`."""
+    """An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY, which are never used for this machine. Default: the
+    environment variable `DARKAI_PROXY`."""
 
     default_headers: Mapping[str, str] | None = Field(default=None, repr=False, exclude=True)
     """Headers sent with each request. They replace the package's own, and are never serialized."""
@@ -82,6 +91,10 @@ class ChatSettings(Closable, BaseChatModel):
     chunk_per_event: bool = False
     """Whether each text event is a chunk of its own. Otherwise all text of one network read is one chunk."""
 
+    on_unsupported: OnUnsupported = None
+    """What becomes of images, files and other blocks that are no text: "error" refuses them, "describe" puts a text in
+    their place that names type, name and size. None describes those of tools and models, and refuses the others."""
+
     allow_empty: bool = False
     """Whether a complete reply without any content is an answer. Otherwise it is retried, then an error."""
 
@@ -91,6 +104,18 @@ class ChatSettings(Closable, BaseChatModel):
         if isinstance(values, dict):
             refuse_unknown(values, tuple(cls.model_fields), "ChatDarkAI")
         return values
+
+    if not TYPE_CHECKING:  # type checkers know the fields
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if args:
+                raise TypeError('ChatDarkAI takes keyword arguments only: write ChatDarkAI(model="gpt-4o").')
+            super().__init__(**kwargs)
+
+    @field_validator("base_url", "proxy", mode="before")
+    @classmethod
+    def _check_url_text(cls, value: Any, info: ValidationInfo) -> str | None:
+        return None if value is None else check_url_text(str(info.field_name), value)
 
     @field_validator("api_key", mode="after")
     @classmethod
@@ -132,7 +157,7 @@ class ChatSettings(Closable, BaseChatModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Return a copy, with `update`'s values where it is given."""
         copied = super().model_copy(deep=deep)
-        copied._drop_caches()
+        copied._drop_caches()  # noqa: SLF001 - a model of this class
         for name, value in (update or {}).items():
             setattr(copied, name, value)
         return copied
@@ -160,7 +185,7 @@ class ChatSettings(Closable, BaseChatModel):
     def _client(self) -> DarkAI:
         key = self.api_key.get_secret_value() if isinstance(self.api_key, SecretStr) else self.api_key
         return DarkAI(
-            # "" and not None, for which the client would look at the environment: the fields have done that already.
+            # "" and not None: for None, the client would read the environment, which the fields have done already.
             base_url=self.base_url or "",
             api_key=key or "",
             proxy=self.proxy or "",

@@ -9,3 +9,18 @@ def one_line(text: str) -> str:
         'It broke, in two lines.'
     """
     return " ".join(text.split())
+
+
+MAX_REPR = 120
+"""Characters of a value that an error message shows. A schema can have thousands."""
+
+
+def short_repr(value: object) -> str:
+    """Return what an error message shows of a value: its repr, or the beginning of a long one.
+
+    Example:
+        >>> short_repr({"a": 1})
+        "{'a': 1}"
+    """
+    shown = repr(value)
+    return shown if len(shown) <= MAX_REPR else f"{shown[:MAX_REPR]}..."

@@ -19,6 +19,14 @@ def check_seconds(name: str, value: Any) -> float | None:
     return float(value)
 
 
+def check_url_text(name: str, url: Any) -> str:
+    """Return a URL that is a string; raise for anything else. Whether the URL is valid is checked later."""
+    if isinstance(url, str):
+        return url
+    hint = f" Pass its url: {name}=server.url" if hasattr(type(url), "url") else ""
+    raise DarkAIInvalidRequestError(f"{name} takes a string, not {type(url).__name__}.{hint}")
+
+
 def check_count(name: str, value: Any, minimum: int = 0) -> int:
     """Return a whole number that is at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
@@ -29,7 +37,7 @@ def check_count(name: str, value: Any, minimum: int = 0) -> int:
 def check_model(model: Any, known: Sequence[str]) -> str:
     """Return the name of a model; `known` are names for the error message, other names are allowed, too."""
     if not isinstance(model, str) or not model.strip():
-        raise DarkAIInvalidRequestError(f"model={model!r} names no model. Known ones: {', '.join(known)}.")
+        raise DarkAIInvalidRequestError(f"model={model!r} is not the name of a model. Known names: {', '.join(known)}.")
     return model
 
 

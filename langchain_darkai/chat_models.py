@@ -8,7 +8,7 @@ methods run the asynchronous ones on a background loop.
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from operator import itemgetter
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.language_models import LanguageModelInput
@@ -16,7 +16,7 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableMap, RunnablePassthrough
+from langchain_core.runnables import Runnable, RunnableAssign, RunnableParallel
 from langchain_core.tools import BaseTool
 from typing_extensions import TypedDict
 
@@ -32,8 +32,13 @@ from langchain_darkai._generation.messages import (
     llm_output_of,
     message_of,
 )
-from langchain_darkai._generation.request import CALL_ARGUMENTS, build_request, requirements_from
-from langchain_darkai._settings import ChatSettings
+from langchain_darkai._generation.request import (
+    CALL_ARGUMENTS,
+    CALL_PARAMETERS,
+    build_request,
+    load_parsers,
+    requirements_from,
+)
 from langchain_darkai._structured_output.method import Method
 from langchain_darkai._validation import refuse_unknown
 from langchain_darkai.client import DarkAI
@@ -42,6 +47,7 @@ from langchain_darkai.prompts import format_prompt
 __all__ = ["ChatDarkAI", "RawAndParsed"]
 
 M = TypeVar("M")
+_Tools: TypeAlias = Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]
 
 
 class RawAndParsed(TypedDict, Generic[M]):
@@ -56,7 +62,7 @@ class RawAndParsed(TypedDict, Generic[M]):
 _MAX_INPUT_TOKENS = {"gpt-4o": 128_000, "gpt-3.5-turbo": 16_385, "llama-3-70b": 8_192}
 
 
-class ChatDarkAI(LoopMethods, ChatSettings):
+class ChatDarkAI(LoopMethods):
     """A LangChain chat model over the DarkAI chat API.
 
     Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. All durations are in
@@ -89,6 +95,11 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         params["ls_provider"] = PROVIDER
         return params
 
+    def _get_invocation_params(self, stop: list[str] | None = None, **kwargs: Any) -> dict[str, Any]:
+        # What tracers are shown of a call. `ls_structured_output_format` shows the schema of an answer already.
+        kwargs.pop("output_format", None)
+        return super()._get_invocation_params(stop=stop, **kwargs)
+
     def _resolve_model_profile(self) -> ModelProfile | None:
         profile = ModelProfile(
             text_inputs=True,
@@ -117,15 +128,18 @@ class ChatDarkAI(LoopMethods, ChatSettings):
     def get_num_tokens_from_messages(
         self,
         messages: list[BaseMessage],
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool] | None = None,
+        tools: _Tools | None = None,
     ) -> int:
         """Return about how many tokens the prompt for these messages has, labels and tools included; 0 for none."""
         instructions = requirements_from({"tools": tools}).instructions
-        return self.get_num_tokens(format_prompt(messages, instructions=instructions) if messages else instructions)
+        if not messages:
+            return self.get_num_tokens(instructions)
+        prompt = format_prompt(messages, instructions=instructions, on_unsupported=self.on_unsupported)
+        return self.get_num_tokens(prompt)
 
     def bind_tools(
         self,
-        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        tools: _Tools,
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
@@ -138,7 +152,8 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         verified, and asked for again. `parallel_tool_calls=False` takes one call, the first. Schemas are always offered
         whole, so `strict` changes nothing. Other keywords are bound as they are.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for what is no tool, and for the name of one that is not there.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a tool, and for a tool_choice that
+        names none of the tools.
 
         Example:
             >>> def add(a: int, b: int) -> int:
@@ -159,7 +174,7 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         kwargs.update({name: value for name, value in given.items() if value is not None})
         return self.bind(tools=[tool.as_openai() for tool in offered], **kwargs)
 
-    @overload  # type: ignore[override]
+    @overload
     def with_structured_output(
         self,
         schema: type[M],
@@ -167,11 +182,20 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         include_raw: Literal[False] = False,
         method: Method = ...,
         strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, M]: ...
 
     @overload
     def with_structured_output(
-        self, schema: type[M], *, include_raw: Literal[True], method: Method = ..., strict: bool | None = None
+        self,
+        schema: type[M],
+        *,
+        include_raw: Literal[True],
+        method: Method = ...,
+        strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, RawAndParsed[M]]: ...
 
     @overload
@@ -182,16 +206,32 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         include_raw: Literal[False] = False,
         method: Method = ...,
         strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: dict[str, Any], *, include_raw: Literal[True], method: Method = ..., strict: bool | None = None
+        self,
+        schema: dict[str, Any],
+        *,
+        include_raw: Literal[True],
+        method: Method = ...,
+        strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, RawAndParsed[dict[str, Any]]]: ...
 
     @overload
     def with_structured_output(
-        self, schema: Any, *, include_raw: bool = False, method: Method = ..., strict: bool | None = None
+        self,
+        schema: Any,
+        *,
+        include_raw: bool = False,
+        method: Method = ...,
+        strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]: ...
 
     def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -201,6 +241,8 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         include_raw: bool = False,
         method: Method = "json_schema",
         strict: bool | None = None,
+        tools: _Tools | None = None,
+        **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """Return a runnable that answers with values of a schema.
 
@@ -210,11 +252,14 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         The answer is always validated. `strict=True` converts nothing on the way. With `include_raw` the result is a
         dict of `raw`, `parsed` and `parsing_error`.
 
+        `tools` are offered beside the answer. A reply that calls them has its calls in `raw`, and `parsed` is None;
+        without `include_raw` it is an error. Other keywords are those of a call, such as `temperature` and `stop`.
+
         An answer that is not valid goes back to the model `max_reasks` times; after that the runnable raises
         OutputParserException with the text, which `include_raw` puts into `parsing_error`. Streaming a dict or a
         TypedDict yields it as it grows, the last item validated.
 
-        Raises DarkAIInvalidRequestError, a ValueError, for what is no schema or method.
+        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema, method, tool or keyword.
 
         Example:
             >>> from pydantic import BaseModel
@@ -228,28 +273,26 @@ class ChatDarkAI(LoopMethods, ChatSettings):
             >>> person
             Person(name='Alice', age=30)
         """
-        from langchain_darkai._structured_output.output_format import output_format, traced_schema
+        from langchain_darkai._structured_output.output_format import output_format
         from langchain_darkai._structured_output.output_parser import StructuredOutputParser
+        from langchain_darkai._tool_calls.tools import tool_from
 
+        refuse_unknown(kwargs, (*CALL_PARAMETERS, "stop"), "with_structured_output")
         output = output_format(schema, method=method, strict=strict)
-        traced = {"kwargs": {"method": method, "strict": strict}, "schema": traced_schema(schema, output)}
-        model: Runnable[LanguageModelInput, AIMessage]
-        if method == "function_calling":
-            model = self.bind(
-                tools=[output.tool.as_openai()],
-                tool_choice=output.name,
-                parallel_tool_calls=False,
-                output_format=output,
-                ls_structured_output_format=traced,
-            )
-        else:
-            model = self.bind(output_format=output, ls_structured_output_format=traced)
-        parser = StructuredOutputParser(output=output)
+        if tools:
+            kwargs["tools"] = [tool_from(tool).as_openai() for tool in tools]
+        requirements_from({**kwargs, "output_format": output})  # refuses at once what no call could do
+        traced = {"kwargs": {"method": method, "strict": strict}, "schema": output.traced_schema}
+        model: Runnable[LanguageModelInput, AIMessage] = self.bind(
+            output_format=output, ls_structured_output_format=traced, **kwargs
+        )
+        parser = StructuredOutputParser(output=output, passes_calls=include_raw)
         if not include_raw:
             return model | parser
-        parsed = RunnablePassthrough.assign(parsed=itemgetter("raw") | parser, parsing_error=lambda _: None)
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
+        # Not `RunnablePassthrough.assign`, whose generic class cannot be pickled.
+        parsed = RunnableAssign(RunnableParallel(parsed=itemgetter("raw") | parser, parsing_error=_nothing))
+        failed = RunnableAssign(RunnableParallel(parsed=_nothing))
+        return RunnableParallel(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
     async def _agenerate(
         self,
@@ -258,7 +301,8 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        result = await self._loop(messages, stop, kwargs).complete()
+        await load_parsers(kwargs)
+        result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
         generation = ChatGeneration(message=message_of(result))
         return ChatResult(generations=[generation], llm_output=llm_output_of(result))
 
@@ -272,13 +316,20 @@ class ChatDarkAI(LoopMethods, ChatSettings):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        loop = self._loop(messages, stop, kwargs)
+        await load_parsers(kwargs)
+        loop = self._loop(messages, stop, kwargs, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:
                 yield chunk_of(part)
         yield last_chunk(loop.result)
 
-    def _loop(self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any]) -> ReaskLoop:
-        request = build_request(self, self._client, messages, stop, arguments)
+    def _loop(
+        self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any], *, may_restart: bool
+    ) -> ReaskLoop:
+        request = build_request(self, self._client, messages, stop, arguments, may_restart=may_restart)
         first_call_index = FIRST_CALL_INDEX_V1 if self.output_version == "v1" else 0
         return ReaskLoop(self._client, request, self.get_num_tokens, first_call_index=first_call_index)
+
+
+def _nothing(_: Any) -> None:
+    """Return None: a function with a name, which a pickle can refer to."""

@@ -4,15 +4,12 @@ The provider interface is the one by which this API is known: class attributes s
 `create_async_generator`.
 """
 
-import asyncio
 import functools
 import importlib
 import inspect
 import os
 import ssl
-import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,7 +17,9 @@ from langchain_darkai import _portal
 from langchain_darkai._closable import Closable
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._limits import ConcurrencyLimiter, TimeBudget
+from langchain_darkai._log import logged
 from langchain_darkai._retry import Attempts, CallPolicy, RetryPause
+from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import check_count, check_seconds
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
@@ -36,7 +35,7 @@ __all__ = ["DarkAI", "Restart"]
 
 
 class Restart:
-    """Stands in a reply where it begins anew: what came before does not count."""
+    """Marks that the reply begins again: what came before does not count."""
 
 
 class _ClassOrInstanceMethod:
@@ -63,9 +62,10 @@ class DarkAI(Closable):
     - `base_url`: where the API is; None for `DARKAI_BASE_URL`, else the hosted service. A trailing slash or `/chat`
       does not matter.
     - `api_key`: sent as a bearer token; None for `DARKAI_API_KEY`, else no key is sent.
-    - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
+    - `proxy`: an http(s) proxy URL; None for `DARKAI_PROXY`, else HTTP_PROXY, HTTPS_PROXY and NO_PROXY. Those of the
+      environment are never used for this machine (localhost, 127.0.0.1, ::1).
     - `timeout`: for a whole call, retries included; None for no limit.
-    - `max_retries`: further requests after one that failed in a way that may pass.
+    - `max_retries`: how often a request is sent again after an error that may be temporary.
     - `stream_chunk_timeout`: the idle timeout: the longest gap between events with content; None for no limit.
     - `default_headers`: sent with each request, over the client's own.
     - `verify`: True, False, a CA file or folder, or an `ssl.SSLContext`.
@@ -111,11 +111,11 @@ class DarkAI(Closable):
             default_headers=default_headers,
             verify=verify,
         )
-        self.timeout = check_seconds("timeout", timeout)
-        self.max_retries = check_count("max_retries", max_retries)
-        self.stream_chunk_timeout = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
+        self.timeout: float | None = check_seconds("timeout", timeout)
+        self.max_retries: int = check_count("max_retries", max_retries)
+        self.stream_chunk_timeout: float | None = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
         self.session = session
-        self.limiter = ConcurrencyLimiter(
+        self.limiter: ConcurrencyLimiter = ConcurrencyLimiter(
             None if max_concurrency is None else check_count("max_concurrency", max_concurrency, minimum=1)
         )
         self._transport = transport
@@ -152,6 +152,7 @@ class DarkAI(Closable):
         keywords are parameters of the request's body.
 
         Example:
+            >>> import asyncio
             >>> from langchain_darkai.server import LocalServer
             >>> async def ask(url):
             ...     messages = [{"role": "user", "content": "Hello"}]
@@ -192,7 +193,7 @@ class DarkAI(Closable):
         The arguments are described at `ApiCall`.
         """
         if parameters:
-            encode_request("", "", parameters)  # so that nothing is sent, or retried, which cannot be sent
+            encode_request("", "", parameters)  # raises here, before anything is sent or retried
         return ApiCall(query, self.get_model(model), parameters or {}, per_event, allow_empty)
 
     def policy(
@@ -200,6 +201,7 @@ class DarkAI(Closable):
         *,
         timeout: float | EllipsisType | None = ...,
         max_retries: int | None = None,
+        may_restart: bool = False,
         acquire_rate_limit: Callable[[], Awaitable[object]] | None = None,
     ) -> CallPolicy:
         """Return how long a call may take and when it is sent again; what is not given is as in the client's settings.
@@ -209,7 +211,8 @@ class DarkAI(Closable):
         return CallPolicy(
             TimeBudget(self.timeout if timeout is ... else check_seconds("timeout", timeout)),
             self.max_retries if max_retries is None else check_count("max_retries", max_retries),
-            acquire_rate_limit=acquire_rate_limit,
+            may_restart,
+            acquire_rate_limit,
         )
 
     async def stream(
@@ -217,18 +220,18 @@ class DarkAI(Closable):
     ) -> "AsyncGenerator[str | StreamEnd | Restart, None]":
         """Yield the reply's text as it comes, then its `StreamEnd`.
 
-        A request that fails before its first text is sent again where that can help, as the policy allows; None for the
-        client's own. Later, what was handed over cannot be taken back: with `may_restart`, a `Restart` tells that the
-        reply begins anew, otherwise the error is raised. Raises a DarkAIError.
+        A request that fails before its first text is sent again if that can help and the policy allows it. `policy` is
+        None for the client's own. If a request fails later, text has been yielded already. With `may_restart`, a
+        `Restart` is then yielded, and the reply begins again; otherwise the error is raised. Raises a DarkAIError.
         """
         policy = policy or self.policy()
         async with self.limiter, policy.budget as deadline:
             transport = self._transport or await self._http()
-            attempts = Attempts(policy, self._pause, deadline, self.host)
+            attempts = Attempts(policy, self._pause, deadline, self.host, call)
             while True:
                 await attempts.begin()
                 has_begun = False
-                events = transport.stream(call, deadline)
+                events = logged(transport.stream(call, deadline), call, self.host)
                 try:
                     async for event in events:
                         has_begun = True
@@ -254,19 +257,19 @@ class DarkAI(Closable):
     async def aclose(self) -> None:
         """Close the running loop's connections, which all clients on it share; the next call makes new ones.
 
-        Those in use, by whichever client, are closed when the last of their calls has ended. Nothing needs to be closed
-        by hand: connections end with their loop. A session of the user's own stays open.
+        They are closed when the last call that uses them has ended, whichever client made it. You do not need to call
+        this: connections close with their loop. A session of the user's own stays open.
         """
         if self._transport is not None or _loaded:
             await (self._transport or await self._http()).aclose()
 
     def close(self) -> None:
-        """Close the connections of the synchronous calls, as `aclose` does those of a loop."""
+        """Close the connections of the synchronous calls; `aclose` closes those of the running event loop."""
         _portal.run_if_started(self.aclose)
 
 
 _SETTINGS = frozenset(inspect.signature(DarkAI.__init__).parameters) - {"self", "proxy"}
-"""The names of the constructor's settings, but for the one that `create_async_generator` names itself."""
+"""The names of the constructor's settings, except `proxy`, which `create_async_generator` has as an argument."""
 
 
 _loaded: list[Callable[..., Transport]] = []
@@ -275,20 +278,14 @@ _loaded: list[Callable[..., Transport]] = []
 async def _load_http_transport() -> Callable[..., Transport]:
     """Return the class of the HTTP transport, imported with the first call so that importing the package is fast.
 
-    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on. The thread is one of its
-    own: those of the loop's executor may all be busy waiting for this very call.
+    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on.
     """
-    if not _loaded:  # a look into sys.modules would find a module that is only half imported
-        load = functools.partial(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
-        if threading.main_thread().is_alive():
-            with ThreadPoolExecutor(1) as executor:
-                module = await asyncio.get_running_loop().run_in_executor(executor, load)
-        else:
-            module = load()  # the interpreter is exiting, and starts no threads any more
+    if not _loaded:  # not `in sys.modules`: another thread may be in the middle of the import
+        module = await in_thread(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
         _loaded.append(module.AiohttpTransport)
     return _loaded[0]
 
 
 def _or_environment(value: str | None, variable: str) -> str | None:
-    """Return a setting, None for an empty one; the environment counts only where nothing was given."""
+    """Return the value that was given, or the environment variable if it is None. An empty string becomes None."""
     return (os.environ.get(variable) if value is None else value) or None

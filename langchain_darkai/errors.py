@@ -11,6 +11,7 @@
     │   ├── DarkAIEmptyResponseError   a complete reply without any text
     │   └── DarkAIStreamDecodeError    a reply that is not a DarkAI event stream
     ├── DarkAIToolChoiceError          a forced tool call that the model did not make
+    ├── DarkAIRefusalError             a model behind the server refused to answer
     ├── DarkAIConnectionError          refused, reset, DNS, TLS; also ConnectionError
     │   └── DarkAIStreamTruncatedError a reply that ended too early
     └── DarkAITimeoutError             also TimeoutError and ConnectionError
@@ -32,6 +33,8 @@ from langchain_core.exceptions import (
     ModelTimeoutError,
 )
 
+from langchain_darkai._compat import ModelRefusalError
+
 __all__ = [
     "DarkAIAPIError",
     "DarkAIAuthenticationError",
@@ -43,6 +46,7 @@ __all__ = [
     "DarkAINotFoundError",
     "DarkAIPermissionDeniedError",
     "DarkAIRateLimitError",
+    "DarkAIRefusalError",
     "DarkAIStreamDecodeError",
     "DarkAIStreamTruncatedError",
     "DarkAITimeoutError",
@@ -129,6 +133,10 @@ class DarkAIStreamDecodeError(DarkAIAPIError):
 
 class DarkAIToolChoiceError(DarkAIError):
     """The model had to call a tool and did not. Asking it again, up to `max_reasks` times, did not help."""
+
+
+class DarkAIRefusalError(DarkAIError, ModelRefusalError):
+    """The model behind the server refused to answer, and the server reported that as an error."""
 
 
 class DarkAIConnectionError(DarkAIError, ModelConnectionError, ConnectionError):

@@ -1,6 +1,8 @@
 """What tests of all kinds share: a clean environment, a scripted server, and a way to call by each entry point."""
 
 import contextlib
+import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +11,15 @@ import pytest
 from langchain_darkai import ChatDarkAI
 from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
 from tests.support.scripted_server import Script, ScriptedServer
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start see Ctrl+C.
+
+    A shell starts its background jobs with Ctrl+C ignored. What a job starts inherits that, also where the job is us.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,10 +10,10 @@ T = TypeVar("T")
 async def as_completed(
     call: Callable[[int], Awaitable[T]], count: int, *, limit: int, return_exceptions: bool
 ) -> AsyncGenerator[tuple[int, T | Exception], None]:
-    """Yield the number and the result of each of `count` calls, as they come, at most `limit` of them at once.
+    """Yield the number and the result of each of `count` calls as they end, with at most `limit` of them at once.
 
-    The first failure is raised, and ends the other calls; with `return_exceptions` it stands in its result's place.
-    Leaving the generator ends the calls that are still going.
+    The first failure is raised and cancels the other calls; with `return_exceptions` it is yielded as a result.
+    Closing the generator cancels the calls that still run.
     """
     semaphore = asyncio.Semaphore(limit)
 

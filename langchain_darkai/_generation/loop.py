@@ -24,7 +24,7 @@ LATE_USAGE_TIMEOUT = 0.1
 
 
 class Reask:
-    """Stands between the parts of a reply that was not what was asked for, and those of the next one."""
+    """Separates the parts of a reply that was wrong from those of the next one."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class GenerationResult:
     """The last reply of a call, and what all of its replies took together.
 
     - `usage`: the tokens of all replies.
-    - `is_estimated`: whether the server left some of them uncounted.
+    - `is_estimated`: whether the usage is, in part or whole, an estimate, because the server sent no counts.
     - `reasks`: how often the model was asked again.
     """
 
@@ -66,11 +66,10 @@ class ReaskLoop:
         self._reasks = 0
 
     async def complete(self) -> GenerationResult:
-        """Return the result. Nothing is handed over before it, so a reply that breaks off can be asked for again.
+        """Return the result. Nothing is handed over before it, so the request's policy may allow a restart.
 
         Raises as `parts` does.
         """
-        self._request = replace(self._request, policy=replace(self._request.policy, may_restart=True))
         async for _ in self.parts():
             pass
         return self.result
@@ -78,7 +77,7 @@ class ReaskLoop:
     async def parts(self) -> "AsyncGenerator[Part | Reask, None]":
         """Yield the parts of the answer as they come: texts, and pieces of calls.
 
-        Raises a DarkAIError, and OutputParserException where the content must be JSON and is not.
+        Raises a DarkAIError.
         """
         requirements = self._request.requirements
         gate = TextGate(hold=requirements.forces_call or requirements.content_must_be_json)
@@ -143,9 +142,10 @@ class ReaskLoop:
         if reply.valid_calls or not requirements.forces_call or is_structured:
             return
         wanted = f"the tool {requirements.forced_tool!r}" if requirements.forced_tool else "a tool"
+        attempts = f"{self._reasks + 1} attempts" if self._reasks else "the only attempt"
         raise DarkAIToolChoiceError(
-            f"{self._request.call.model} was to call {wanted} and did not, in {self._reasks + 1} attempts. Raise "
-            'max_reasks, or leave the choice to the model with tool_choice="auto".',
+            f"{self._request.call.model} did not call {wanted}, in {attempts}. Raise max_reasks, or leave the "
+            'choice to the model with tool_choice="auto".',
             partial_text=reply.content,
         )
 

@@ -16,9 +16,10 @@ from langchain_core.runnables.config import RunnableConfig, get_config_list
 
 from langchain_darkai import _portal
 from langchain_darkai._generation.batch import as_completed
+from langchain_darkai._settings import ChatSettings
 
 
-class LoopMethods(BaseChatModel):
+class LoopMethods(ChatSettings):
     """The synchronous methods and the batches of a chat model whose `_agenerate` and `_astream` do the work."""
 
     def _generate(
@@ -121,4 +122,4 @@ class LoopMethods(BaseChatModel):
     def _has_own_invoke(self) -> bool:
         """Return whether a subclass or a patch has replaced what a synchronous call goes through."""
         kind = type(self)
-        return kind.invoke is not BaseChatModel.invoke or kind._generate is not LoopMethods._generate
+        return kind.invoke is not BaseChatModel.invoke or kind._generate is not LoopMethods._generate  # noqa: SLF001

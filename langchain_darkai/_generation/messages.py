@@ -1,4 +1,4 @@
-"""Replies to LangChain's messages and chunks, with the metadata that LangChain wants, once."""
+"""Replies to LangChain's messages and chunks, with their metadata: once for each reply, in the last chunk."""
 
 import json
 from collections.abc import Iterable
@@ -16,8 +16,12 @@ if TYPE_CHECKING:
 PROVIDER = "darkai"
 
 BYTES_PER_TOKEN = 4
-"""English text has about four letters a token in the vocabularies of current models, and other scripts, at two to three
-bytes a letter, come close to it in bytes."""
+"""In current models, a token is about four letters of English text. Letters of other scripts take two or three bytes
+and are more tokens each, so four bytes a token are about right for them too."""
+
+NEXT_REPLY = {"reasks": 0}
+"""The metadata of a chunk that begins the reply of a model that was asked again. The last chunk has the number: merging
+chunks adds numbers up, but of equal ones it keeps one."""
 
 FIRST_CALL_INDEX_V1 = 1000
 """Where the indices of streamed tool calls begin with `output_version="v1"`. There, langchain_core numbers blocks of
@@ -29,7 +33,7 @@ def message_of(result: GenerationResult) -> AIMessage:
     reply = result.reply
     return AIMessage(
         content=reply.json_text() if reply.is_json_content else reply.content,
-        response_metadata={**_metadata(result), **({"reasks": result.reasks} if result.reasks else {})},
+        response_metadata=_metadata(result),
         usage_metadata=result.usage,
         tool_calls=[
             tool_call(name=call.name or "", args=json.loads(call.arguments), id=call.id) for call in reply.valid_calls
@@ -75,7 +79,7 @@ def chunk_of(part: "Part | Reask") -> ChatGenerationChunk:
     if isinstance(part, str):
         message = AIMessageChunk(content=part)
     elif isinstance(part, Reask):
-        message = AIMessageChunk(content="", response_metadata={"reasks": 1})  # merging chunks adds these up
+        message = AIMessageChunk(content="", response_metadata=dict(NEXT_REPLY))
     else:
         message = _call_chunk(part)
     return ChatGenerationChunk(message=message)
@@ -108,6 +112,8 @@ def _metadata(result: GenerationResult) -> dict[str, Any]:
         "finish_reason": "tool_calls" if reply.valid_calls else "stop",
         "token_usage": _token_usage(result),
     }
+    if result.reasks:
+        metadata["reasks"] = result.reasks
     if result.is_estimated:
         metadata["usage_source"] = "estimated"
     # Merging chunks keeps the invalid calls, but not why they are invalid.

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Reply:
-    """One reply. `feed` takes its events, `abort` its end by an error; both return the parts that become certain.
+    """One reply. `feed` takes an event, `abort` ends a reply that failed; both return the parts that are now certain.
 
-    `is_over` tells that nothing that follows counts: the server ended the reply, a stop sequence came, or the last call
-    that was asked for is complete. `usage` is the server's count of tokens, None where it gave none.
+    `is_over` is true when nothing that follows counts: the server ended the reply, a stop sequence came, or the only
+    call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none.
     """
 
     def __init__(self, request: GenerationRequest) -> None:
@@ -48,7 +48,7 @@ class Reply:
         return parts
 
     def abort(self) -> "list[Part]":
-        """Return what was held back, and what keeps a half-written call from being completed, after an error."""
+        """Return the last parts of a failed reply: held-back text, and an end that keeps half a call from running."""
         parts = self._read(self._stop.finish()) if self._stop else []
         return parts + self._parser.abort() if self._parser else parts
 
@@ -84,7 +84,7 @@ class Reply:
         return [call for call in self.calls if call.reason is None]
 
     def violation(self) -> str | None:
-        """Return what the model is to be told, in a sentence or two; None where the reply is what was asked for."""
+        """Return what is wrong with the reply, as sentences for the model; None if it is what was asked for."""
         return self._call_violation() or self._output_violation()
 
     def _call_violation(self) -> str | None:
@@ -109,7 +109,9 @@ class Reply:
 
         try:
             if output.method == "function_calling":
-                output.result(next(json.loads(call.arguments) for call in self.valid_calls if call.name == output.name))
+                for call in self.valid_calls:
+                    if call.name == output.name:
+                        output.result(json.loads(call.arguments))
             else:
                 output.read(self.content)
         except InvalidAnswer as error:
@@ -122,15 +124,14 @@ class Reply:
         return self.request.requirements.content_must_be_json and not self.calls
 
     def json_text(self) -> str:
-        """Return the answer's JSON, and nothing else. Raises OutputParserException where there is none."""
+        """Return the answer's JSON, and nothing else; where there is none, the text as it is, as other APIs do."""
         from langchain_darkai._structured_output.output_format import InvalidAnswer
-        from langchain_darkai._structured_output.output_parser import invalid_answer
 
         assert self.request.requirements.output is not None
         try:
             return self.request.requirements.output.read(self.content)[0]
-        except InvalidAnswer as error:
-            raise invalid_answer(error, self.content) from error
+        except InvalidAnswer:
+            return self.content
 
 
 def _parser_for(requirements: ReplyRequirements) -> "ReplyParser":

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_darkai._retry import CallPolicy
 from langchain_darkai._settings import ChatSettings
+from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import (
     check_count,
     check_model,
@@ -18,23 +20,26 @@ from langchain_darkai._validation import (
     sampling_parameters,
 )
 from langchain_darkai.client import DarkAI
-from langchain_darkai.prompts import format_prompt
+from langchain_darkai.prompts import OnUnsupported, format_prompt
 from langchain_darkai.transport import ApiCall
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-CALL_ARGUMENTS = (
+CALL_PARAMETERS = (
     *("model", "temperature", "max_tokens", "timeout", "max_retries", "max_reasks", "model_kwargs", "stream"),
-    *("tools", "tool_choice", "parallel_tool_calls", "response_format", "output_format", "strict"),
+    *("tool_choice", "parallel_tool_calls"),
 )
+"""The keyword arguments of a call that can be given to `with_structured_output`, too."""
+
+CALL_ARGUMENTS = (*CALL_PARAMETERS, "tools", "response_format", "output_format", "strict")
 """The keyword arguments that a call of the model takes, beside those of LangChain."""
 
 
 @dataclass(frozen=True)
 class ReplyRequirements:
-    """What is asked of a reply beside answering the messages: by default, nothing.
+    """What a reply must be, apart from an answer to the messages. By default, nothing more is required.
 
     `instructions` tell it to the model. `content_must_be_json` is true where the caller reads the message's content as
     JSON, as it is.
@@ -58,6 +63,9 @@ class ReplyRequirements:
         return self.choice.name if self.choice else None
 
 
+_NO_REQUIREMENTS = ReplyRequirements()
+
+
 @dataclass(frozen=True)
 class GenerationRequest:
     """One LangChain call: what is sent, and how its reply is read and judged."""
@@ -68,6 +76,7 @@ class GenerationRequest:
     requirements: ReplyRequirements
     stop: tuple[str, ...]
     max_reasks: int
+    on_unsupported: OnUnsupported
 
     def can_reask(self, reasks: int) -> bool:
         """Return whether the model can be asked once more, after `reasks` times, in the time that is left."""
@@ -76,7 +85,8 @@ class GenerationRequest:
     def with_feedback(self, reply: str, violation: str) -> "GenerationRequest":
         """Return the request that shows the model its reply and what is wrong with it, in the same time budget."""
         messages = [*self.messages, AIMessage(reply), HumanMessage(violation)]
-        query = format_prompt(messages, instructions=self.requirements.instructions)
+        instructions = self.requirements.instructions
+        query = format_prompt(messages, instructions=instructions, on_unsupported=self.on_unsupported)
         return replace(self, call=replace(self.call, query=query), policy=replace(self.policy, is_reask=True))
 
 
@@ -86,11 +96,14 @@ def build_request(
     messages: list[BaseMessage],
     stop: list[str] | None,
     arguments: Mapping[str, Any],
+    *,
+    may_restart: bool,
 ) -> GenerationRequest:
     """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
 
-    An argument that is None leaves a request parameter out, also where the model sets it. Raises
-    DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
+    An argument that is None leaves the parameter out of the request, even if the model has a value for it.
+    `may_restart` is described at `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that
+    cannot work.
     """
     refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
     unset = {name for name, value in arguments.items() if value is None}
@@ -103,7 +116,7 @@ def build_request(
     requirements = requirements_from(arguments)
     model = arguments.get("model")
     call = client.call(
-        format_prompt(messages, instructions=requirements.instructions),
+        format_prompt(messages, instructions=requirements.instructions, on_unsupported=settings.on_unsupported),
         check_model(settings.model if model is None else model, client.models),
         parameters=parameters,
         per_event=settings.chunk_per_event,
@@ -113,6 +126,7 @@ def build_request(
     policy = client.policy(
         timeout=arguments.get("timeout", ...),
         max_retries=arguments.get("max_retries"),
+        may_restart=may_restart,
         acquire_rate_limit=partial(limiter.aacquire, blocking=True) if limiter else None,
     )
     reasks = arguments.get("max_reasks")
@@ -123,6 +137,7 @@ def build_request(
         requirements=requirements,
         stop=check_stop((settings.stop if stop is None else stop) or ()),
         max_reasks=settings.max_reasks if reasks is None else check_count("max_reasks", reasks),
+        on_unsupported=settings.on_unsupported,
     )
 
 
@@ -131,17 +146,21 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
 
     The code for tools and schemas is imported with the first call that needs it, so that importing the package is fast.
     """
-    if not any(arguments.get(name) for name in ("tools", "tool_choice", "response_format", "output_format")):
-        return ReplyRequirements()
+    names = ("tools", "tool_choice", "output_format")
+    if not any(arguments.get(name) for name in names) and arguments.get("response_format") is None:
+        return _NO_REQUIREMENTS
     from langchain_darkai._structured_output.output_format import format_of_response_format
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
-    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
-    choice = parse_tool_choice(arguments.get("tool_choice"), bound)
-    tools = offered_tools(bound, choice)
-    parallel = arguments.get("parallel_tool_calls") is not False
     response_format = format_of_response_format(arguments.get("response_format"))
     output: OutputFormat | None = arguments.get("output_format") or response_format
+    bound = [tool_from(tool) for tool in arguments.get("tools") or ()]
+    tool_choice, parallel = arguments.get("tool_choice"), arguments.get("parallel_tool_calls") is not False
+    if output is not None and output.method == "function_calling":
+        bound.append(output.tool)
+        tool_choice, parallel = tool_choice or "any", arguments.get("parallel_tool_calls") is True
+    choice = parse_tool_choice(tool_choice, bound)
+    tools = offered_tools(bound, choice)
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())
@@ -153,3 +172,16 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
         output=output,
         content_must_be_json=response_format is not None,
     )
+
+
+_PARSERS = ("langchain_darkai._structured_output.output_format", "langchain_darkai._tool_calls.parser", "jsonschema")
+_loaded: list[object] = []
+
+
+async def load_parsers(arguments: Mapping[str, Any]) -> None:
+    """Import the code for tools and schemas, if a call's keyword arguments need it, while the event loop goes on.
+
+    jsonschema lists folders and reads files when it is imported.
+    """
+    if not _loaded and arguments.keys() & {"tools", "response_format", "output_format"}:
+        _loaded.append(await in_thread(lambda: list(map(import_module, _PARSERS))))

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 
 class StopSequenceFilter:
-    """Passes text on up to the first stop sequence, also where pieces cut the sequence in two.
+    """Passes text on up to the first stop sequence, even if the sequence is split between two pieces.
 
-    No more is held back than the longest end of the text that could begin a sequence. `stopped` tells that one was met.
+    Only the end of the text is held back, as far as a sequence could begin in it. `stopped` is true once one was found.
 
     Example:
         >>> stop_filter = StopSequenceFilter(["END"])
@@ -26,7 +26,7 @@ class StopSequenceFilter:
             return ""
         text = self._held + text
         self._held = ""
-        # The sequence that is complete first counts: which one that is does not depend on how the text was cut.
+        # The sequence that ends first counts. Which one that is does not depend on how the text was cut into pieces.
         if found := [(at + len(sequence), at) for sequence in self._sequences if (at := text.find(sequence)) >= 0]:
             self.stopped = True
             return text[: min(found)[1]]

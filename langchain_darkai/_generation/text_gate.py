@@ -1,4 +1,4 @@
-"""Which text of a streamed reply is handed over at once, and which has to wait."""
+"""Which text of a streamed reply is passed on at once, and which is held back."""
 
 from typing import TYPE_CHECKING
 
@@ -9,9 +9,12 @@ if TYPE_CHECKING:
 class TextGate:
     """Holds back text that may turn out not to be part of the answer.
 
-    Text is handed over as it comes, but for two cases. With `hold`, the reply has to be a tool call or JSON, so that
-    text alone is a mistake for which the model is asked again: it waits for the first call, or for the end. And once
-    text was handed over, that of a further reply waits for the end, since it may repeat the answer.
+    Text is passed on as it comes, except in two cases:
+
+    - With `hold`, the reply must be a tool call or JSON. If it has only text, the model is asked again. So text is held
+      back until the first call or the end.
+    - If text was passed on and the model is asked again, the text of the next reply is held back until its end, since
+      it may repeat the answer.
 
     Example:
         >>> gate = TextGate(hold=True)
@@ -21,11 +24,11 @@ class TextGate:
 
     def __init__(self, *, hold: bool) -> None:
         self._hold = hold
-        self._has_shown = False  # text was handed over, in this reply or an earlier one
+        self._has_shown = False  # text was passed on, in this reply or an earlier one
         self.begin_reply()
 
     def begin_reply(self) -> None:
-        """Drop what was held: the reply is not the answer, and another one begins."""
+        """Drop the text that was held: that reply was not the answer, and another one begins."""
         self._follows_shown = self._has_shown
         self._held: list[str] = []
         self._has_call = False

@@ -4,7 +4,7 @@ The client imports this module with its first call, since aiohttp takes a while 
 """
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 from typing_extensions import Self
@@ -15,12 +15,13 @@ from langchain_darkai._http.error_mapping import error_from_response, map_error,
 from langchain_darkai._http.idle_timer import IdleTimer
 from langchain_darkai._http.private_api import take_buffered
 from langchain_darkai._http.sessions import SharedSession, close_shared_session, shared_session
+from langchain_darkai._log import log
 from langchain_darkai.errors import DarkAIEmptyResponseError, DarkAIError, DarkAIStreamDecodeError
 from langchain_darkai.protocol import Decoded, EventDecoder, StreamEnd, StreamFailure, encode_request
 from langchain_darkai.transport import ApiCall, ReplyEvents
 
 CONNECT_TIMEOUT = 30.0
-"""Seconds for name look-up, connection and TLS hand-shake together."""
+"""Seconds for DNS lookup, connection and TLS handshake together."""
 
 ERROR_BODY_TIMEOUT = 3.0
 """Seconds that the body of an HTTP error may take; what has come by then is quoted."""
@@ -64,13 +65,12 @@ class AiohttpTransport:
         Raises a DarkAIError for everything that goes wrong; text that came before has been yielded.
         """
         endpoint = self._endpoint.through(self._endpoint.proxy or environment_proxy(self._endpoint.url))
-        body = encode_request(call.query, call.model, call.parameters)
         shared = SharedSession(self._session) if self._session else await shared_session()
         try:
             with (
                 shared,
                 _ReplyReader(
-                    await self._send(shared, endpoint, body, deadline), shared, endpoint, call, self._timeouts
+                    await self._send(shared, endpoint, call, deadline), shared, endpoint, call, self._timeouts
                 ) as reply,
             ):
                 await reply.check_status()
@@ -81,7 +81,7 @@ class AiohttpTransport:
                         yield text
                 yield reply.checked_end(end)
         except DarkAIError as error:
-            error.__context__ = None  # aiohttp's error, with the details that were taken out of the cause
+            error.__context__ = None  # aiohttp's error, which still has the details that the cause has not
             raise
 
     async def aclose(self) -> None:
@@ -89,15 +89,17 @@ class AiohttpTransport:
         await close_shared_session()
 
     async def _send(
-        self, shared: SharedSession, endpoint: Endpoint, body: bytes, deadline: float | None
+        self, shared: SharedSession, endpoint: Endpoint, call: ApiCall, deadline: float | None
     ) -> aiohttp.ClientResponse:
         """Return the response when its headers have come.
 
         A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
         """
+        body = encode_request(call.query, call.model, call.parameters)
+        tls = await tls_setting(endpoint.verify) if _needs_tls(endpoint) else True
         has_failed = False
         while True:
-            may_be_dead = shared.take_kept(endpoint.host)
+            shared.expect_connection(endpoint.host)
             try:
                 return await shared.session.post(
                     endpoint.url,
@@ -106,15 +108,17 @@ class AiohttpTransport:
                     timeout=self._client_timeout(endpoint, deadline),
                     allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
                     raise_for_status=False,  # the user's own session may be set to do so
-                    **_connection_options(endpoint),
+                    proxy=endpoint.proxy,
+                    ssl=tls,
                 )
-            except Exception as error:  # noqa: BLE001 - raised again, as ours
+            except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-                if has_failed or not (broke and may_be_dead):
+                if has_failed or not (broke and shared.reused_connection()):
                     raise map_error(  # noqa: B904 - it has its cause
                         error, endpoint, is_users_session=self._session is not None
                     )
                 has_failed = True
+                log(call, "the server had closed the kept connection; the request is sent on a new one")
 
     def _client_timeout(self, endpoint: Endpoint, deadline: float | None) -> aiohttp.ClientTimeout:
         remaining = None if deadline is None else deadline - asyncio.get_running_loop().time()
@@ -123,10 +127,8 @@ class AiohttpTransport:
         return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
 
 
-def _connection_options(endpoint: Endpoint) -> dict[str, Any]:
-    proxy = endpoint.proxy
-    is_tls = endpoint.url.startswith("https:") or (proxy is not None and proxy.lower().startswith("https:"))
-    return {"proxy": proxy, "ssl": tls_setting(endpoint.verify) if is_tls else True}
+def _needs_tls(endpoint: Endpoint) -> bool:
+    return any(url.lower().startswith("https:") for url in (endpoint.url, endpoint.proxy or ""))
 
 
 class _ReplyReader:
@@ -148,7 +150,7 @@ class _ReplyReader:
         self._shared = shared
         self._endpoint = endpoint
         self._timeouts = timeouts
-        self._allow_empty = call.allow_empty
+        self._call = call
         self._decoder = EventDecoder(endpoint.host, endpoint.redact, per_event=call.per_event)
         self._timer = IdleTimer(response.content, timeouts.idle)
         self._has_text = False
@@ -165,6 +167,7 @@ class _ReplyReader:
 
     async def check_status(self) -> None:
         """Raise an error for a response that is no reply, by its status and content type."""
+        log(self._call, "status %d", self._response.status)
         if self._response.status != 200:
             raise await error_from_response(self._endpoint, self._response, self._timeouts.error_body)
         if self._response.content_type == "text/html":
@@ -179,8 +182,8 @@ class _ReplyReader:
         self._timer.resume()
         try:
             data = await self._response.content.readany()
-        except Exception as error:  # noqa: BLE001 - raised again, as ours
-            data = take_buffered(self._response.content)  # first the text that came; the next read fails again
+        except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
+            data = take_buffered(self._response.content)  # text that has arrived comes first; the next read fails again
             if not data:
                 raise map_error(error, self._endpoint, self._decoder.text)  # noqa: B904 - it has its cause
         decoded = self._decoder.feed(data) if data else self._decoder.finish()
@@ -194,7 +197,7 @@ class _ReplyReader:
         if isinstance(end, StreamFailure):
             raise end.error
         self._is_complete = True
-        if not (self._has_text or self._allow_empty):
+        if not (self._has_text or self._call.allow_empty):
             raise DarkAIEmptyResponseError(
                 f"{self._endpoint.host} sent a complete reply without any text. Ask again, or set allow_empty=True "
                 "where nothing is an answer."

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 from typing_extensions import Self
 
 from langchain_darkai._http.redaction import basic_credentials, collect_secrets, login_secrets, redact
+from langchain_darkai._validation import check_url_text
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
 USER_AGENT = "langchain-darkai"
@@ -91,7 +92,7 @@ class Endpoint:
 
 
 def _url_and_authorization(base_url: str) -> tuple[str, str | None]:
-    """Return the address of the API, and the authorization header that a user and a password in the URL stand for."""
+    """Return the URL of the API without user and password, and the authorization header that is made from them."""
     parts = _split_url("base_url", base_url)
     path = parts.path.rstrip("/")
     login, _, netloc = parts.netloc.rpartition("@")
@@ -100,12 +101,34 @@ def _url_and_authorization(base_url: str) -> tuple[str, str | None]:
 
 
 def _split_url(name: str, url: str) -> SplitResult:
-    """Return the parts of an http(s) URL; the error does not repeat it, since it may hold a password."""
-    with contextlib.suppress(ValueError, AttributeError):
+    """Return the parts of an http(s) URL; the error names the environment variable that it comes from, if it does."""
+    check_url_text(name, url)
+    with contextlib.suppress(ValueError):
         parts = urlsplit(url.strip())
         if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
             return parts
-    raise DarkAIInvalidRequestError(f"{name} is not a URL like http://127.0.0.1:8000 or https://example.org.")
+    variable = f"DARKAI_{name.upper()}"
+    raise DarkAIInvalidRequestError(
+        f"{variable if os.environ.get(variable) == url else name} is not a URL like http://127.0.0.1:8000 or "
+        f"https://example.org: {_shown(url)}."
+    )
+
+
+def _shown(url: str) -> str:
+    """Return what is no URL, quoted, without what could be a password or a key in it."""
+    match = _PARTS_OF_NO_URL.fullmatch(url)
+    assert match is not None
+    scheme, login, rest, hidden = match.groups(default="")
+    if "@" in hidden:  # the password may have a ? in it, or the query an @: nobody can tell
+        login, rest, hidden = "", "***", ""
+    shown = f"{scheme}{login and '***@'}{rest}{hidden and hidden[0] + '***'}"
+    return repr(shown) if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]!r}..."
+
+
+MAX_SHOWN = 80
+"""Characters of a refused URL that an error quotes: enough to know it again."""
+
+_PARTS_OF_NO_URL = re.compile(r"(\w+://)?([^?#]*@)?([^?#]*)([?#].*)?", re.DOTALL)
 
 
 def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
@@ -133,15 +156,24 @@ def _warn_of_plain_http(url: SplitResult, headers: Mapping[str, str]) -> None:
     host = url.hostname or ""
     if url.scheme != "http" or host in warned_hosts:
         return
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost" or host.endswith(".localhost")
     names = (*headers, *(name for name, _ in parse_qsl(url.query)))
-    if not is_local and any(map(_NAMES_OF_KEYS.search, names)):
+    if not is_loopback(host) and any(map(_NAMES_OF_KEYS.search, names)):
         warned_hosts.add(host)
         message = f"The key for {host} is sent over plain http; use https."
         warnings.warn(message, UserWarning, stacklevel=_stacklevel_of_the_user())
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host, in lower case, is this machine.
+
+    Example:
+        >>> is_loopback("127.0.0.1"), is_loopback("model.localhost"), is_loopback("192.168.0.1")
+        (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 _BETWEEN = ("langchain_darkai", "langchain_core", "pydantic", "functools")

@@ -8,6 +8,8 @@ from urllib.request import getproxies, proxy_bypass
 
 from yarl import URL
 
+from langchain_darkai._http.endpoint import is_loopback
+from langchain_darkai._threads import in_thread
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
 _PROXY_VARIABLES = (
@@ -19,6 +21,7 @@ _PROXY_VARIABLES = (
 def environment_proxy(url: str) -> str | None:
     """Return the proxy that HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY name for a URL.
 
+    None for this machine: a proxy would look for it on its own, and a local server is not to depend on NO_PROXY.
     aiohttp's own `trust_env` is not used, since it also takes passwords from ~/.netrc.
     """
     return _proxy_for(url, tuple(map(os.environ.get, _PROXY_VARIABLES)))
@@ -28,6 +31,8 @@ def environment_proxy(url: str) -> str | None:
 def _proxy_for(url: str, _variables: tuple[str | None, ...]) -> str | None:
     # Cached by the variables' values: `getproxies` goes through the whole environment, which is slow for each call.
     parts = URL(url)
+    if is_loopback(parts.host or ""):
+        return None
     proxies = getproxies()
     if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):
         return None
@@ -42,16 +47,21 @@ def _proxy_for(url: str, _variables: tuple[str | None, ...]) -> str | None:
     return proxy
 
 
-def tls_setting(verify: bool | str | ssl.SSLContext) -> bool | ssl.SSLContext:
+_contexts: dict[str, ssl.SSLContext] = {}
+"""The contexts of the CA bundles that were read."""
+
+
+async def tls_setting(verify: bool | str | ssl.SSLContext) -> bool | ssl.SSLContext:
     """Return what aiohttp takes for `ssl=`: a context, True for the system's certificates, or False for no check."""
-    if verify is True:  # aiohttp itself reads SSL_CERT_FILE once, when it is imported
+    if verify is True:  # read at each call: aiohttp reads SSL_CERT_FILE only once, when it is imported
         verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or True
-    if isinstance(verify, str):
-        return _context(verify) if verify else True
-    return verify
+    if not isinstance(verify, str):
+        return verify
+    if verify and verify not in _contexts:
+        _contexts[verify] = await in_thread(_context, verify)
+    return _contexts[verify] if verify else True
 
 
-@functools.lru_cache(maxsize=8)
 def _context(bundle: str) -> ssl.SSLContext:
     try:
         is_folder = Path(bundle).is_dir()

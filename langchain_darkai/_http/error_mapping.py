@@ -112,7 +112,7 @@ def timeout_error(
 
 def _mapped(error: Exception, endpoint: Endpoint, partial_text: str | None, is_users_session: bool) -> DarkAIError:
     has_begun = partial_text is not None
-    if not has_begun and isinstance(error.__cause__, ssl.SSLError):  # TLS 1.3 refuses after the hand-shake
+    if not has_begun and isinstance(error.__cause__, ssl.SSLError):  # TLS 1.3 refuses a client after the handshake
         return _tls_error(error, endpoint, "")
     for kinds, mapping in _MAPPINGS:
         if isinstance(error, kinds):
@@ -154,15 +154,31 @@ def _call_timeout(_error: Exception, endpoint: Endpoint, partial_text: str) -> D
 
 
 def _invalid_url(_error: Exception, endpoint: Endpoint, _partial_text: str) -> DarkAIError:
-    return DarkAIInvalidRequestError(f"The address of {endpoint.host} is no http(s) URL. Check base_url and proxy.")
+    return DarkAIInvalidRequestError(f"The address of {endpoint.host} is not an http(s) URL. Check base_url and proxy.")
+
+
+_NO_TLS = re.compile("wrong.version.number|record.layer.failure|unknown.protocol", re.IGNORECASE)
+"""What the versions of OpenSSL say of an answer that is not TLS."""
 
 
 def _tls_error(error: Exception, endpoint: Endpoint, _partial_text: str) -> DarkAIError:
+    if _NO_TLS.search(describe(error)):
+        return not_retryable(_without_tls_error(error, endpoint))
     return not_retryable(
         DarkAIConnectionError(
             f"The TLS connection to {endpoint.host} failed: {describe(error)}. For a private certificate authority "
             "pass verify='/path/to/ca.pem' or set SSL_CERT_FILE; for a certificate of your own pass an ssl.SSLContext."
         )
+    )
+
+
+def _without_tls_error(error: Exception, endpoint: Endpoint) -> DarkAIError:
+    host = error.host if isinstance(error, aiohttp.ClientConnectorError) else None
+    if endpoint.proxy and host != URL(endpoint.url).raw_host:
+        return _proxy_error(endpoint, "it speaks plain http: begin its URL with http:// and not https://")
+    return DarkAIConnectionError(
+        f"The TLS connection to {endpoint.host} failed: the server speaks plain http. Use http:// in base_url: "
+        f"http://{endpoint.host}"
     )
 
 

@@ -9,6 +9,7 @@ import asyncio
 import atexit
 import collections
 import contextlib
+import contextvars
 import functools
 import os
 import socket
@@ -22,9 +23,12 @@ from aiohttp.connector import Connection
 
 from langchain_darkai._http.private_api import give_up_transport
 
+_reuses_connection: contextvars.ContextVar[bool] = contextvars.ContextVar("reuses_connection", default=False)
+"""Whether the request of the running call went over a connection that was kept from an earlier one."""
+
 
 class _Connector(aiohttp.TCPConnector):
-    """A connector that knows its sockets, to close them without its loop."""
+    """A connector that knows its sockets, to close them without its loop, and tells which connections it reuses."""
 
     def __init__(self) -> None:
         self._our_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
@@ -35,6 +39,7 @@ class _Connector(aiohttp.TCPConnector):
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         connection = await super().connect(*args, **kwargs)
         if connection.protocol is not None:
+            _reuses_connection.set(connection.protocol in self._our_protocols)
             self._our_protocols.add(connection.protocol)
         return connection
 
@@ -60,7 +65,7 @@ def _new_socket(sockets: weakref.WeakSet[socket.socket], address: aiohttp.AddrIn
 
 _kept_connections: weakref.WeakKeyDictionary[aiohttp.ClientSession, collections.Counter[str]]
 _kept_connections = weakref.WeakKeyDictionary()
-"""How many connections to each host a session has kept open for later requests."""
+"""How many connections to each host a session of the user's own has kept open for later requests."""
 
 
 class SharedSession:
@@ -98,16 +103,20 @@ class SharedSession:
             response.close()
         await self.session.close()
 
-    def take_kept(self, host: str) -> bool:
-        """Return whether the next request to a host is likely to go over a kept connection, and count it as taken.
+    def expect_connection(self, host: str) -> None:
+        """Prepare for a request to a host, after which `reused_connection` tells which connection it took.
 
-        The server may have closed a kept connection meanwhile. A connection that aiohttp has closed, because it was not
-        used for some time, still counts here: then a request that fails is sent a second time without need.
+        Our own connector says so. For a session of the user's own it is an estimate: a connection that aiohttp has
+        closed, because it was not used for some time, still counts as kept.
         """
-        if not self._kept[host]:
-            return False
-        self._kept[host] -= 1
-        return True
+        is_kept = self._kept[host] > 0
+        self._kept[host] -= is_kept
+        _reuses_connection.set(is_kept and not isinstance(self.session.connector, _Connector))
+
+    @staticmethod
+    def reused_connection() -> bool:
+        """Return whether the last request of this call went over a kept connection, which may have been dead."""
+        return _reuses_connection.get()
 
     def hold(self, response: aiohttp.ClientResponse) -> None:
         """Close a response with the session, if nobody calls `release` before."""

@@ -37,7 +37,7 @@ class LenientJsonReader:
     """Reads one near-JSON value that comes in pieces, and writes it as JSON, as far as it is certain.
 
     `feed` and `finish` return JSON text; joined, it is the value. `done` tells that the value is complete. `failure`
-    says why the text is no value, and is None as long as it may be one. `rest` is what was fed after either.
+    says why the text is not a value, and is None while it may be one. `rest` is what was fed after either.
 
     Example:
         >>> reader = LenientJsonReader()
@@ -82,7 +82,7 @@ class LenientJsonReader:
         return "".join(self._out)
 
     def poison(self) -> str:
-        """Return an end for the JSON so far that makes sure that nobody completes it.
+        """Return an end for the JSON so far that keeps readers from completing it.
 
         LangChain reads partial JSON and completes it: of `{"city": "Par` it makes `{"city": "Par"}`. So a truncated
         tool call would run, with half of its arguments. The end is a closing bracket that nothing opened: after it, no
@@ -161,7 +161,7 @@ class LenientJsonReader:
                 self.failure = "a name without quotes does not end"
             return len(text)
         elif not NAME.match(token[0]):
-            self.failure = f"{token[0]!r} is no name"
+            self.failure = f"{token[0]!r} is not a name"
         else:
             self._begin_member(token[0])
         return token.end() if token else position
@@ -221,7 +221,7 @@ class LenientJsonReader:
         types = self._node.types()
         written = LITERALS.get(token) or (token if NUMBER.match(token) else None)
         if written is None:
-            self.failure = f"{token!r} is no JSON value"
+            self.failure = f"{token!r} is not a JSON value"
             return
         if types is not None and INTEGER.match(token) and "string" in types and not types & {"integer", "number"}:
             written = dump(token)  # such as a postal code

@@ -33,7 +33,12 @@ def schema_from_type(type_: Any) -> JsonSchema:
 
 
 def adapter_for_type(type_: Any) -> TypeAdapter[Any]:
-    """Return what validates values of a type. Raises TypeError for a type that Pydantic cannot validate."""
+    """Return what validates values of a type. Raises TypeError for a type that Pydantic cannot validate.
+
+    It is raised for None, too, which Pydantic takes for the type of None: whoever passes it has forgotten the type.
+    """
+    if type_ is None:
+        raise TypeError("None is no type")
     try:
         return TypeAdapter(_with_new_typed_dicts(type_))
     except (PydanticSchemaGenerationError, PydanticUserError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Finding the answer in a reply: the first whole JSON value that is valid, wherever it stands but in thoughts."""
+"""Finding the answer in a reply: the first whole JSON value that is valid, anywhere outside thoughts."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from langchain_darkai._json.schema import SchemaNode, dump
 from langchain_darkai._tool_calls.markup import IGNORE_CASE, THOUGHT_END, THOUGHT_STARTS
 
 MAX_CANDIDATES = 64
-"""Brackets in one reply at which an answer is looked for. A reply with more of them before its answer has none."""
+"""Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""
 
 _MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", IGNORE_CASE)
 _LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
@@ -26,8 +26,8 @@ class AnswerScanner:
     `accept` returns the result of a JSON value, or raises InvalidAnswer. `node` is the schema that decides types; None
     keeps them as they are written. With `is_wrapped`, the answer is the member "value" of an object.
 
-    The scanner goes on behind a value that is not valid, and behind a bracket in prose. It does not look inside of a
-    value that is broken or does not end: a part of an answer is no answer.
+    The scanner goes on after a value that is not valid, and after a bracket in prose. It does not look inside a value
+    that is broken or does not end, since a part of an answer must not be taken for the answer.
 
     Example:
         >>> scanner = AnswerScanner(lambda value: value, None, is_wrapped=False)
@@ -78,7 +78,7 @@ class AnswerScanner:
         return value.get("value") if self._is_wrapped else value
 
     def _find_candidate(self, text: str) -> str:
-        """Read up to the next bracket outside of thoughts; return the text from there on."""
+        """Read up to the next bracket outside thoughts; return the text from there on."""
         text, self._tail = self._tail + text, ""
         mark = (THOUGHT_END if self._in_thought else _MARK).search(text)
         if mark is None:
@@ -97,7 +97,7 @@ class AnswerScanner:
         return text[mark.start() :]
 
     def _read_candidate(self, text: str) -> str:
-        """Read more of the candidate; return the text behind it, or behind its bracket where that is only prose."""
+        """Read more of the candidate; return the text after it, or after its bracket if that is only prose."""
         reader = self._reader
         assert reader is not None
         self._text.append(text)
@@ -132,5 +132,5 @@ class AnswerScanner:
 
 
 def is_wrapper(value: Any) -> bool:
-    """Return whether a value is an object around an answer that is no object."""
+    """Return whether a value is the object around an answer: one with the member "value" only."""
     return isinstance(value, dict) and value.keys() == {"value"}

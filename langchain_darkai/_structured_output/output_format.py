@@ -10,15 +10,17 @@ import pydantic
 from langchain_core.utils.function_calling import convert_to_json_schema
 from typing_extensions import is_typeddict
 
-from langchain_darkai._json.schema import JsonSchema, SchemaNode, dump, with_inlined_root, without_titles
+from langchain_darkai._json.schema import JsonSchema, SchemaNode, dump, without_titles
 from langchain_darkai._json.schema_from_type import adapter_for_type, schema_from_type
 from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer, is_wrapper
 from langchain_darkai._structured_output.method import Method
+from langchain_darkai._structured_output.schema_forms import schema_within
+from langchain_darkai._text import short_repr
 from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import one_line
 
-__all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format", "output_format", "traced_schema"]
+__all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format", "output_format"]
 
 SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
 
@@ -33,17 +35,22 @@ class OutputFormat:
 
     An answer that is not an object is wrapped: the model is asked for an object with the member "value", since models
     write objects best. `check` raises ValueError or TypeError with the reasons. `has_partials` tells that the result is
-    a dict, which can be shown while it is still coming.
+    plain JSON, which can be shown while it is still coming. `source` is the schema as it was given: a format is pickled
+    as it and built again, since a check cannot be pickled.
     """
 
     name: str
     schema: JsonSchema
-    check: Callable[[Any], Any]
     method: Method
     strict: bool
     is_wrapped: bool
     has_partials: bool
+    source: Any = field(compare=False)
+    check: Callable[[Any], Any] = field(compare=False)
     node: SchemaNode = field(compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return output_format, (self.source, self.method, self.strict)
 
     def __repr__(self) -> str:
         return f"OutputFormat({self.name}, {self.method}, strict={self.strict}, {dump(self.schema)})"
@@ -52,6 +59,15 @@ class OutputFormat:
     def tool(self) -> Tool:
         """The answer as the arguments of a tool, for `function_calling`."""
         return Tool(self.name, str(self.schema.get("description", "Give the answer.")), self.schema)
+
+    @property
+    def traced_schema(self) -> Any:
+        """The schema in a form that LangChain's tracing can convert: as it was given, if that is one."""
+        try:
+            converted = convert_to_json_schema(self.source)
+        except Exception:  # noqa: BLE001 - whatever it fails on, our own schema takes the place
+            converted = {}
+        return self.source if "properties" in converted else {"title": self.name, **self.schema}
 
     def instructions(self) -> str:
         """Return the text that asks for the answer."""
@@ -94,13 +110,13 @@ def _joined(faults: list[tuple[str, str]]) -> str:
     return "; ".join(shown) + (f"; and {len(faults) - MAX_ERRORS} more" if len(faults) > MAX_ERRORS else "")
 
 
-def output_format(schema: Any, *, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:
+def output_format(schema: Any, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:
     """Return the format of an answer.
 
     `schema` is a type or a dict. A type is a Pydantic model (of v2 or v1), a dataclass, a TypedDict, or any other that
-    Pydantic validates, such as `list[int]` or `A | B`; the results are its values. A dict is a JSON Schema, or OpenAI's
-    dict around one; the results are JSON values that it allows. With `strict=True`, no text is taken for a number, and
-    types convert nothing.
+    Pydantic validates, such as `list[int]` or `A | B`; the results are its values. A dict is a JSON Schema, or a dict
+    of OpenAI, Anthropic or MCP around one; the results are JSON values that it allows. With `strict=True`, no text is
+    taken for a number, and types convert nothing.
 
     Raises DarkAIInvalidRequestError, a ValueError, for any other schema or method.
 
@@ -109,23 +125,29 @@ def output_format(schema: Any, *, method: Method = "json_schema", strict: bool |
         ('[1, 2]', [1, 2])
     """
     if method not in ("json_schema", "function_calling", "json_mode"):
-        raise DarkAIInvalidRequestError(f"method={method!r} is none of json_schema, function_calling, json_mode.")
-    strict = bool(strict)
+        raise DarkAIInvalidRequestError(f"method={method!r} must be json_schema, function_calling or json_mode.")
     try:
         if isinstance(schema, Mapping):
-            name, bare = _named_schema(dict(schema))
+            name, bare, strict_within = schema_within(schema)
+            strict = bool(strict_within if strict is None else strict)
             check = _schema_checker(bare)
             has_partials = True
         else:
             name, bare = getattr(schema, "__name__", "answer"), schema_from_type(schema)
+            strict = bool(strict)
             check = _type_checker(schema, strict)
             has_partials = is_typeddict(schema)
-    except (TypeError, ValueError, KeyError) as error:
-        raise DarkAIInvalidRequestError(f"{schema!r} is no schema for an answer: {error}") from error
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise DarkAIInvalidRequestError(
+            f"{short_repr(schema)} is not a schema for an answer: {reason}. Give a Pydantic model or another type, a "
+            "JSON Schema, or a dict of OpenAI, Anthropic or MCP with a JSON Schema in it."
+        ) from error
     is_wrapped = bare.get("type") != "object" and "properties" not in bare
     shown = _wrapped(bare) if is_wrapped else bare
     name = re.sub(r"[^\w-]", "_", name)
-    return OutputFormat(name, shown, check, method, strict, is_wrapped, has_partials, SchemaNode.of(shown))
+    node = SchemaNode.of(shown)
+    return OutputFormat(name, shown, method, strict, is_wrapped, has_partials, schema, check, node)
 
 
 def format_of_response_format(response_format: Any) -> OutputFormat | None:
@@ -141,31 +163,7 @@ def format_of_response_format(response_format: Any) -> OutputFormat | None:
         return None
     if isinstance(response_format, Mapping) and response_format.get("type") == "json_object":
         return output_format({"type": "object"}, method="json_mode")
-    inner = response_format.get("json_schema") if isinstance(response_format, Mapping) else None
-    return output_format(response_format, strict=isinstance(inner, Mapping) and inner.get("strict") is True)
-
-
-def traced_schema(schema: Any, output: OutputFormat) -> Any:
-    """Return the schema, or another form of it, that LangChain's tracing can convert."""
-    try:
-        convert_to_json_schema(schema)
-    except Exception:  # noqa: BLE001 - whatever it fails on, our own schema takes the place
-        return {"title": output.name, **output.schema}
-    return schema
-
-
-def _named_schema(schema: JsonSchema) -> tuple[str, JsonSchema]:
-    if schema.get("type") == "json_schema" and isinstance(schema.get("json_schema"), Mapping):
-        inner = schema["json_schema"]
-        return str(inner.get("name", "answer")), with_inlined_root(dict(inner["schema"]))
-    if schema.get("type") == "function" and isinstance(schema.get("function"), Mapping):
-        schema = dict(schema["function"])
-    for key in ("parameters", "input_schema"):
-        if isinstance(schema.get("name"), str) and isinstance(schema.get(key), Mapping):
-            described = {"description": schema["description"]} if schema.get("description") else {}
-            return schema["name"], {**described, **schema[key]}
-    schema = with_inlined_root(schema)
-    return str(schema.get("title", "answer")), schema
+    return output_format(response_format)
 
 
 def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
@@ -173,6 +171,8 @@ def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
     from jsonschema.validators import validator_for
 
     kind = validator_for(schema, default=jsonschema.Draft202012Validator)
+    if not schema.keys() & kind.VALIDATORS.keys():
+        raise ValueError("it has no keyword of JSON Schema that an answer is checked by, such as type or properties")
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as error:

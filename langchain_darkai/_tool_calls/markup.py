@@ -41,8 +41,7 @@ _MADE_UP = (
     *("System:", "User:", "User (", "Human:", "Assistant:", "Assistant ("),
 )
 MADE_UP_LINE = re.compile(rf"(?:\A|(?<=\n))[ \t]*(?:{'|'.join(map(re.escape, _MADE_UP))})", IGNORE_CASE)
-"""The beginning of a line with which a model goes on to write the turn of somebody else: a tool's result, or a user's
-next message, both made up."""
+"""The beginning of a line in which a model makes up what only others can say: a tool's result, or a user's message."""
 
 MAX_TICKS = 64
 """Back-ticks in a row that are looked at together; a longer row opens no code."""

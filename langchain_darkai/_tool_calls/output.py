@@ -127,7 +127,7 @@ class PartBuffer:
     def fail_call(self, arguments: LenientJsonReader, reason: str, rest: str) -> None:
         """End the last call as invalid. It keeps all its text: what was read of its arguments, and the rest.
 
-        The text goes on with a bracket that makes sure that nobody completes the arguments: `LenientJsonReader.poison`.
+        The text goes on with a bracket that keeps readers from completing the arguments: `LenientJsonReader.poison`.
         """
         self.calls[-1].reason = reason
         self.add_arguments(f"{arguments.poison()}{arguments.pending_text}{rest}".rstrip())
@@ -138,7 +138,7 @@ class PartBuffer:
         if self.done:
             return
         if call.arguments is None:
-            self.add_invalid(dump(call.raw), call.reason or "the arguments are no object", call.name)
+            self.add_invalid(dump(call.raw), call.reason or "the arguments are not an object", call.name)
         elif not self.allows(call.name):
             self.add_invalid(dump(call.arguments), f"the tool to call is {self._only_tool}", call.name)
         else:

@@ -25,14 +25,14 @@ Where the model must call one certain tool, an object of nothing but arguments i
 A call is text in `inline code`, in a code fence with prose around it, and in <think>. Text is passed on unchanged; only
 the blank space around calls is dropped. It is held back no longer than it may still be the beginning of a call.
 
-A call whose block is broken, or that the reply's end cuts off, is invalid. It keeps its text and gets a reason, and its
-arguments get an end that makes sure that nobody can complete them.
+A call that is broken or truncated is invalid. It keeps its text and gets a reason. Its arguments get an end that keeps
+LangChain, which completes partial JSON, from completing them: else the call would run.
 """
 
 from collections.abc import Mapping, Sequence
 
+from langchain_darkai._tool_calls.bare_calls import BareCallState
 from langchain_darkai._tool_calls.call_states import CallHeadState, FunctionTagState, VendorTagState
-from langchain_darkai._tool_calls.candidate import BareCallState
 from langchain_darkai._tool_calls.output import ParsedToolCall, Part, PartBuffer
 from langchain_darkai._tool_calls.state import ParserContext, State, StateName
 from langchain_darkai._tool_calls.text_states import TextState

@@ -4,11 +4,11 @@ A state reads one kind of text: ordinary text, code, a call's arguments. The par
 
 - `read(text)` gets text, never "". It adds what is certain to `out`, and returns what is to be read next, by the state
   that the parser is in by then; "" where all is read. Each time it must read some text or switch to another state.
-- `need_more(text)`: this text cannot be told yet. It comes again, with the next piece behind it, to the same state.
+- `need_more(text)`: what this text is depends on the next piece. The same state gets it again, with that piece added.
 - `switch_to(state, text)`: another state reads on. A state of another file goes by its name in `parser.STATES`, so that
   no file of states imports another.
-- `fall_back_to_text(text)`: what looked like a call is none. It is read as text, after which no call without a mark can
-  come, since such calls must be the whole reply.
+- `fall_back_to_text(text)`: what looked like a call is ordinary text, and is read as such. No call without a mark can
+  follow it, since such calls must be the whole reply.
 - `end(pending)` is called at the reply's end, with the text that `need_more` kept. It returns what is to be read again;
   the parser then asks the state that it is in by then, until one stays and returns "".
 - `abort()` is called in place of `end` when the reply breaks off with an error: a call that has begun must not run.
@@ -25,7 +25,7 @@ StateName = Literal["text", "bare call", "call head", "function tag", "vendor ta
 
 
 class State:
-    """Reads one kind of text. The defaults are those of a state that holds nothing back but with `need_more`."""
+    """Reads one kind of text. `end` and `abort` do here what a state needs that keeps text by `need_more` only."""
 
     def __init__(self, context: "ParserContext") -> None:
         self.context = context
@@ -61,7 +61,7 @@ class ParserContext:
         self.state: State = states["text"](self)
 
     def need_more(self, text: str) -> str:
-        """Keep text that can only be told with the next piece."""
+        """Keep text until the next piece shows what it is."""
         self.pending = text
         return ""
 
@@ -76,7 +76,7 @@ class ParserContext:
         return text
 
     def fall_back_to_text(self, text: str) -> str:
-        """Read as ordinary text what turned out to be no call."""
+        """Read as ordinary text what turned out not to be a call."""
         self.only_preamble = False
         return self.switch_to("text", text)
 
@@ -85,5 +85,5 @@ class ParserContext:
         return any(re.match(rf"{re.escape(name)}(?![\w-])", text) for name in self.tools)
 
     def may_start_with_tool(self, text: str) -> bool:
-        """Return whether a text begins with the name of a bound tool, or may once more of it is there."""
+        """Return whether a text begins with the name of a bound tool, or may do so once more of it has come."""
         return any(name.startswith(text) for name in self.tools) or self.starts_with_tool(text)

@@ -266,7 +266,7 @@ def is_truncated_json(text: str) -> bool:
 
 
 def why_not_json(text: str) -> str:
-    """Return the reason why a text is no JSON value."""
+    """Return the reason why a text is not a JSON value."""
     reader = LenientJsonReader()
     reader.feed(text.strip())
     return reader.failure or ("the JSON ends too early" if text.strip() else "the call is empty")

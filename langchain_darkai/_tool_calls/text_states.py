@@ -33,6 +33,7 @@ class TextState(State):
 
     def read(self, text: str) -> str:
         if self.context.only_preamble:
+            # JSON and fences may hold calls without a mark; half a fence or half of Mistral's mark looks like neither.
             start = text.lstrip()
             may_be_mark = start in ("`", "``", "~", "~~") or MISTRAL_START.startswith(start)
             if may_be_mark or (start.startswith(("{", "[", "```", "~~~")) and not start.startswith(MISTRAL_START)):
@@ -59,7 +60,7 @@ class TextState(State):
         self.out.add_text(text)
 
     def _find_made_up(self, text: str) -> int | None:
-        """Return where a line begins that is somebody else's turn."""
+        """Return where the first line begins that is made up; None if there is none."""
         found = MADE_UP_LINE.search(text)
         if found and found.start() == 0 and not self.out.at_line_start:
             found = MADE_UP_LINE.search(text, max(found.end(), 1))
@@ -90,13 +91,14 @@ class TextState(State):
         if not rest and len(ticks) < MAX_TICKS:
             return self.context.need_more(ticks)
         starts_line = self.out.at_line_start
+        # Where a call is forced, it may stand in a fence with prose before it.
         may_be_call = self.context.choice.forced and not self.out.calls and not self.context.skip_fence
         if may_be_call and len(ticks) >= 3 and starts_line:
             return self.context.switch_to("bare call", ticks + rest)
         self.context.only_preamble = self.context.skip_fence = False
         self.out.add_text(ticks)
         if ticks[0] == "~" and not starts_line:
-            return rest
+            return rest  # tildes open nothing but fences, which begin a line
         return self.context.switch_to(CodeState(self.context, ticks), rest)
 
     def end(self, pending: str) -> str:
@@ -152,10 +154,10 @@ class CodeState(State):
                     fence = QuotedState(self.context, fence_end(self._ticks), fence_end_begins(self._ticks))
                     return self.context.switch_to(fence, text[start:])
                 next_line = text[found.end() :].lstrip(" \t")
-                is_uncertain = not next_line and len(text) - start < MAX_TICKS
+                is_uncertain = not next_line and len(text) - start < MAX_TICKS  # it may become a blank line
                 ends = next_line.startswith("\n")
             else:
-                is_uncertain = found.end() == len(text) and len(found[0]) < MAX_TICKS
+                is_uncertain = found.end() == len(text) and len(found[0]) < MAX_TICKS  # more ticks may follow
                 ends = found[0] == self._ticks
             if is_uncertain:
                 self.out.add_text(text[:start])
@@ -170,9 +172,10 @@ class CodeState(State):
 
 
 class MaybeQuotedState(State):
-    """A call after a back-tick that an earlier line left open: inline code if the back-tick is closed, else a call.
+    """A call in what may be inline code that began on an earlier line.
 
-    The lone back-tick may be no more than an odd apostrophe.
+    If a closing back-tick follows before a blank line, the call is quoted. Else it is a call, and the back-tick was
+    just a character, such as an apostrophe.
     """
 
     def __init__(self, context: ParserContext, ticks: str) -> None:

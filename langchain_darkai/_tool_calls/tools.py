@@ -12,6 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_function
 
 from langchain_darkai._json.schema import SchemaNode, dump, with_inlined_root, without_titles
 from langchain_darkai._json.schema_from_type import schema_from_type
+from langchain_darkai._text import short_repr
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import CALL_END, CALL_START, one_line
 
@@ -88,10 +89,10 @@ def tool_from(source: Any) -> Tool:
             return _tool_from_function(source)
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
-        raise DarkAIInvalidRequestError(f"{_excerpt(source)} is no tool that can be offered: {reason}") from error
+        raise DarkAIInvalidRequestError(f"{short_repr(source)} cannot be offered as a tool: {reason}") from error
     raise DarkAIInvalidRequestError(
-        f"{_excerpt(source)} is no tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with name, "
-        "description and parameters."
+        f"{short_repr(source)} is not a tool. Pass a LangChain tool, a function, a Pydantic class, or a dict with "
+        "name, description and parameters."
     )
 
 
@@ -136,22 +137,17 @@ def _without_description(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in schema.items() if key != "description"}
 
 
-def _excerpt(source: Any) -> str:
-    """Return what an error message shows of a value."""
-    return repr(source) if len(repr(source)) < 120 else f"{repr(source)[:120]}..."
-
-
 def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     """Return what a `tool_choice` means.
 
-    None and "auto" leave it to the model. "none" and False offer no tool. "any", "required" and True force a call. A
-    tool's name, or a dict with it, forces a call of that tool.
+    None and "auto" leave it to the model. "none" and False offer no tool. "any", "required" and True force a call; of
+    one tool alone, they mean that tool. A tool's name, or a dict with it, forces a call of that tool.
 
     Raises DarkAIInvalidRequestError for a name that no tool has, and for a forced call where there are no tools.
 
     Example:
         >>> parse_tool_choice("any", [Tool("add", "", {})])
-        ToolChoice(mode='required', name=None)
+        ToolChoice(mode='required', name='add')
     """
     if isinstance(tool_choice, Mapping):
         function = tool_choice.get("function")
@@ -165,12 +161,12 @@ def parse_tool_choice(tool_choice: Any, tools: Sequence[Tool]) -> ToolChoice:
     if tool_choice is True or tool_choice in ("any", "required"):
         if not tools:
             raise DarkAIInvalidRequestError(f"tool_choice={tool_choice!r} forces a call, but there are no tools.")
-        return ToolChoice("required")
+        return ToolChoice("required", names[0] if len(names) == 1 else None)
     if tool_choice in names:
         return ToolChoice("required", tool_choice)
     near = difflib.get_close_matches(tool_choice, names, n=1) if isinstance(tool_choice, str) else []
     raise DarkAIInvalidRequestError(
-        f"tool_choice={tool_choice!r} is none of auto, none, any, required, and no tool's name"
+        f"tool_choice={tool_choice!r} must be auto, none, any, required or the name of a tool"
         + (f". Did you mean {near[0]!r}?" if near else f" ({', '.join(names) or 'there are no tools'}).")
     )
 

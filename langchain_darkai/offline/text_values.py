@@ -93,7 +93,7 @@ class TextValues:
         spare: Sequence[str] = (),
         budget: Budget | None = None,
     ) -> None:
-        self.budget = budget or Budget()
+        self.budget: Budget = budget or Budget()
         self._text = text = readable(text)
         self._lower = text.lower()
         self.budget.spend(_SEARCH_STEPS + len(text))

@@ -207,7 +207,7 @@ class EventDecoder:
             chunk = members.get("text")
             if isinstance(chunk, str):
                 self._handle_text(chunk)
-            else:
+            elif chunk is not None or "text" not in members:
                 self._fail_undecodable('a text-chunk without "text"', text)
         elif name == "final-response":
             message = members.get("message")

@@ -88,7 +88,7 @@ class LineDecoder:
         return data
 
     def _decode(self, block: bytes) -> list[str]:
-        """Return the lines of a block, up to a fault; in the usual case, one pass over all of them."""
+        """Return the lines of a block, up to the first fault. Usually the whole block is decoded at once."""
         try:
             lines = block.decode().split("\n")
         except UnicodeDecodeError:

@@ -20,6 +20,7 @@ from langchain_core.exceptions import (
     ModelTimeoutError,
 )
 
+from langchain_darkai._compat import ModelRefusalError
 from langchain_darkai.errors import (
     DarkAIAPIError,
     DarkAIAuthenticationError,
@@ -30,6 +31,7 @@ from langchain_darkai.errors import (
     DarkAINotFoundError,
     DarkAIPermissionDeniedError,
     DarkAIRateLimitError,
+    DarkAIRefusalError,
     DarkAITimeoutError,
 )
 from langchain_darkai.protocol._excerpt import excerpt
@@ -75,6 +77,7 @@ _CLASS_BY_WIRE_TYPE: dict[str, type[DarkAIError]] = {
     "ModelConnectionError": DarkAIConnectionError,
     "ModelInvalidRequestError": DarkAIInvalidRequestError,
     "ModelAPIError": DarkAIAPIError,
+    "ModelRefusalError": DarkAIRefusalError,
     "ModelError": DarkAIError,
 }
 
@@ -133,7 +136,7 @@ def wire_error_type(error: BaseException) -> str:
         >>> wire_error_type(DarkAIRateLimitError("slow down"))
         'ModelRateLimitError'
     """
-    kinds = (*(kind for kind, _ in _STATUS_BY_CLASS), ModelAPIError, ModelError)
+    kinds = (*(kind for kind, _ in _STATUS_BY_CLASS), ModelAPIError, ModelRefusalError, ModelError)
     return next((kind.__name__ for kind in kinds if isinstance(error, kind)), "ModelAPIError")
 
 

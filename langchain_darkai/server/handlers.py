@@ -131,6 +131,7 @@ class ChatServer:
             # `wait_for` would also wait for a model that goes on although it was cancelled.
             await asyncio.wait([reply], timeout=self._timeout)
         finally:
+            # Also when the client leaves: then aiohttp cancels this handler (`handler_cancellation` in app.py).
             self._awaited.discard(reply)
             reply.cancel()
         error = self._error_of(reply)

@@ -190,7 +190,7 @@ def _run_until_complete(loop: asyncio.AbstractEventLoop, serving: "asyncio.Task[
     while not serving.done():
         try:
             loop.run_until_complete(serving)
-        except (SystemExit, KeyboardInterrupt) as error:  # noqa: PERF203 - it seldom happens
+        except (SystemExit, KeyboardInterrupt) as error:  # noqa: PERF203 - it is rare
             if serving.done() or not _raised_by_model(error, app):
                 raise
 

@@ -20,10 +20,10 @@ from langchain.agents.middleware import (
     SummarizationMiddleware,
     ToolCallLimitMiddleware,
 )
-from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
+from langchain.agents.structured_output import ProviderStrategy, StructuredOutputValidationError, ToolStrategy
 from langchain.tools import ToolRuntime
 from langchain_core.callbacks import BaseCallbackHandler, get_usage_metadata_callback
-from langchain_core.exceptions import ModelError, OutputParserException
+from langchain_core.exceptions import ModelError
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -190,7 +190,7 @@ class TestPlainAgents:
             "stop",
         ]
 
-    async def test_parallel_calls(self, offline: str, tools: Tools, run: Runner) -> None:
+    async def test_an_agent_runs_parallel_calls(self, offline: str, tools: Tools, run: Runner) -> None:
         question = {"messages": [("user", "Add 2 and 3, and add 4 and 5")]}
         state = await run(create_agent(ChatDarkAI(base_url=offline), tools.all), question)
         assert sorted(tools.ran) == [(2, 3), (4, 5)]
@@ -199,7 +199,7 @@ class TestPlainAgents:
         assert [m.tool_call_id for m in state["messages"][2:4]] == [call["id"] for call in calls]
         assert len({call["id"] for call in calls}) == 2
 
-    async def test_without_tools(self, offline: str, run: Runner) -> None:
+    async def test_an_agent_without_tools_answers(self, offline: str, run: Runner) -> None:
         question = {"messages": [("user", "Count from 1 to 3")]}
         state = await run(create_agent(ChatDarkAI(base_url=offline), system_prompt="You can count."), question)
         assert [m.text for m in state["messages"]] == ["Count from 1 to 3", "1, 2, 3"]
@@ -223,7 +223,9 @@ class TestPlainAgents:
         assert told.tool_call_id == said.tool_calls[0]["id"]
         assert results(second) == [("get_weather", "success", "sunny and 21 degrees in Paris")]
 
-    async def test_threads_of_a_checkpointer(self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner) -> None:
+    async def test_threads_of_a_checkpointer_are_kept_apart(
+        self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
+    ) -> None:
         server = serve(reply(PARIS), reply("It is sunny."), reply("In Paris."), reply("I do not know."))
         agent = create_agent(model_of(server), tools.all, checkpointer=InMemorySaver())
         again = {"messages": [("user", "Where?")]}
@@ -238,7 +240,9 @@ class TestPlainAgents:
         assert kinds(state) == ["human", "ai"]
         assert len(parse_prompt(server.requests[3].query)) == 2
 
-    async def test_usage_of_all_calls(self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner) -> None:
+    async def test_usage_counts_all_calls_of_an_agent(
+        self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
+    ) -> None:
         counts = [{"input_tokens": n, "output_tokens": 1, "total_tokens": n + 1} for n in (10, 20, 40)]
         server = serve(*(reply(said, usage=n) for said, n in zip([BROKEN, PARIS, "Sunny."], counts, strict=True)))
         with get_usage_metadata_callback() as usage:
@@ -259,7 +263,7 @@ class TestStreamModes:
         return items
 
     @pytest.mark.parametrize("entry", ["stream", "astream"])
-    async def test_values_and_updates(self, offline: str, tools: Tools, entry: str) -> None:
+    async def test_stream_modes_values_and_updates(self, offline: str, tools: Tools, entry: str) -> None:
         values = await self.streamed(offline, tools, entry, "values")
         assert [kinds(state) for state in values] == [["human", "ai", "tool", "ai"][:n] for n in range(1, 5)]
         tools.ran.clear()
@@ -267,12 +271,12 @@ class TestStreamModes:
         assert [list(update) for update in updates] == [["model"], ["tools"], ["model"]]
 
     @pytest.mark.parametrize("entry", ["stream", "astream"])
-    async def test_custom(self, offline: str, tools: Tools, entry: str) -> None:
+    async def test_stream_mode_custom(self, offline: str, tools: Tools, entry: str) -> None:
         assert await self.streamed(offline, tools, entry, "custom") == ["looking at Paris"]
 
     @pytest.mark.parametrize("entry", ["stream", "astream"])
     @pytest.mark.parametrize("mode", ["debug", "tasks", "checkpoints"])
-    async def test_of_the_graph(self, offline: str, tools: Tools, entry: str, mode: str) -> None:
+    async def test_stream_modes_of_the_graph(self, offline: str, tools: Tools, entry: str, mode: str) -> None:
         items = await self.streamed(offline, tools, entry, mode)
         ended = [item.get("payload", item) for item in items if item.get("type") != "checkpoint"]
         if mode == "checkpoints":
@@ -316,7 +320,7 @@ class TestStreamModes:
         assert json.loads("".join(arguments)) == {"city": "Paris"}
         assert tools.ran == ["Paris"]
 
-    async def test_events(self, offline: str, tools: Tools) -> None:
+    async def test_events_of_an_agent(self, offline: str, tools: Tools) -> None:
         agent = create_agent(ChatDarkAI(base_url=offline), tools.all)
         events = [event async for event in agent.astream_events(QUESTION, version="v2")]
         names = [event["event"] for event in events]
@@ -332,7 +336,9 @@ class TestStructuredResponse:
     @pytest.mark.parametrize("name", NAMES)
     @pytest.mark.parametrize("strategy", STRATEGIES)
     @pytest.mark.parametrize("schema", SCHEMAS)
-    def test_after_a_tool(self, offline: str, tools: Tools, name: str, strategy: str, schema: str) -> None:
+    def test_a_structured_response_follows_a_tool(
+        self, offline: str, tools: Tools, name: str, strategy: str, schema: str
+    ) -> None:
         wanted, result = SCHEMAS[schema]
         model = ChatDarkAI(model=name, base_url=offline)
         state = create_agent(model, tools.all, response_format=STRATEGIES[strategy](wanted)).invoke(QUESTION)
@@ -342,7 +348,7 @@ class TestStructuredResponse:
     @pytest.mark.parametrize("name", NAMES)
     @pytest.mark.parametrize("strategy", STRATEGIES)
     @pytest.mark.parametrize("schema", SCHEMAS)
-    def test_without_tools(self, offline: str, name: str, strategy: str, schema: str) -> None:
+    def test_a_structured_response_without_tools(self, offline: str, name: str, strategy: str, schema: str) -> None:
         wanted, result = SCHEMAS[schema]
         agent = create_agent(ChatDarkAI(model=name, base_url=offline), response_format=STRATEGIES[strategy](wanted))
         state = agent.invoke({"messages": [("user", "It is 21 degrees in Paris.")]})
@@ -350,7 +356,9 @@ class TestStructuredResponse:
 
     @pytest.mark.parametrize("name", NAMES)
     @pytest.mark.parametrize("strategy", STRATEGIES)
-    async def test_by_every_entry(self, offline: str, tools: Tools, run: Runner, name: str, strategy: str) -> None:
+    async def test_a_structured_response_comes_by_every_entry(
+        self, offline: str, tools: Tools, run: Runner, name: str, strategy: str
+    ) -> None:
         agent = create_agent(
             ChatDarkAI(model=name, base_url=offline), tools.all, response_format=STRATEGIES[strategy](Forecast)
         )
@@ -396,7 +404,7 @@ class TestStructuredResponse:
             "{'city': 'Paris', 'degrees': 21,}",
         ],
     )
-    async def test_the_content_is_bare_json(
+    async def test_the_content_of_a_structured_response_is_only_json(
         self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner, written: str
     ) -> None:
         agent = create_agent(model_of(serve(reply(written)), model="gpt-4o"), tools.all, response_format=Forecast)
@@ -421,10 +429,34 @@ class TestStructuredResponse:
     ) -> None:
         server = serve(reply('{"city": "Paris", "degrees": 500}'))
         agent = create_agent(model_of(server, model="gpt-4o", max_reasks=reasks), response_format=Forecast)
-        with pytest.raises(OutputParserException, match="degrees") as caught:
+        with pytest.raises(StructuredOutputValidationError, match="degrees") as caught:
             await run(agent)
-        assert caught.value.llm_output == '{"city": "Paris", "degrees": 500}'
+        assert caught.value.ai_message.content == '{"city": "Paris", "degrees": 500}'
         assert len(server.requests) == 1 + reasks
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            '{"city": "Paris", "degrees": 21}',
+            'Here you are:\n```json\n{"city": "Paris", "degrees": 21}\n```\nAnything else?',
+        ],
+    )
+    async def test_bare_arguments_are_the_call_of_the_only_tool(
+        self, serve: Serve, model_of: ModelOf, run: Runner, written: str
+    ) -> None:
+        server = serve(reply(written))
+        state = await run(create_agent(model_of(server), response_format=ToolStrategy(Forecast)))
+        assert state["structured_response"] == Forecast(city="Paris", degrees=21)
+        assert kinds(state) == ["human", "ai", "tool"]
+        assert len(server.requests) == 1
+
+    async def test_bare_arguments_are_no_call_where_there_are_several_tools(
+        self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
+    ) -> None:
+        server = serve(reply('{"city": "Paris", "degrees": 21}'), reply(block("Forecast", city="Paris", degrees=21)))
+        state = await run(create_agent(model_of(server), tools.all, response_format=ToolStrategy(Forecast)))
+        assert state["structured_response"] == Forecast(city="Paris", degrees=21)
+        assert len(server.requests) == 2
 
     async def test_a_union_as_tools(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
         class Unknown(BaseModel):
@@ -549,7 +581,7 @@ class TestKindsOfTools:
         }
         assert lines[1]["parameters"]["required"] == ["words"]
 
-    async def test_of_an_mcp_server(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
+    async def test_tools_of_an_mcp_server(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
         schema = {
             "type": "object",
             "properties": {"query": {"type": "string"}, "limit": {"type": "integer"}},

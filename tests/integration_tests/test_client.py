@@ -3,7 +3,9 @@
 import asyncio
 import errno
 import gc
+import logging
 import os
+import re
 import socket
 import ssl
 import threading
@@ -36,6 +38,7 @@ from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.scripted_server import (
+    CLOSE,
     END,
     HOLD,
     RESET,
@@ -120,6 +123,33 @@ class TestRequest:
         assert not [request for request in server.requests if "cookie" in request.headers]
 
 
+class TestLog:
+    async def test_the_status_of_each_attempt_is_a_line(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.DEBUG, "langchain_darkai.client")
+        server = serve(answer(503, '{"error": "private words"}', retry_after="0"), reply("private words"))
+        await ask(model_of(server, max_retries=1, api_key="private key"), "private words")
+        said = [re.sub(r"\d+\.\d+ s", "N s", message.partition(": ")[2]) for message in caplog.messages]
+        assert [line for line in said if not line.startswith(("request", "first"))] == [
+            "status 503",
+            "DarkAIAPIError (HTTP 503) after N s: 0 characters in 0 pieces",
+            "retry 1 of 1 in N s, after DarkAIAPIError (HTTP 503)",
+            "status 200",
+            "complete after N s: 13 characters in 1 pieces",
+        ]
+        assert "private" not in "".join(caplog.messages)
+
+    async def test_a_request_that_is_sent_again_on_a_new_connection_is_a_line(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        model = model_of(serve(reply("Hello"), [CLOSE], reply("Hello")))
+        await ask(model)
+        caplog.set_level(logging.DEBUG, "langchain_darkai.client")
+        await ask(model)
+        assert len([message for message in caplog.messages if "kept connection" in message]) == 1
+
+
 class TestProxy:
     async def test_the_proxy_gets_the_whole_address(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         proxy = serve(reply("through the proxy"))
@@ -134,11 +164,34 @@ class TestProxy:
         proxy, direct = serve(reply("through the proxy")), serve(reply("direct"))
         monkeypatch.setenv("http_proxy", proxy.url)
         assert await texts(client(proxy, base_url="http://model.test")) == ["through the proxy"]
-        monkeypatch.setenv("no_proxy", "127.0.0.1")
-        assert await texts(client(direct)) == ["direct"]
+        monkeypatch.setenv("no_proxy", "model.test")
+        with pytest.raises(DarkAIConnectionError, match=r"model\.test cannot be reached"):
+            await texts(client(direct, base_url="http://model.test"))
         monkeypatch.setenv("no_proxy", "example.org")
-        assert await texts(client(direct)) == ["through the proxy"]
-        assert await texts(client(direct, proxy=direct.url)) == ["direct"]
+        assert await texts(client(direct, base_url="http://model.test")) == ["through the proxy"]
+        assert await texts(client(direct, base_url="http://model.test", proxy=direct.url)) == ["direct"]
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "localhost", "LocalHost", "model.localhost", "[::1]"])
+    @pytest.mark.parametrize("port", ["", ":9"])
+    async def test_a_proxy_of_the_environment_is_never_used_for_this_machine(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, host: str, port: str
+    ) -> None:
+        proxy = serve(reply("through the proxy"))
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for scheme in ("http", "https"):
+            with pytest.raises(DarkAIError):
+                await texts(client(proxy, base_url=f"{scheme}://{host}{port}"))
+        assert not proxy.requests
+        assert await texts(client(proxy, base_url=f"http://{host}{port}", proxy=proxy.url)) == ["through the proxy"]
+        monkeypatch.setenv("DARKAI_PROXY", proxy.url)
+        assert await texts(client(proxy, base_url=f"http://{host}{port}")) == ["through the proxy"]
+
+    async def test_a_local_server_is_reached_past_a_proxy_of_the_environment(
+        self, serve: Serve, ask: Asker, model_of: ModelOf, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("http_proxy", "http://no-such-host.invalid:3128")
+        assert (await ask(model_of(serve(reply("Hello"))))).content == "Hello"
 
     async def test_credentials_of_a_proxy_are_sent_and_not_shown(self, serve: Serve) -> None:
         proxy = serve(reply("Hello"), answer(407, "no"))
@@ -164,12 +217,21 @@ class TestProxy:
 
     @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
     async def test_a_proxy_that_takes_too_long_is_named(self, ask: Asker, model_of: ModelOf, url: str) -> None:
-        scheme = "https" if url.startswith("http:") else "http"  # where a TLS hand-shake, or CONNECT, is never answered
+        scheme = "https" if url.startswith("http:") else "http"  # where a TLS handshake, or CONNECT, is never answered
         with socket.create_server(("127.0.0.1", 0)) as silent, ScriptedServer([]) as server:
             endpoint = Endpoint.from_settings(base_url=url, proxy=f"{scheme}://127.0.0.1:{silent.getsockname()[1]}")
             transport = AiohttpTransport(endpoint, idle_timeout=None, connect_timeout=0.1)
             with pytest.raises(DarkAITimeoutError, match=r"model\.test: no connection .* the proxy; check proxy="):
                 await ask(model_of(server, base_url=url, transport=transport))
+
+    @pytest.mark.parametrize("url", ["http://model.test", "https://model.test"])
+    async def test_a_proxy_without_tls_is_named(self, ask: Asker, serve: Serve, model_of: ModelOf, url: str) -> None:
+        proxy = serve([])
+        with pytest.raises(
+            DarkAIConnectionError, match=r"The proxy on the way to model\.test .* plain http.* http:// .* Check proxy="
+        ) as caught:
+            await ask(model_of(proxy, base_url=url, proxy=f"https://{proxy.host}"))
+        assert not caught.value.is_retryable
 
     async def test_a_proxy_that_is_not_there_is_named(self, ask: Asker, serve: Serve, model_of: ModelOf) -> None:
         with ScriptedServer(reply("")) as gone:
@@ -382,7 +444,7 @@ class TestFaults:
     async def test_an_impossible_host_is_an_invalid_request(
         self, ask: Asker, model_of: ModelOf, serve: Serve, host: str
     ) -> None:
-        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is no http.* Check base_url") as caught:
+        with pytest.raises(DarkAIInvalidRequestError, match=f"{host} is not an http.* Check base_url") as caught:
             await ask(model_of(serve([]), base_url=f"http://{host}"))
         assert not caught.value.is_retryable
 

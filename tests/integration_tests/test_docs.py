@@ -7,6 +7,7 @@ the port that is written. What `check` measures is not compared.
 
 import contextlib
 import io
+import logging
 import os
 import re
 import shlex
@@ -58,6 +59,8 @@ def test_python_blocks_print_what_the_page_shows(page: Path) -> None:
             following = found[number + 1] if number + 1 < len(found) else ("", "")
             shown.append((printed.getvalue(), following[1] if following[0] == "text" else ""))
     finally:
+        for name in ("langchain_darkai.client", "langchain_darkai.client.prompts"):
+            logging.getLogger(name).setLevel(logging.NOTSET)  # the page about the log sets them
         for value in namespace.values():
             if isinstance(value, LocalServer):
                 value.stop()
@@ -193,5 +196,6 @@ def test_the_index_links_to_every_page() -> None:
 
 def test_make_has_the_targets_that_are_named() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"\bmake ([a-z-]+)(?=`|  )", README):
+    texts = [document.read_text(encoding="utf-8") for document in DOCUMENTS]
+    for target in re.findall(r"\bmake ([a-z-]+)(?=`|  |$)", "\n".join(texts), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

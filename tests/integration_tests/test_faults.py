@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
-from tests.support.run import run
+from tests.support.programs import run
 from tests.support.scripted_server import (
     CLOSE,
     HOLD,
@@ -48,6 +49,8 @@ RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a PEM file with a certificate for 127.0.0.1 that signs itself, and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl")  # `make test` says so
     pem = tmp_path_factory.mktemp("tls") / "self-signed.pem"
     new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
     command = ["openssl", *new.split(), "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "-", "-out", "-"]
@@ -73,23 +76,29 @@ def serve_tls(certificate: Path) -> Iterator[Callable[..., ScriptedServer]]:
 
 
 @pytest.fixture
-def model_at(serve: Serve, serve_tls: Serve, certificate: Path) -> Callable[[Fault], ChatDarkAI]:
+def model_at(request: pytest.FixtureRequest, serve: Serve) -> Callable[[Fault], ChatDarkAI]:
     """Make a model that meets a fault."""
+
+    def tls(**settings: Any) -> str:
+        return str(request.getfixturevalue("serve_tls")([], **settings).url)
 
     def make(fault: Fault) -> ChatDarkAI:
         with ScriptedServer([]) as gone:
             pass
         here = serve(fault.script)
-        settings: dict[str, dict[str, Any]] = {
-            "here": {"base_url": here.url},
-            "gone": {"base_url": gone.url},
-            "unknown": {"base_url": "http://no-such-host.invalid"},
-            "tls": {"base_url": f"https://{here.host}"},
-            "self-signed": {"base_url": serve_tls([]).url},
-            "certificate wanted": {"base_url": serve_tls([], wants_certificate=True).url, "verify": certificate},
-            "proxy": {"base_url": "http://model.test", "proxy": gone.url},
+        settings: dict[str, Callable[[], dict[str, Any]]] = {
+            "here": lambda: {"base_url": here.url},
+            "gone": lambda: {"base_url": gone.url},
+            "unknown": lambda: {"base_url": "http://no-such-host.invalid"},
+            "tls": lambda: {"base_url": f"https://{here.host}"},
+            "self-signed": lambda: {"base_url": tls()},
+            "certificate wanted": lambda: {
+                "base_url": tls(wants_certificate=True),
+                "verify": request.getfixturevalue("certificate"),
+            },
+            "proxy": lambda: {"base_url": "http://model.test", "proxy": gone.url},
         }
-        return ChatDarkAI(**{"max_retries": 0, "timeout": 10.0, **settings[fault.where], **fault.settings})
+        return ChatDarkAI(**{"max_retries": 0, "timeout": 10.0, **settings[fault.where](), **fault.settings})
 
     return make
 
@@ -132,7 +141,7 @@ def test_the_page_shows_the_table() -> None:
     table = [
         f"| {fault.name} | `{fault.kind.__name__}` | {'yes' if fault.is_retryable else 'no'} |" for fault in FAULTS
     ]
-    start = rows.index("| What happens | What a call raises | Asking again can help |") + 2
+    start = rows.index("| What happens | What a call raises | A retry can help |") + 2
     assert rows[start : start + len(table)] == table
 
 
@@ -323,6 +332,22 @@ class TestTls:
             await ask(model)
         monkeypatch.setenv(variable, str(certificate))
         assert (await ask(model)).content == "Hello"
+
+    @pytest.mark.slow
+    def test_a_ca_bundle_is_read_without_blocking_the_loop(
+        self, serve_tls: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        code = """
+            from blockbuster import blockbuster_ctx
+
+            async def main():
+                with blockbuster_ctx():
+                    print((await model.ainvoke("Hi")).text, (await model.ainvoke("Hi")).text)
+
+            asyncio.run(main())
+        """
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert run(serve_tls(reply("Hello")), code) == ["Hello"] * 2
 
     async def test_a_ca_bundle_that_cannot_be_read_matters_with_tls_only(
         self, serve: Serve, serve_tls: Serve, certificate: Path, ask: Asker, monkeypatch: pytest.MonkeyPatch

@@ -12,26 +12,26 @@ from langchain_core.outputs import LLMResult
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, _portal
 from tests.support.asker import ModelOf, Serve
-from tests.support.run import run
+from tests.support.programs import run
 from tests.support.scripted_server import END, HOLD, STREAM, answer, chunk, reply, text
 
 
 class TestRun:
-    def test_the_result(self) -> None:
+    def test_run_returns_the_result(self) -> None:
         async def add(a: int, b: int) -> int:
             await asyncio.sleep(0)
             return a + b
 
         assert _portal.run(add(1, 2)) == 3
 
-    def test_the_error(self) -> None:
+    def test_run_raises_the_error(self) -> None:
         async def fail() -> None:
             raise KeyError("here")
 
         with pytest.raises(KeyError, match="here"):
             _portal.run(fail())
 
-    async def test_inside_a_running_loop(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_synchronous_calls_work_inside_a_running_loop(self, serve: Serve, model_of: ModelOf) -> None:
         model = model_of(serve(reply("Hello")))
         assert model.invoke("Hi").text == "Hello"
         assert "".join(chunk.text for chunk in model.stream("Hi")) == "Hello"
@@ -39,12 +39,12 @@ class TestRun:
         assert {message.text for _, message in model.batch_as_completed(["a", "b"])} == {"Hello"}  # type: ignore[union-attr]
         assert (await model.ainvoke("Hi")).text == "Hello"
 
-    def test_in_many_threads_without_a_loop(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_synchronous_calls_work_in_many_threads_without_a_loop(self, serve: Serve, model_of: ModelOf) -> None:
         model = model_of(serve(reply("Hello")))
         with ThreadPoolExecutor(8) as threads:
             assert list(threads.map(lambda _: model.invoke("Hi").text, range(40))) == ["Hello"] * 40
 
-    def test_one_thread_serves_them_all(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_one_thread_serves_all_synchronous_calls(self, serve: Serve, model_of: ModelOf) -> None:
         model = model_of(serve(reply("Hello")))
         model.invoke("Hi")
         before = threading.active_count()
@@ -86,7 +86,7 @@ class TestRun:
 
 
 class TestIterate:
-    def test_items_as_they_come(self, serve: Serve, model_of: ModelOf) -> None:
+    def test_a_stream_yields_items_as_they_come(self, serve: Serve, model_of: ModelOf) -> None:
         seen = threading.Event()
         server = serve([STREAM + chunk(text("Hel")), seen, chunk(text("lo")), END])
         chunks = model_of(server).stream("Hi")
@@ -95,7 +95,7 @@ class TestIterate:
         assert "".join(chunk.text for chunk in chunks) == "lo"
 
     @pytest.mark.parametrize("end", ["break", "close", "dropped"])
-    def test_leaving_ends_the_request(self, serve: Serve, model_of: ModelOf, end: str) -> None:
+    def test_leaving_a_stream_ends_the_request(self, serve: Serve, model_of: ModelOf, end: str) -> None:
         server = serve([STREAM + chunk(text("Hel")), HOLD], reply("Hello"))
         model = model_of(server)
         chunks = model.stream("Hi")

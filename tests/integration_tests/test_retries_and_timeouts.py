@@ -27,7 +27,20 @@ from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._retry import delay_after
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, head, reply, text
+from tests.support.scripted_server import (
+    CLOSE,
+    END,
+    HOLD,
+    STREAM,
+    Request,
+    ScriptedServer,
+    Step,
+    answer,
+    chunk,
+    head,
+    reply,
+    text,
+)
 
 BUSY = answer(503, "busy")
 
@@ -37,7 +50,7 @@ def waits(requests: list[Request]) -> list[float]:
 
 
 class TestWaiting:
-    async def test_longer_each_time_and_not_all_at_once(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_waits_grow_and_calls_do_not_retry_all_at_once(self, serve: Serve, model_of: ModelOf) -> None:
         servers = [serve(BUSY) for _ in range(30)]
         calls = [model_of(server, max_retries=2).ainvoke("Hi") for server in servers]
         ended = await asyncio.gather(*calls, return_exceptions=True)
@@ -49,7 +62,7 @@ class TestWaiting:
         assert max(second) > max(first) / 2
 
     @pytest.mark.parametrize("status", [408, 429, 500, 503, 529])
-    async def test_as_long_as_the_server_says(self, serve: Serve, model_of: ModelOf, status: int) -> None:
+    async def test_a_wait_lasts_as_long_as_retry_after_says(self, serve: Serve, model_of: ModelOf, status: int) -> None:
         server = serve(answer(status, retry_after="0.3"), reply("Hello"))
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
         assert 0.29 < waits(server.requests)[0] < 1.5
@@ -57,13 +70,13 @@ class TestWaiting:
     @pytest.mark.parametrize(
         "said", ["0", "-5", formatdate(time.time() - 60, usegmt=True)], ids=["zero", "negative", "a minute ago"]
     )
-    async def test_no_time_at_all(self, serve: Serve, model_of: ModelOf, said: str) -> None:
+    async def test_a_retry_after_of_no_time_is_no_wait(self, serve: Serve, model_of: ModelOf, said: str) -> None:
         server = serve(answer(429, retry_after=said), reply("Hello"))
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
         assert waits(server.requests)[0] < 1.0
 
     @pytest.mark.parametrize("said", ["soon", "nan", "inf", "1e400", "", "Thu, 99 Foo 2026 00:00:00 GMT"])
-    async def test_what_is_no_time_is_passed_over(self, serve: Serve, model_of: ModelOf, said: str) -> None:
+    async def test_a_retry_after_that_is_no_time_is_ignored(self, serve: Serve, model_of: ModelOf, said: str) -> None:
         server = serve(answer(429, retry_after=said), reply("Hello"))
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
         assert waits(server.requests)[0] < 1.5
@@ -103,7 +116,9 @@ class TestWaiting:
 
 
 class TestAgain:
-    async def test_by_bind_and_by_call(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_max_retries_can_be_bound_and_given_with_a_call(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
         for bound, given in (
             ({"max_retries": 1}, {}),
             ({}, {"max_retries": 1}),
@@ -114,7 +129,7 @@ class TestAgain:
                 await ask(model_of(server).bind(**bound), **given)
             assert len(server.requests) == 2
 
-    async def test_text_that_was_handed_over_ends_it(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_stream_that_has_yielded_text_is_not_retried(self, serve: Serve, model_of: ModelOf) -> None:
         """Whatever was shown cannot be taken back, so a stream breaks where an invoke asks again."""
         cut: list[Step] = [STREAM + chunk(text("Hel")) + chunk(b"")]
         server = serve(cut, cut, reply("Hello"))
@@ -160,6 +175,16 @@ class TestAgain:
             await ask(model_of(server))
         assert len(server.requests) == 1
 
+    async def test_a_new_connection_to_an_address_used_before_is_not_replaced(self, model_of: ModelOf) -> None:
+        with ScriptedServer([*reply("Hello"), CLOSE]) as before:
+            assert (await model_of(before).ainvoke("Hi")).text == "Hello"  # leaves a kept connection, which closes
+        port = int(before.host.rpartition(":")[2])
+        await asyncio.sleep(0.1)  # aiohttp sees that it is closed, and drops it
+        with ScriptedServer([CLOSE], port=port) as server:
+            with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
+                await model_of(server).ainvoke("Hi")
+            assert len(server.requests) == 1
+
     async def test_a_connection_that_was_not_kept_is_not_replaced(self, serve: Serve, model_of: ModelOf) -> None:
         whole = chunk(text("Hello")) + END
         server = serve([head(transfer_encoding="chunked", connection="close") + whole, CLOSE], [CLOSE])
@@ -169,7 +194,7 @@ class TestAgain:
             await model.ainvoke("Hi")
         assert len(server.requests) == 2
 
-    async def test_it_is_replaced_once(self, serve: Serve, model_of: ModelOf) -> None:
+    async def test_a_dead_connection_is_replaced_only_once(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(reply("Hello"), [CLOSE])
         model = model_of(server)
         assert (await model.ainvoke("Hi")).text == "Hello"
@@ -194,14 +219,18 @@ class TestRateLimiter:
     def limiter(self, per_second: float) -> InMemoryRateLimiter:
         return InMemoryRateLimiter(requests_per_second=per_second, check_every_n_seconds=0.01, max_bucket_size=1)
 
-    async def test_it_is_asked_before_each_attempt(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_the_rate_limiter_is_asked_before_each_attempt(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
         server = serve(answer(503, retry_after="0"), answer(503, retry_after="0"), reply("Hello"))
         limiter = CountingLimiter()
         message = await ask(model_of(server, rate_limiter=limiter, max_retries=2))
         assert message.content == "Hello"
         assert limiter.asked == len(server.requests) == 3
 
-    async def test_it_does_not_outlast_the_deadline(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_a_rate_limiter_before_a_retry_does_not_outlast_the_deadline(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
         limiter = self.limiter(0.05)
         limiter.available_tokens = 1
         limiter.last = time.monotonic()
@@ -212,7 +241,7 @@ class TestRateLimiter:
         assert time.monotonic() - started < 2.0
         assert len(server.requests) == 1
 
-    async def test_it_is_asked_before_the_model_is_asked_again(
+    async def test_the_rate_limiter_is_asked_before_the_model_is_asked_again(
         self, serve: Serve, ask: Asker, model_of: ModelOf
     ) -> None:
         server, limiter = serve(reply("no call")), CountingLimiter()
@@ -220,7 +249,9 @@ class TestRateLimiter:
             await ask(self.forced(model_of(server, rate_limiter=limiter, max_reasks=2)))
         assert limiter.asked == len(server.requests) == 3
 
-    async def test_that_does_not_outlast_the_deadline_either(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_a_rate_limiter_before_asking_again_does_not_outlast_the_deadline(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
         server, limiter = serve(reply("no call")), self.limiter(0.05)
         limiter.available_tokens = 1
         limiter.last = time.monotonic()
@@ -245,7 +276,9 @@ def deaf() -> Iterator[str]:
 
 
 class TestTimeouts:
-    async def test_by_bind_and_by_call(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
+    async def test_a_timeout_can_be_bound_and_given_with_a_call(
+        self, serve: Serve, ask: Asker, model_of: ModelOf
+    ) -> None:
         for bound, given in (({"timeout": 0.2}, {}), ({}, {"timeout": 0.2}), ({"timeout": 9.0}, {"timeout": 0.2})):
             server = serve([HOLD])
             started = time.monotonic()
@@ -259,7 +292,7 @@ class TestTimeouts:
         server = serve([STREAM, 0.4, chunk(text("Hello")) + chunk(b'data: {"event": "stream-end"}\n') + chunk(b"")])
         assert (await ask(model_of(server, timeout=0.2), timeout=None)).content == "Hello"
 
-    async def test_a_hand_shake_that_never_comes(self, deaf: str, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
+    async def test_a_handshake_that_never_comes(self, deaf: str, ask: Asker, model_of: ModelOf, serve: Serve) -> None:
         endpoint = Endpoint.from_settings(base_url=f"https://{deaf}")
         transport = AiohttpTransport(endpoint, idle_timeout=None, connect_timeout=0.2)
         started = time.monotonic()

@@ -19,7 +19,7 @@ from langchain_core.callbacks import AsyncCallbackHandler
 from langchain_core.load import dumpd, dumps
 from langchain_core.tracers import BaseTracer
 
-from langchain_darkai import ChatDarkAI, DarkAI, DarkAIError, DarkAIInvalidRequestError
+from langchain_darkai import ChatDarkAI, DarkAI, DarkAIConnectionError, DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai._http.aiohttp_transport import BODY_END_TIMEOUT, AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint, warned_hosts
 from tests.support.asker import Asker, ModelOf, Serve
@@ -333,9 +333,9 @@ async def test_an_error_of_a_proxy_shows_no_secrets(
                 await Asker(entry)(ChatDarkAI(base_url=base_url, proxy=proxy, api_key=KEY, max_retries=0))
             assert_secret(shown(caught.value))
     for variable in (f"socks5://{user}{gone.host}", f"{user}{gone.host}", f"http://{user}bad host", f"http://{user}:x"):
-        monkeypatch.setenv("http_proxy", variable)
+        monkeypatch.setenv("https_proxy", variable)
         with pytest.raises(DarkAIError, match="proxy") as caught:
-            await Asker(entry)(ChatDarkAI(base_url="http://localhost:9", api_key=KEY, max_retries=0))
+            await Asker(entry)(ChatDarkAI(base_url="https://model.test", api_key=KEY, max_retries=0))
         assert_secret(shown(caught.value))
 
 
@@ -431,29 +431,28 @@ class TestEnvironmentProxies:
     async def test_each_form_of_no_proxy_is_understood(
         self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        proxy, server = serve(reply("through the proxy")), serve(reply("direct"))
+        proxy = serve(reply("through the proxy"))
+        model = ChatDarkAI(base_url="http://model.test:8000", max_retries=0)
         monkeypatch.setenv("ALL_PROXY", proxy.url)
-        port = server.host.partition(":")[2]
-        for value, expected in (
-            ("127.0.0.1", "direct"),
-            (f"127.0.0.1:{port}", "direct"),
-            ("other.test, 127.0.0.1", "direct"),
-            ("*", "direct"),
-            ("other.test", "through the proxy"),
-            ("127.0.0.1:1", "through the proxy"),
-        ):
+        for value in ("model.test", "model.test:8000", "other.test, model.test", ".test", "*"):
             monkeypatch.setenv("NO_PROXY", value)
-            assert (await ask(ChatDarkAI(base_url=server.url))).content == expected, value
+            with pytest.raises(DarkAIConnectionError, match=r"model\.test:8000 cannot be reached"):
+                await ask(model)
+        for value in ("other.test", "model.test:1"):
+            monkeypatch.setenv("NO_PROXY", value)
+            assert (await ask(model)).content == "through the proxy", value
 
     async def test_an_environment_proxy_of_another_kind_is_refused(
         self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        server = serve(reply("direct"))
+        model = ChatDarkAI(base_url="http://model.test", max_retries=0)
         monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
-        with pytest.raises(DarkAIInvalidRequestError, match=r"HTTP_PROXY to an http\(s\) proxy, or 127\.0\.0\.1 in NO"):
-            await ask(ChatDarkAI(base_url=server.url))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        assert (await ask(ChatDarkAI(base_url=server.url))).content == "direct"
+        with pytest.raises(DarkAIInvalidRequestError, match=r"HTTP_PROXY to an http\(s\) proxy, or model\.test in NO"):
+            await ask(model)
+        assert (await ask(ChatDarkAI(base_url=serve(reply("direct")).url))).content == "direct"
+        monkeypatch.setenv("NO_PROXY", "model.test")
+        with pytest.raises(DarkAIConnectionError, match=r"model\.test cannot be reached"):
+            await ask(model)
 
 
 class TestPlainHttp:

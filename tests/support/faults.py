@@ -80,7 +80,15 @@ FAULTS = (
     ),
     Fault("no such host", [], DarkAIConnectionError, True, "cannot be reached", has_cause=True, where="unknown"),
     Fault("no such proxy", [], DarkAIConnectionError, True, "Check proxy=", has_cause=True, where="proxy"),
-    Fault("a server without TLS", [], DarkAIConnectionError, False, "TLS.*verify=", has_cause=True, where="tls"),
+    Fault(
+        "a server without TLS",
+        [],
+        DarkAIConnectionError,
+        False,
+        r"TLS connection to (127\.0\.0\.1:\d+) failed: .* plain http\. Use http:// in base_url: http://\1",
+        has_cause=True,
+        where="tls",
+    ),
     Fault(
         "an untrusted certificate",
         [],

@@ -239,7 +239,7 @@ ARGUMENTS = [
         calls=(("say", {"text": "one\ntwo\tthree"}),),
     ),
     Case(
-        "quotes that nobody escaped",
+        "quotes without an escape",
         '<tool_call>{"name": "say", "arguments": {"text": "he said "hi" to me"}}</tool_call>',
         calls=(("say", {"text": 'he said "hi" to me'}),),
     ),
@@ -481,7 +481,11 @@ BROKEN = [
         invalid=(("add", "one and two"),),
     ),
     Case("no name", '<tool_call>{"arguments": {"q": 1}}</tool_call>', invalid=((None, '{"arguments": {"q": 1}}'),)),
-    Case("a name that is none", '<tool_call>{"name": 5, "arguments": {}}</tool_call>', invalid=((None, '{"name": 5'),)),
+    Case(
+        "a name that is a number",
+        '<tool_call>{"name": 5, "arguments": {}}</tool_call>',
+        invalid=((None, '{"name": 5'),),
+    ),
     Case("empty block", "<tool_call></tool_call>", invalid=((None, ""),)),
     Case("unquoted words", "<tool_call>{add 1 and 2}</tool_call>", invalid=((None, "{add 1 and 2}"),)),
     Case("cut in the name", '<tool_call>\n{"name": "get_w', invalid=((None, '{"name": "get_w'),)),
@@ -539,7 +543,7 @@ MADE_UP = [
         (SUM,),
     ),
     Case(
-        "a label amid a line",
+        "a label within a line",
         f"{ADD_BLOCK}\nThe next line is Observation: none.",
         "The next line is Observation: none.",
         (SUM,),

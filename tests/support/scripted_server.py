@@ -22,7 +22,7 @@ from typing_extensions import Self
 CLOSE = "close"
 HOLD = "hold"
 RESET = "reset"
-TLS = b"\x16"  # how a TLS hand-shake begins
+TLS = b"\x16"  # how a TLS handshake begins
 MOST_SECONDS = 20.0  # for a request: no fault of the client may keep a test running
 
 Step = bytes | float | threading.Event | str
@@ -103,7 +103,7 @@ class ScriptedServer:
     With `tls` it speaks TLS, and never answers the client's goodbye there: only a connection that ends counts as left.
     """
 
-    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None, port: int = 0) -> None:
         self.tls = tls
         self.scripts = list(scripts)
         self.requests: list[Request] = []
@@ -113,7 +113,7 @@ class ScriptedServer:
         self.connections = 0
         self._changed = threading.Condition()
         self._ending = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.url = f"{'https' if tls else 'http'}://{self.host}"
 

@@ -41,6 +41,7 @@ def test_every_folder_and_module_with_a_job_of_its_own_is_on_the_page() -> None:
         "__init__.py",
         "_version.py",
         "_closable.py",
+        "_compat.py",
         "_text.py",
         "_validation.py",
         "_demo.py",

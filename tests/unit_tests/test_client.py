@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import re
 import ssl
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_darkai import (
+    ChatDarkAI,
     DarkAI,
     DarkAIAPIError,
     DarkAIAuthenticationError,
@@ -23,6 +25,7 @@ from langchain_darkai import (
 )
 from langchain_darkai.client import Restart
 from langchain_darkai.protocol import StreamEnd
+from langchain_darkai.server import LocalServer
 from tests.support.scripted_transport import ScriptedTransport, body
 
 
@@ -69,10 +72,48 @@ class TestSettings:
         with pytest.raises(DarkAIInvalidRequestError, match="proxy is not a URL like"):
             DarkAI(proxy=base_url)
 
-    def test_a_refused_url_is_not_repeated(self) -> None:
-        with pytest.raises(DarkAIInvalidRequestError) as caught:
-            DarkAI(base_url="ftp://user:hunter2@example.org")
-        assert "hunter2" not in str(caught.value)
+    @pytest.mark.parametrize(
+        ("url", "shown"),
+        [
+            ("notaurl", "'notaurl'"),
+            ("localhost:8000/chat", "'localhost:8000/chat'"),
+            ("ftp://user:hunter2@example.org/a", "'ftp://***@example.org/a'"),
+            ("ftp://example.org/?key=hunter2", "'ftp://example.org/?***'"),
+            ("ftp://example.org/#hunter2", "'ftp://example.org/#***'"),
+            ("user:hunter2@example.org:99999?key=hunter2", "'***@example.org:99999?***'"),
+            ("ftp://user:hun?ter2@example.org", "'ftp://***'"),
+            ("ftp://example.org/?a=hunter2@hunter2", "'ftp://***'"),
+            ("//" + "x" * 200, "'//" + "x" * 78 + "'..."),
+        ],
+    )
+    def test_a_refused_url_is_named_without_its_secrets(
+        self, monkeypatch: pytest.MonkeyPatch, url: str, shown: str
+    ) -> None:
+        for make in (DarkAI, ChatDarkAI):
+            for setting, variable in (("base_url", "DARKAI_BASE_URL"), ("proxy", "DARKAI_PROXY")):
+                settings: dict[str, Any] = {setting: url}
+                with pytest.raises(ValueError, match=re.escape(f"{setting} is not a URL like ")) as caught:
+                    make(**settings)
+                assert f"https://example.org: {shown}." in str(caught.value)
+                monkeypatch.setenv(variable, url)
+                with pytest.raises(ValueError, match=re.escape(f"{variable} is not a URL like ")) as caught:
+                    make()
+                assert f"https://example.org: {shown}." in str(caught.value)
+                monkeypatch.delenv(variable)
+                assert "hunter2" not in str(caught.value)
+                assert "ter2" not in str(caught.value)
+
+    def test_a_server_in_place_of_its_url_is_pointed_to_the_url(self) -> None:
+        server: Any = LocalServer()
+        for make in (DarkAI, ChatDarkAI):
+            with pytest.raises(
+                ValueError, match=r"base_url takes a string, not LocalServer\. Pass its url: base_url=server\.url"
+            ):
+                make(base_url=server)
+            with pytest.raises(ValueError, match="base_url takes a string, not int"):
+                make(base_url=8000)  # type: ignore[arg-type]
+            with pytest.raises(ValueError, match="proxy takes a string, not bytes"):
+                make(proxy=b"http://localhost")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
         ("settings", "message"),

@@ -21,6 +21,7 @@ from langchain_darkai.errors import (
     DarkAINotFoundError,
     DarkAIPermissionDeniedError,
     DarkAIRateLimitError,
+    DarkAIRefusalError,
     DarkAIStreamDecodeError,
     DarkAIStreamTruncatedError,
     DarkAITimeoutError,
@@ -28,6 +29,9 @@ from langchain_darkai.errors import (
 )
 
 # Each class: the class above it, its core class, its class of the standard library, whether asking again can help.
+# langchain-core has it from 1.7.5 on.
+ModelRefusalError = getattr(core, "ModelRefusalError", core.ModelError)
+
 TREE: dict[type[DarkAIError], tuple[type[Exception], type[Exception], type[Exception], bool]] = {
     DarkAIError: (core.ModelError, core.ModelError, Exception, False),
     DarkAIInvalidRequestError: (DarkAIError, core.ModelInvalidRequestError, ValueError, False),
@@ -40,6 +44,7 @@ TREE: dict[type[DarkAIError], tuple[type[Exception], type[Exception], type[Excep
     DarkAIEmptyResponseError: (DarkAIAPIError, core.ModelAPIError, Exception, True),
     DarkAIStreamDecodeError: (DarkAIAPIError, core.ModelAPIError, Exception, False),
     DarkAIToolChoiceError: (DarkAIError, core.ModelError, Exception, False),
+    DarkAIRefusalError: (DarkAIError, ModelRefusalError, Exception, False),
     DarkAIConnectionError: (DarkAIError, core.ModelConnectionError, ConnectionError, True),
     DarkAIStreamTruncatedError: (DarkAIConnectionError, core.ModelConnectionError, ConnectionError, True),
     DarkAITimeoutError: (DarkAIError, core.ModelTimeoutError, TimeoutError, True),

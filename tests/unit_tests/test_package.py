@@ -10,15 +10,17 @@ import langchain_darkai
 from langchain_darkai import errors
 from tests.support.sources import NAME, PACKAGE, ROOT, SOURCES, imports
 
-PURE = ("errors", "protocol", "prompts", "_json", "_tool_calls", "_structured_output")
+PURE = ("errors", "_text", "protocol", "prompts", "_prompts", "_json", "_tool_calls", "_structured_output")
 
 # The layers, from the bottom up. A name is a module, or a folder with all that is in it. A module imports from lower
 # layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
-    ("_version", "_closable", "_text", "errors"),
-    ("_validation", "protocol", "_json"),
+    ("_compat", "_version"),
+    ("_closable", "_text", "_threads", "errors"),
+    ("_validation", "protocol", "_json", "_prompts"),
     ("prompts",),
     ("transport",),
+    ("_log",),
     ("_http", "_limits", "_portal"),
     ("_retry",),
     ("client",),
@@ -111,6 +113,19 @@ def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
         langchain_darkai.ChatDarkAl  # type: ignore[attr-defined]  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["LocalServer", "OfflineChatModel", "ServerTimeouts", "create_app", "serve"])
+def test_a_name_of_the_server_is_told_where_it_is(name: str) -> None:
+    with pytest.raises(ImportError, match=f"write: from langchain_darkai.server import {name}"):
+        exec(f"from langchain_darkai import {name}")  # what a user types
+    exec(f"from langchain_darkai.server import {name}")
+
+
+def test_the_names_that_are_told_where_they_are_are_those_of_the_server() -> None:
+    from langchain_darkai import server
+
+    assert sorted(langchain_darkai._SERVER_NAMES) == server.__all__
+
+
 OWN_IMPORTS = {
     module: {name for name in imports(path) if name in SOURCES and name not in {NAME, module}}
     for module, path in SOURCES.items()
@@ -144,7 +159,7 @@ def test_imports_run_downwards(module: str) -> None:
 @pytest.mark.parametrize("module", [name for name in OWN_IMPORTS if place(name).rpartition(".")[2] in PURE])
 def test_pure_modules_know_no_io(module: str) -> None:
     known = {module, *reach(module)}
-    assert {place(name).rpartition(".")[2] for name in known} <= {*PURE, "_version", "_validation"}
+    assert {place(name).rpartition(".")[2] for name in known} <= {*PURE, "_compat", "_version", "_validation"}
     roots = {name.partition(".")[0] for part in known for name in imports(SOURCES[part])}
     assert roots & {"aiohttp", "asyncio", "socket", "ssl", "threading", "subprocess", "urllib", "http"} == set()
 

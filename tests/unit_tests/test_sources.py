@@ -15,6 +15,7 @@ MAX_DEPTH = 4  # of compound statements in each other, in a function
 PRIVATE_API = f"{NAME}._http.private_api"
 FOREIGN_PRIVATE_NAMES = {
     "__kwdefaults__",
+    "_in_shutdown",
     "_acquired",
     "_conns",
     "_read_nowait",
@@ -65,7 +66,8 @@ def foreign_private_names(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("module", SOURCES)
 def test_no_file_is_too_long(module: str) -> None:
-    assert len(SOURCES[module].read_text(encoding="utf-8").splitlines()) <= MAX_FILE_LINES
+    lines = SOURCES[module].read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_FILE_LINES
 
 
 @pytest.mark.parametrize("module", SOURCES)

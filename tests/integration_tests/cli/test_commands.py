@@ -159,7 +159,7 @@ def test_a_bad_url_for_the_demo_is_told_in_one_line(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("DARKAI_BASE_URL", "nonsense")
     done = call("demo")
     assert done.code == 1
-    assert "base_url is not a URL like http://127.0.0.1:8000" in one_line(done.err)
+    assert "DARKAI_BASE_URL is not a URL like http://127.0.0.1:8000" in one_line(done.err)
 
 
 def test_a_server_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, call: Call) -> None:
@@ -272,7 +272,9 @@ DEMO_SHOWS = (
 )
 
 
-def test_the_demo_runs_on_a_server_of_its_own() -> None:
+@pytest.mark.parametrize("proxy", ["", "http://no-such-host.invalid:3128"])
+def test_the_demo_runs_on_a_server_of_its_own(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
     done = run("demo")
     assert done.code == 0, done.err
     assert re.match(r"A local server runs at http://127\.0\.0\.1:\d+", done.out)

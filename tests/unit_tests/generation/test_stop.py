@@ -64,7 +64,7 @@ def test_only_what_could_begin_a_sequence_is_held_back(sequences: list[str], tex
         pytest.param(["🎉"], "hé🎉x", "hé", id="beyond ASCII"),
     ],
 )
-def test_examples(sequences: list[str], text: str, expected: str) -> None:
+def test_text_ends_before_the_first_stop_sequence(sequences: list[str], text: str, expected: str) -> None:
     assert cut(sequences, list(text))[0] == cut(sequences, [text])[0] == expected
 
 

@@ -1,6 +1,6 @@
 """The private attributes of aiohttp and asyncio that the package uses are there, and do what it takes them to do.
 
-Tried with aiohttp 3.13.3 and 3.14.5, on Python 3.10 to 3.14. Where a test fails with a newer version,
+Tried with aiohttp 3.13.3 and 3.14.5, on Python 3.10 to 3.13. Where a test fails with a newer version,
 `langchain_darkai/_http/private_api.py` says what each attribute is needed for.
 """
 

@@ -106,7 +106,7 @@ REPAIRED = [
     ("Python's literals", "[True, False, None]", [True, False, None]),
     ("a comma before a bracket", '{"a": [1, 2,],}', {"a": [1, 2]}),
     ("line ends and tabs", '{"a": "x\ny\tz\r\n"}', {"a": "x\ny\tz\r\n"}),
-    ("quotes that nobody escaped", '{"a": "x "y" z", "b": 1}', {"a": 'x "y" z', "b": 1}),
+    ("quotes without an escape", '{"a": "x "y" z", "b": 1}', {"a": 'x "y" z', "b": 1}),
     ("a back-slash before a letter", '{"a": "\\d \\u00e9 \\w"}', {"a": "\\d é \\w"}),
     ("an escaped apostrophe", '{"a": "it\\\'s"}', {"a": "it's"}),
     ("blanks of other kinds", '\ufeff{\xa0"a" : 1 }', {"a": 1}),

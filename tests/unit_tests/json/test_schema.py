@@ -35,7 +35,7 @@ def test_titles_go_but_members_called_title_stay() -> None:
     assert schema == before
 
 
-def test_references() -> None:
+def test_a_reference_leads_to_its_place_in_the_schema() -> None:
     root = {"$defs": {"a/b": {"type": "integer"}, "~": {"type": "null"}}}
 
     assert resolve_ref("#/$defs/a~1b", root) == {"type": "integer"}

@@ -22,6 +22,10 @@ COMPLETE: dict[str, tuple[bytes, str]] = {
     "no space after data:": ((HEL + LO + END).replace(b"data: ", b"data:"), "Hello"),
     "more space after data:": ((HEL + LO + END).replace(b"data: ", b"data: \t  "), "Hello"),
     "space at the end of lines": ((HEL + LO).replace(b"\n", b" \t\n") + END, "Hello"),
+    "a text that is null": (
+        encode_event("text-chunk", {"text": None}) + HEL + encode_event("text-chunk", {"text": None}) + LO + END,
+        "Hello",
+    ),
     "comments": (b": hi\n" + HEL + b":\n:ping\n\n:{\n" + LO + b': data: {"event": "stream-end"}\n' + END, "Hello"),
     "id, event and retry lines": (
         b"retry: 3000\nid: 1\nevent: message\n" + HEL + b"\nid:2\nevent:error\n" + LO + b"id\nunknown: 5\n" + END,
@@ -231,7 +235,6 @@ UNDECODABLE: dict[str, bytes] = {
     "a chunk with a string for data": b'data: {"event": "text-chunk", "data": "lo"}\n',
     "a chunk with a list for data": b'data: {"event": "text-chunk", "data": ["lo"]}\n',
     "a chunk without text": b'data: {"event": "text-chunk", "data": {"content": "lo"}}\n',
-    "text that is null": b'data: {"event": "text-chunk", "data": {"text": null}}\n',
     "text that is a number": b'data: {"event": "text-chunk", "data": {"text": 5}}\n',
     "text that is a list": b'data: {"event": "text-chunk", "data": {"text": ["lo"]}}\n',
     "text that is an object": b'data: {"event": "text-chunk", "data": {"text": {}}}\n',

@@ -35,10 +35,6 @@ from tests.support.scripted_transport import ScriptedTransport
         (PersonDict, ANN, ANN_DICT),
         (PersonDictExtended, '{"name": "Ann"}', {"name": "Ann"}),
         (SCHEMA, ANN, ANN_DICT),
-        ({"name": "person", "description": "x", "parameters": SCHEMA}, ANN, ANN_DICT),
-        ({"name": "person", "input_schema": SCHEMA}, ANN, ANN_DICT),
-        ({"type": "function", "function": {"name": "person", "parameters": SCHEMA}}, ANN, ANN_DICT),
-        ({"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA}}, ANN, ANN_DICT),
         (Node, '{"value": 1, "children": [{"value": 2}]}', Node(value=1, children=[Node(value=2)])),
         (list[int], '{"value": [1, 2]}', [1, 2]),
         (list[int], "[1, 2]", [1, 2]),
@@ -175,11 +171,101 @@ def test_a_root_that_is_no_object_is_wrapped_with_its_references_intact() -> Non
         jsonschema.validate({"value": [[1]]}, shown)
 
 
+FORMS = {
+    "OpenAI's response format": {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA}},
+    "its inner dict": {"name": "person", "schema": SCHEMA},
+    "its inner dict, strict": {"name": "person", "strict": True, "schema": SCHEMA},
+    "OpenAI's Responses": {"type": "json_schema", "name": "person", "schema": SCHEMA, "strict": True},
+    "Anthropic's output format": {"type": "json_schema", "schema": SCHEMA},
+    "OpenAI's tool": {"type": "function", "function": {"name": "person", "parameters": SCHEMA}},
+    "Responses' tool": {"type": "function", "name": "person", "parameters": SCHEMA, "strict": True},
+    "a function": {"name": "person", "description": "x", "parameters": SCHEMA},
+    "Anthropic's tool": {"name": "person", "input_schema": SCHEMA},
+    "MCP's tool": {"name": "person", "inputSchema": SCHEMA},
+    "MCP's tool with what it returns": {"name": "person", "inputSchema": SCHEMA, "outputSchema": {"type": "object"}},
+    "what an MCP tool returns": {"name": "person", "outputSchema": SCHEMA},
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_the_schema_within_a_known_form_is_shown_and_checked(form: Any) -> None:
+    output = output_format(form)
+
+    assert output.schema["properties"] == SCHEMA["properties"]
+    assert output.read(ANN)[1] == ANN_DICT
+    with pytest.raises(InvalidAnswer, match="age"):
+        output.read('{"name": "Ann"}')
+    assert "name" not in output.schema
+    assert output.name in ("person", "answer")
+
+
+@pytest.mark.parametrize("name", ["its inner dict, strict", "OpenAI's Responses", "Responses' tool"])
+def test_strict_within_a_form_counts_unless_it_is_given(name: str) -> None:
+    text = '{"name": "Ann", "age": "30"}'
+
+    with pytest.raises(InvalidAnswer):
+        output_format(FORMS[name]).read(text)
+    assert output_format(FORMS[name], strict=False).read(text)[1] == ANN_DICT
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "string"},
+        {"properties": {"a": {}}},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
+        {"anyOf": [{"type": "null"}]},
+        {"oneOf": [{"type": "null"}]},
+        {"allOf": [{"type": "null"}]},
+        {"enum": [1]},
+        {"const": 1},
+        {"items": {"type": "string"}},
+        {"required": ["a"]},
+    ],
+)
+def test_a_json_schema_is_known_by_a_keyword_that_constrains(schema: Any) -> None:
+    assert output_format(schema).schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"foo": "bar"},
+        {"name": {"type": "string"}, "age": {"type": "integer"}},
+        {"title": "Person", "description": "A person."},
+        {"name": "person", "description": "A person."},
+        {"name": "person", "strict": True},
+        {"name": "person", "schema": {}},
+        {"name": "person", "schema": {"foo": "bar"}},
+        {"name": "person", "inputSchema": {}},
+        {"type": "json_schema", "json_schema": {"name": "person", "schema": {}}},
+        {"type": "json_schema", "name": "person"},
+        {"type": "function", "function": {"name": "person"}},
+        None,
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("method", ["json_schema", "function_calling", "json_mode"])
+def test_what_constrains_nothing_is_refused_with_what_was_expected(
+    api: ScriptedTransport, schema: Any, method: Any
+) -> None:
+    with pytest.raises(DarkAIInvalidRequestError, match=r"is not a schema for an answer: .*Pydantic.*JSON Schema"):
+        api.model().with_structured_output(schema, method=method)
+
+
+def test_a_refused_schema_is_not_shown_at_full_length() -> None:
+    with pytest.raises(DarkAIInvalidRequestError) as caught:
+        output_format({"foo": "bar" * 1000})
+
+    assert len(str(caught.value)) < 600
+
+
 @pytest.mark.parametrize(
     "schema", [{"type": 5}, {"type": "json_schema"}, object(), 5, "Person", {"$ref": 5, "type": "wrong"}]
 )
 def test_what_is_no_schema_is_refused(schema: Any) -> None:
-    with pytest.raises(DarkAIInvalidRequestError, match="no schema"):
+    with pytest.raises(DarkAIInvalidRequestError, match="is not a schema"):
         output_format(schema)
 
 

@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from langchain_core.exceptions import OutputParserException
 
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.protocol import StreamEnd
@@ -29,7 +28,7 @@ def script(*texts: str) -> list[Any]:
 
 class TestResponseFormat:
     @pytest.mark.parametrize("response_format", RESPONSE_FORMATS, ids=str)
-    async def test_the_content_is_bare_json(self, api: ScriptedTransport, ask: Asker, response_format: Any) -> None:
+    async def test_the_content_is_only_json(self, api: ScriptedTransport, ask: Asker, response_format: Any) -> None:
         api.scripts = [script("<think>Hm {.</think>Sure!\n```json\n", ANN, "\n```\nDone.")]
 
         message = await ask(api.model().bind(response_format=response_format))
@@ -53,13 +52,19 @@ class TestResponseFormat:
 
         assert json.loads(message.text) == [1, 2]
 
-    async def test_no_answer_is_an_error_with_the_text(self, api: ScriptedTransport, ask: Asker) -> None:
-        api.scripts = [script("I will not.")]
+    @pytest.mark.parametrize("reasks", [0, 1, 2])
+    @pytest.mark.parametrize("text", ["I will not.", "", "[1, 2]", '{"name": "Ann"}', '{"name": "Ann", "age'])
+    async def test_no_answer_after_asking_again_in_vain_is_the_text(
+        self, api: ScriptedTransport, ask: Asker, text: str, reasks: int
+    ) -> None:
+        api.scripts = [script(text)]
 
-        with pytest.raises(OutputParserException) as caught:
-            await ask(api.model(max_reasks=1).bind(response_format=SCHEMA))
-        assert caught.value.llm_output == "I will not."
-        assert len(api.calls) == 2
+        message = await ask(api.model(max_reasks=reasks, allow_empty=True).bind(response_format=SCHEMA))
+
+        assert message.text == text
+        assert message.response_metadata["finish_reason"] == "stop"
+        assert message.response_metadata.get("reasks", 0) == reasks
+        assert len(api.calls) == 1 + reasks
 
     async def test_a_call_beside_a_response_format_is_a_call(self, api: ScriptedTransport, ask: Asker) -> None:
         api.scripts = [script('<tool_call>{"name": "add", "arguments": {"a": 1}}</tool_call>')]
@@ -74,8 +79,10 @@ class TestResponseFormat:
         assert (message.text, [call["name"] for call in message.tool_calls]) == ("", ["add"])
         assert len(api.calls) == 1
 
-    def test_a_schema_that_is_none_is_refused(self, api: ScriptedTransport) -> None:
-        with pytest.raises(DarkAIInvalidRequestError):
-            api.model().invoke(
-                "Hi", response_format={"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}
-            )
+    @pytest.mark.parametrize(
+        "response_format",
+        [{"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": 5}}}, {"foo": "bar"}, {}],
+    )
+    def test_a_schema_that_is_none_is_refused(self, api: ScriptedTransport, response_format: Any) -> None:
+        with pytest.raises(DarkAIInvalidRequestError, match="is not a schema"):
+            api.model().invoke("Hi", response_format=response_format)

@@ -111,7 +111,7 @@ def test_text_in_python_arrives_to_the_letter(value: str, expected: str) -> None
     assert found(f"search(query={value!r})", exact=True) == [("search", {"query": expected})]
 
 
-def test_a_call_of_python_with_an_odd_escape_warns_nobody(recwarn: pytest.WarningsRecorder) -> None:
+def test_a_call_of_python_with_an_odd_escape_gives_no_warning(recwarn: pytest.WarningsRecorder) -> None:
     assert found(r'search(query="\d+")', exact=True) == [("search", {"query": r"\d+"})]
     assert not recwarn.list
 
@@ -171,7 +171,7 @@ def test_bare_arguments_of_a_forced_tool(value: Any, tool: str, arguments: Any) 
         ("`x`", "`x`"),
     ],
 )
-def test_fences(text: str, inner: str) -> None:
+def test_one_fence_around_the_whole_text_is_removed(text: str, inner: str) -> None:
     assert without_fence(text) == inner
 
 

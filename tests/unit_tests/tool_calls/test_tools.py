@@ -260,7 +260,7 @@ def test_a_tool_without_parameters() -> None:
     ],
 )
 def test_what_is_no_tool_is_refused(source: Any) -> None:
-    with pytest.raises(DarkAIInvalidRequestError, match="is no tool") as caught:
+    with pytest.raises(DarkAIInvalidRequestError, match=r"is not a tool|cannot be offered as a tool") as caught:
         tool_from(source)
     assert isinstance(caught.value, ValueError)
 
@@ -294,6 +294,11 @@ def test_every_form_of_tool_choice(given: Any, mode: Any, name: str | None) -> N
     assert choice == ToolChoice(mode, name)
     assert choice.forced == (mode == "required")
     assert offered_tools([A, B], choice) == ([] if mode == "none" else [B] if name else [A, B])
+
+
+@pytest.mark.parametrize("given", ["any", "required", True, {"type": "any"}])
+def test_any_of_one_tool_is_that_tool(given: Any) -> None:
+    assert parse_tool_choice(given, [A]) == ToolChoice("required", A.name)
 
 
 @pytest.mark.parametrize(
@@ -346,5 +351,5 @@ class TestBinding:
 
         assert "<tools>" not in str(api.calls[0])
 
-    def test_no_tools(self, api: ScriptedTransport) -> None:
+    def test_binding_no_tools_changes_nothing(self, api: ScriptedTransport) -> None:
         assert api.model().bind_tools([]).invoke("Hi").content == "Hello"

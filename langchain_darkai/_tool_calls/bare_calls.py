@@ -32,18 +32,18 @@ _PYTHON_LIST = re.compile(r"\[\s*(?P<name>[A-Za-z_][\w.]*)?(?P<open>\s*\()?")
 
 
 class BareCallState(State):
-    """JSON, Python or a code fence where calls without a mark may stand. It is held back until it is one or the other.
+    """JSON, Python or a code fence where calls without a mark may stand. It is held back until it is known what it is.
 
-    Such calls must be the whole reply, so they are known for sure only at its end. Text is mostly known much sooner: by
-    its first member's name, or by what follows the JSON.
+    Such calls must be the whole reply, so they are certain at its end only. Text is mostly known much sooner, by the
+    name of its first member or by what follows the JSON.
     """
 
     def __init__(self, context: ParserContext) -> None:
         super().__init__(context)
         self._held: list[str] = []
         self._reader: LenientJsonReader | None = None  # None before JSON begins, and for calls of another kind
-        self._written = ""  # of the JSON, as far as it takes to tell
-        self._is_call: bool | None = None  # None as long as it cannot be told
+        self._written = ""  # the beginning of the JSON, which shows whether it may be a call
+        self._is_call: bool | None = None  # None until that is known
         self._waits_for_end = False
 
     def read(self, text: str) -> str:
@@ -107,7 +107,7 @@ class BareCallState(State):
             self._written, self._is_call = "", None
 
     def _read_what_follows(self, text: str, between: str) -> str:
-        """Read text behind the JSON. With it, all is text; unless a call is forced, or the text is made up."""
+        """Read text after the JSON. It makes text of the JSON, too, unless a call is forced or the text is made up."""
         if self.context.choice.forced or ("\n" in between and MADE_UP_LINE.match(text)):
             self._held = ["".join(self._held)[: -len(text)]]
             return self.end("") + text

@@ -1,0 +1,109 @@
+"""Threads, locks and queues of Python itself, also where gevent has put its own in their place.
+
+`gevent.monkey.patch_all()` makes a program's threads greenlets, which take turns on one thread. asyncio has one running
+loop a thread, so a loop of ours in a greenlet would take that place from the program. Our loop gets a thread of its
+own there, too, and a greenlet that waits for it lets the others go on. gevent may come before this package, or after.
+"""
+
+import asyncio
+import collections
+import contextlib
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from queue import Empty
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+
+WAIT_STEP = 1.0
+"""Seconds of one step of a wait. Python does not see a signal, such as Ctrl+C, that comes in the moment before a wait
+begins; it sees it after the step. And gevent ends a program in which no greenlet waits for a time, since it does not
+know that another thread can end the wait."""
+
+
+def _original(module: str, name: str) -> Any:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey.get_original(module, name) if monkey else getattr(import_module(module), name)
+
+
+NativeQueue: Any = _original("queue", "SimpleQueue")
+native_lock: Callable[[], Any] = _original("_thread", "allocate_lock")
+thread_ident: Callable[[], int] = _original("_thread", "get_ident")
+_start_new_thread: Callable[..., int] = _original("_thread", "start_new_thread")
+
+
+def are_greenlets() -> bool:
+    """Return whether what Python calls threads now are gevent's greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def start_thread(name: str, function: Callable[..., object], *arguments: object) -> None:
+    """Run a function in a daemon thread of the system's. Raise RuntimeError where the interpreter is exiting."""
+    if are_greenlets():
+        _start_new_thread(function, arguments)
+    else:
+        threading.Thread(target=function, args=arguments, name=name, daemon=True).start()
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Return the result of a function that blocks, while the event loop goes on.
+
+    It gets a thread of its own: those of the loop's executor may all be busy waiting for this very call.
+    """
+    if not threading.main_thread().is_alive():
+        return function(*arguments)  # the interpreter is exiting, and starts no threads any more
+    executor = ThreadPoolExecutor(1)
+    try:
+        return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
+    finally:
+        executor.shutdown(wait=False)
+
+
+class Mailbox(Protocol):
+    """Takes items from any thread, and gives them out to the one that has made it."""
+
+    def put(self, item: Any) -> None:
+        """Add an item."""
+        ...
+
+    def get(self) -> Any:
+        """Return the next item; wait for it where there is none."""
+        ...
+
+
+def mailbox() -> Mailbox:
+    """Return a new mailbox. Where its thread has greenlets, only one of them waits for an item, not all."""
+    return _GreenletMailbox() if are_greenlets() else _ThreadMailbox()
+
+
+class _ThreadMailbox:
+    def __init__(self) -> None:
+        queue = NativeQueue()
+        self.put = queue.put
+        self._get = queue.get
+
+    def get(self) -> Any:
+        while True:
+            with contextlib.suppress(Empty):
+                return self._get(timeout=WAIT_STEP)
+
+
+class _GreenletMailbox:
+    def __init__(self) -> None:
+        self._items: collections.deque[Any] = collections.deque()
+        self._loop = sys.modules["gevent"].get_hub().loop
+        self._has_come = sys.modules["gevent.event"].Event()
+
+    def put(self, item: Any) -> None:
+        self._items.append(item)
+        self._loop.run_callback_threadsafe(self._has_come.set)
+
+    def get(self) -> Any:
+        while not self._items:
+            self._has_come.wait(WAIT_STEP)
+            self._has_come.clear()
+        return self._items.popleft()
