@@ -16,6 +16,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_darkai._threads import (
+    GreenletExecutor,
     Mailbox,
     NativeQueue,
     are_greenlets,
@@ -182,6 +183,8 @@ def _serve(started: Any) -> None:
         return
     loop.set_debug(False)  # PYTHONDEVMODE is meant for the caller's loops
     asyncio.set_event_loop(loop)
+    if are_greenlets():
+        loop.set_default_executor(GreenletExecutor())
     ended = NativeQueue()
     started.put(_Background(loop, thread_ident(), are_greenlets(), ended))
     try:

@@ -27,6 +27,7 @@ from langchain_darkai._validation import (
 from langchain_darkai._version import __version__
 from langchain_darkai.client import DarkAI
 from langchain_darkai.prompts import OnUnsupported
+from langchain_darkai.protocol import MAX_REPLY_BYTES
 from langchain_darkai.transport import Transport
 
 
@@ -58,6 +59,9 @@ class ChatSettings(Closable, BaseChatModel):
 
     stream_chunk_timeout: float | None = 120.0
     """The idle timeout: the longest gap, in seconds, between events with content; None for no limit."""
+
+    max_reply_bytes: int | None = MAX_REPLY_BYTES
+    """The most text of one reply, in bytes of UTF-8; a longer one is an error. None for no limit."""
 
     max_retries: int = 2
     """How often a request is retried after an error that may be temporary; a stream only before its first text."""
@@ -192,6 +196,7 @@ class ChatSettings(Closable, BaseChatModel):
             timeout=self.timeout,
             max_retries=self.max_retries,
             stream_chunk_timeout=self.stream_chunk_timeout,
+            max_reply_bytes=self.max_reply_bytes,
             default_headers=self.default_headers,
             verify=self.verify,
             max_concurrency=self.max_concurrency,

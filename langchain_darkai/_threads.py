@@ -11,7 +11,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
 from queue import Empty
 from typing import Any, Protocol, TypeVar
@@ -47,6 +47,28 @@ def start_thread(name: str, function: Callable[..., object], *arguments: object)
         _start_new_thread(function, arguments)
     else:
         threading.Thread(target=function, args=arguments, name=name, daemon=True).start()
+
+
+class GreenletExecutor(ThreadPoolExecutor):
+    """The executor of a loop in a program with greenlets, for look-ups of names, which gevent makes cooperative.
+
+    A look-up is a greenlet of the loop's thread. Python would wait for a thread of its own executor when it exits, and
+    cannot do so where that is a greenlet of another thread.
+    """
+
+    def submit(self, function: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        """Start a call, and return its future."""
+        future: Future[T] = Future()
+
+        def run() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(function(*arguments, **named))
+                except BaseException as error:  # noqa: BLE001 - whoever waits for the future gets it
+                    future.set_exception(error)
+
+        sys.modules["gevent"].spawn(run)
+        return future
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -34,6 +34,11 @@ def check_count(name: str, value: Any, minimum: int = 0) -> int:
     return value
 
 
+def check_limit(name: str, limit: Any) -> int | None:
+    """Return a limit of 1 or more, None for no limit."""
+    return None if limit is None else check_count(name, limit, minimum=1)
+
+
 def check_model(model: Any, known: Sequence[str]) -> str:
     """Return the name of a model; `known` are names for the error message, other names are allowed, too."""
     if not isinstance(model, str) or not model.strip():

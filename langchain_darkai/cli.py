@@ -81,6 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="the port; 0 for a free one (default: %(default)s)")
     serve.add_argument(
+        "--allowed-host",
+        action="append",
+        metavar="NAME",
+        help="a name by which clients may call the server, such as that of a proxy before it; may be repeated",
+    )
+    serve.add_argument(
         "--backend",
         metavar="PROVIDER:MODEL",
         help="the model behind, as langchain's init_chat_model names it (default: the offline model)",
@@ -214,6 +220,7 @@ def _serve(options: argparse.Namespace) -> None:
         host=options.host,
         port=options.port,
         api_key=os.environ.get("DARKAI_API_KEY"),
+        allowed_hosts=options.allowed_host,
         on_ready=lambda url: print(f"Serving {name} at {url} (Ctrl+C stops).", flush=True),
     )
 

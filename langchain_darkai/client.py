@@ -20,10 +20,10 @@ from langchain_darkai._limits import ConcurrencyLimiter, TimeBudget
 from langchain_darkai._log import logged
 from langchain_darkai._retry import Attempts, CallPolicy, RetryPause
 from langchain_darkai._threads import in_thread
-from langchain_darkai._validation import check_count, check_seconds
+from langchain_darkai._validation import check_count, check_limit, check_seconds
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
-from langchain_darkai.protocol import StreamEnd, encode_request
+from langchain_darkai.protocol import MAX_REPLY_BYTES, StreamEnd, encode_request
 from langchain_darkai.transport import ApiCall, Transport
 
 if TYPE_CHECKING:
@@ -67,12 +67,13 @@ class DarkAI(Closable):
     - `timeout`: for a whole call, retries included; None for no limit.
     - `max_retries`: how often a request is sent again after an error that may be temporary.
     - `stream_chunk_timeout`: the idle timeout: the longest gap between events with content; None for no limit.
+    - `max_reply_bytes`: the most text of one reply, in bytes of UTF-8; a longer one is an error. None for no limit.
     - `default_headers`: sent with each request, over the client's own.
     - `verify`: True, False, a CA file or folder, or an `ssl.SSLContext`.
     - `max_concurrency`: requests at once; None for no limit. Waiting for a place counts towards no timeout.
     - `session`: an aiohttp session to use instead; it is never closed here.
-    - `transport`: what sends the calls; None for HTTP. `session`, `proxy`, `verify`, `default_headers` and
-      `stream_chunk_timeout` are settings of HTTP, and mean nothing to another transport.
+    - `transport`: what sends the calls; None for HTTP. `session`, `proxy`, `verify`, `default_headers`,
+      `stream_chunk_timeout` and `max_reply_bytes` are settings of HTTP, and mean nothing to another transport.
 
     Raises DarkAIInvalidRequestError, a ValueError, for settings that cannot work.
 
@@ -98,6 +99,7 @@ class DarkAI(Closable):
         timeout: float | None = 600.0,
         max_retries: int = 2,
         stream_chunk_timeout: float | None = 120.0,
+        max_reply_bytes: int | None = MAX_REPLY_BYTES,
         default_headers: Mapping[str, str] | None = None,
         verify: "bool | str | os.PathLike[str] | ssl.SSLContext" = True,
         max_concurrency: int | None = None,
@@ -114,10 +116,9 @@ class DarkAI(Closable):
         self.timeout: float | None = check_seconds("timeout", timeout)
         self.max_retries: int = check_count("max_retries", max_retries)
         self.stream_chunk_timeout: float | None = check_seconds("stream_chunk_timeout", stream_chunk_timeout)
+        self.max_reply_bytes: int | None = check_limit("max_reply_bytes", max_reply_bytes)
         self.session = session
-        self.limiter: ConcurrencyLimiter = ConcurrencyLimiter(
-            None if max_concurrency is None else check_count("max_concurrency", max_concurrency, minimum=1)
-        )
+        self.limiter: ConcurrencyLimiter = ConcurrencyLimiter(check_limit("max_concurrency", max_concurrency))
         self._transport = transport
         self._pause = RetryPause()
 
@@ -251,7 +252,12 @@ class DarkAI(Closable):
         """Return the client's HTTP transport, made with the first call."""
         if self._transport is None:
             make = await _load_http_transport()
-            self._transport = make(self._endpoint, idle_timeout=self.stream_chunk_timeout, session=self.session)
+            self._transport = make(
+                self._endpoint,
+                idle_timeout=self.stream_chunk_timeout,
+                max_reply_bytes=self.max_reply_bytes,
+                session=self.session,
+            )
         return self._transport
 
     async def aclose(self) -> None:

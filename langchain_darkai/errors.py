@@ -126,7 +126,7 @@ class DarkAIEmptyResponseError(DarkAIAPIError):
 
 
 class DarkAIStreamDecodeError(DarkAIAPIError):
-    """The reply is not a DarkAI event stream. A retry would bring the same."""
+    """The reply is not a DarkAI event stream, is compressed, or is too long. A retry would bring the same."""
 
     is_retryable = False
 

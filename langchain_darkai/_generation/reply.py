@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Reply:
-    """One reply. `slices` reads an event, `take` returns the parts that are certain by then, `abort` ends a failed reply.
+    """One reply. `slices` reads an event, `take` returns the parts that are certain, `abort` ends a failed reply.
 
     `is_over` is true when nothing that follows counts: the server ended the reply, a stop sequence came, or the only
     call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none. If the caller

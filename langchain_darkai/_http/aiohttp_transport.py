@@ -11,13 +11,13 @@ from typing_extensions import Self
 
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._http.environment import environment_proxy, tls_setting
-from langchain_darkai._http.error_mapping import error_from_response, map_error, timeout_error
+from langchain_darkai._http.error_mapping import error_from_response, is_compressed, map_error, timeout_error
 from langchain_darkai._http.idle_timer import IdleTimer
 from langchain_darkai._http.private_api import take_buffered
 from langchain_darkai._http.sessions import SharedSession, close_shared_session, shared_session
 from langchain_darkai._log import log
 from langchain_darkai.errors import DarkAIEmptyResponseError, DarkAIError, DarkAIStreamDecodeError
-from langchain_darkai.protocol import Decoded, EventDecoder, StreamEnd, StreamFailure, encode_request
+from langchain_darkai.protocol import MAX_REPLY_BYTES, Decoded, EventDecoder, StreamEnd, StreamFailure, encode_request
 from langchain_darkai.transport import ApiCall, ReplyEvents
 
 CONNECT_TIMEOUT = 30.0
@@ -30,17 +30,19 @@ BODY_END_TIMEOUT = 1.0
 """Seconds that a body may take to end after `stream-end`, for its connection to be used again."""
 
 
-class _Timeouts(NamedTuple):
+class _Limits(NamedTuple):
     idle: float | None
     connect: float
     error_body: float
     body_end: float
+    reply_bytes: int | None
 
 
 class AiohttpTransport:
     """Sends calls to one endpoint over aiohttp.
 
     - `idle_timeout`: how long a reply may bring no content, in seconds; None for no limit.
+    - `max_reply_bytes`: the most text of one reply; None for no limit.
     - `session`: used where it is given, and never closed. Otherwise all transports on an event loop share one.
     - `connect_timeout`, `error_body_timeout`, `body_end_timeout`: as the constants that are their defaults.
     """
@@ -50,6 +52,7 @@ class AiohttpTransport:
         endpoint: Endpoint,
         *,
         idle_timeout: float | None,
+        max_reply_bytes: int | None = MAX_REPLY_BYTES,
         session: aiohttp.ClientSession | None = None,
         connect_timeout: float = CONNECT_TIMEOUT,
         error_body_timeout: float = ERROR_BODY_TIMEOUT,
@@ -57,7 +60,7 @@ class AiohttpTransport:
     ) -> None:
         self._endpoint = endpoint
         self._session = session
-        self._timeouts = _Timeouts(idle_timeout, connect_timeout, error_body_timeout, body_end_timeout)
+        self._limits = _Limits(idle_timeout, connect_timeout, error_body_timeout, body_end_timeout, max_reply_bytes)
 
     async def stream(self, call: ApiCall, deadline: float | None) -> ReplyEvents:
         """Yield the text of the reply as it comes, one piece a network read, then its `StreamEnd`.
@@ -70,7 +73,7 @@ class AiohttpTransport:
             with (
                 shared,
                 _ReplyReader(
-                    await self._send(shared, endpoint, call, deadline), shared, endpoint, call, self._timeouts
+                    await self._send(shared, endpoint, call, deadline), shared, endpoint, call, self._limits
                 ) as reply,
             ):
                 await reply.check_status()
@@ -107,6 +110,7 @@ class AiohttpTransport:
                     headers=endpoint.headers,
                     timeout=self._client_timeout(endpoint, deadline),
                     allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
+                    auto_decompress=False,  # a small body can inflate to one that fills the memory
                     raise_for_status=False,  # the user's own session may be set to do so
                     proxy=endpoint.proxy,
                     ssl=tls,
@@ -124,7 +128,7 @@ class AiohttpTransport:
         remaining = None if deadline is None else deadline - asyncio.get_running_loop().time()
         if remaining is not None and remaining <= 0:
             raise timeout_error(endpoint, "the call's timeout had run out before the request was sent")
-        return aiohttp.ClientTimeout(total=remaining, connect=self._timeouts.connect, sock_read=self._timeouts.idle)
+        return aiohttp.ClientTimeout(total=remaining, connect=self._limits.connect, sock_read=self._limits.idle)
 
 
 def _needs_tls(endpoint: Endpoint) -> bool:
@@ -144,15 +148,17 @@ class _ReplyReader:
         shared: SharedSession,
         endpoint: Endpoint,
         call: ApiCall,
-        timeouts: _Timeouts,
+        limits: _Limits,
     ) -> None:
         self._response = response
         self._shared = shared
         self._endpoint = endpoint
-        self._timeouts = timeouts
+        self._limits = limits
         self._call = call
-        self._decoder = EventDecoder(endpoint.host, endpoint.redact, per_event=call.per_event)
-        self._timer = IdleTimer(response.content, timeouts.idle)
+        self._decoder = EventDecoder(
+            endpoint.host, endpoint.redact, per_event=call.per_event, max_reply_bytes=limits.reply_bytes
+        )
+        self._timer = IdleTimer(response.content, limits.idle)
         self._has_text = False
         self._is_complete = False
 
@@ -162,18 +168,24 @@ class _ReplyReader:
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
-        body_end_timeout = self._timeouts.body_end if self._is_complete else 0.0
+        body_end_timeout = self._limits.body_end if self._is_complete else 0.0
         self._shared.release(self._response, self._endpoint.host, body_end_timeout)
 
     async def check_status(self) -> None:
         """Raise an error for a response that is no reply, by its status and content type."""
         log(self._call, "status %d", self._response.status)
         if self._response.status != 200:
-            raise await error_from_response(self._endpoint, self._response, self._timeouts.error_body)
+            raise await error_from_response(self._endpoint, self._response, self._limits.error_body)
         if self._response.content_type == "text/html":
             raise DarkAIStreamDecodeError(
                 f"{self._endpoint.host} answered with an HTML page, a login or error page perhaps, and no event "
                 "stream. Check base_url, proxy and key.",
+                status=200,
+            )
+        if is_compressed(self._response):
+            raise DarkAIStreamDecodeError(
+                f"{self._endpoint.host} sent a compressed reply, which is not read. Turn compression off there or at a "
+                "proxy on the way, and leave accept-encoding out of default_headers.",
                 status=200,
             )
 

@@ -132,7 +132,12 @@ _PARTS_OF_NO_URL = re.compile(r"(\w+://)?([^?#]*@)?([^?#]*)([?#].*)?", re.DOTALL
 
 
 def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
-    headers = {"accept": "text/event-stream", "content-type": "application/json", "user-agent": USER_AGENT}
+    headers = {
+        "accept": "text/event-stream",
+        "accept-encoding": "identity",
+        "content-type": "application/json",
+        "user-agent": USER_AGENT,
+    }
     if authorization:
         headers["authorization"] = authorization
     for name, value in (default_headers or {}).items():

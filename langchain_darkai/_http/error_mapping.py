@@ -247,9 +247,12 @@ async def error_from_response(endpoint: Endpoint, response: aiohttp.ClientRespon
         )
     if status == 407 and endpoint.proxy:
         return _proxy_error(endpoint, "HTTP 407", status)
-    text = await _read_text(response.content, body_timeout)
-    is_html = response.content_type == "text/html" or text[:1] == "<"
-    said = {"message": "an HTML page"} if is_html else _error_member(text)
+    text = "" if is_compressed(response) else await _read_text(response.content, body_timeout)
+    said = _error_member(text)
+    if response.content_type == "text/html" or text[:1] == "<":
+        said = {"message": "an HTML page"}
+    elif is_compressed(response):
+        said = {"message": "a compressed body"}
     report = reported_error(said, endpoint.host, status, endpoint.redact)
     overflows = status in (400, 413, 422) and _CONTEXT_OVERFLOW.search(text)
     kind = DarkAIContextOverflowError if overflows else report.kind
@@ -262,6 +265,11 @@ async def error_from_response(endpoint: Endpoint, response: aiohttp.ClientRespon
         request_id=endpoint.redact(response.headers.get("x-request-id", "")) or None,
     )
     return not_retryable(error) if is_final else error
+
+
+def is_compressed(response: aiohttp.ClientResponse) -> bool:
+    """Return whether a body is compressed, although the request asked for one that is not."""
+    return response.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity")
 
 
 async def _read_text(content: aiohttp.StreamReader, timeout: float) -> str:

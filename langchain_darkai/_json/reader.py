@@ -66,6 +66,7 @@ class LenientJsonReader:
         self._held: list[str] | None = None  # a string written as a whole: a name, or what may become another type
         self._out: list[str] = []
         self.unwritten: list[str] = []
+        self._written_to = 0  # in the text that is read: where JSON was written last
 
     def feed(self, text: str) -> str:
         """Return the JSON that this piece makes certain."""

@@ -103,7 +103,7 @@ class ReplyParser:
         return self.take()
 
     def slices(self, text: str | None) -> Iterable[None]:
-        """Read a piece of the reply, or its end for None. A long piece is read slice by slice, while this is iterated."""
+        """Read a piece of the reply, or its end for None. A long piece is read slice by slice, as this is iterated."""
         if text is None:
             return self._finish()
         text = self._context.take_pending() + text

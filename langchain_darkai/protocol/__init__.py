@@ -25,7 +25,7 @@ not complete.
 """
 
 from langchain_darkai.protocol.codec import ChatRequest, decode_request, encode_event, encode_request
-from langchain_darkai.protocol.decoder import MAX_EVENT_BYTES, EventDecoder
+from langchain_darkai.protocol.decoder import MAX_EVENT_BYTES, MAX_REPLY_BYTES, EventDecoder
 from langchain_darkai.protocol.events import Decoded, StreamEnd, StreamFailure, Usage
 from langchain_darkai.protocol.lines import LineDecoder, LineFault
 from langchain_darkai.protocol.wire_errors import (
@@ -41,6 +41,7 @@ from langchain_darkai.protocol.wire_errors import (
 
 __all__ = [
     "MAX_EVENT_BYTES",
+    "MAX_REPLY_BYTES",
     "ChatRequest",
     "Decoded",
     "EventDecoder",

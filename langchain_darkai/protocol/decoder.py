@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,13 +13,18 @@ from langchain_darkai.protocol.events import Decoded, StreamEnd, StreamFailure, 
 from langchain_darkai.protocol.lines import LineDecoder
 from langchain_darkai.protocol.wire_errors import hint_for, reported_error
 
-__all__ = ["MAX_EVENT_BYTES", "EventDecoder"]
+__all__ = ["MAX_EVENT_BYTES", "MAX_REPLY_BYTES", "EventDecoder"]
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """The longest event that is read, in bytes. A `final-response` holds a whole reply, so the limit leaves room for one as
 long as a book; but a server that never ends its line must not fill the memory."""
 
+MAX_REPLY_BYTES = 64 * 1024 * 1024
+"""The most text that is read of one reply, in bytes of UTF-8. Hardly any model writes a hundredth of it; but a server
+that never ends its reply must not fill the memory."""
+
 _JSON = json.JSONDecoder(strict=False)  # servers were seen to send raw control characters in strings
+_MAX_UTF8 = 4  # bytes of a character
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATES = tuple(map(chr, range(0xD800, 0xDC00)))
 # A line that an event stream may have: a blank one, a comment, or a field of any name.
@@ -89,6 +95,7 @@ class EventDecoder:
     - `redact`: removes secrets from the server's words before they are quoted in error messages; str removes nothing.
     - `per_event`: whether each text event is one string of `texts`; otherwise the text of one read is one string.
     - `max_event_bytes`: the longest event that is read; a longer one is a failure.
+    - `max_reply_bytes`: the most text that is read, in bytes of UTF-8; more is a failure. None for no limit.
 
     Example:
         >>> decoder = EventDecoder()
@@ -108,12 +115,15 @@ class EventDecoder:
         *,
         per_event: bool = False,
         max_event_bytes: int = MAX_EVENT_BYTES,
+        max_reply_bytes: int | None = MAX_REPLY_BYTES,
     ) -> None:
         self.ended = False
         self._source = source
         self._redact = redact
         self._per_event = per_event
         self._max_event_bytes = max_event_bytes
+        self._max_reply_bytes = sys.maxsize if max_reply_bytes is None else max_reply_bytes
+        self._room = self._max_reply_bytes  # bytes of text that may still come
         self._lines = LineDecoder(max_event_bytes)
         self._open_event: _OpenEvent | None = None
         self._high_surrogate = ""
@@ -220,13 +230,17 @@ class EventDecoder:
             message = members.get("message")
             if not isinstance(message, str):
                 self._fail_undecodable('a final-response without "message"', text)
-            elif message.startswith(so_far := self.text):
+            # A message that is too short to hold the text is not compared: that costs the length of the text.
+            elif len(message) * _MAX_UTF8 >= self._max_reply_bytes - self._room and message.startswith(
+                so_far := self.text
+            ):
                 self._high_surrogate = ""
                 self._handle_text(message[len(so_far) :])
         elif name == "stream-end":
             self._flush_surrogate()
-            self.ended = True
-            self._end = StreamEnd(_usage(members.get("usage")))
+            if not self.ended:
+                self.ended = True
+                self._end = StreamEnd(_usage(members.get("usage")))
         elif name == "error":
             self._flush_surrogate()
             report = reported_error(event if data is None else data, self._source, redact=self._redact)
@@ -238,7 +252,17 @@ class EventDecoder:
     def _handle_text(self, text: str) -> None:
         if self._high_surrogate or not text.isascii():
             text = self._with_whole_characters(text)
-        if text:
+            self._room -= len(text.encode())
+        else:
+            self._room -= len(text)
+        if self._room < 0:
+            limit = f"{self._max_reply_bytes:,} bytes"
+            self._fail(
+                DarkAIStreamDecodeError(
+                    f"{self._source} sent a reply of more than {limit} of text. Raise max_reply_bytes, or ask for less."
+                )
+            )
+        elif text:
             self._new_texts.append(text)
 
     def _with_whole_characters(self, text: str) -> str:

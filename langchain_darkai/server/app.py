@@ -17,10 +17,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from langchain_darkai._text import one_line
 from langchain_darkai.offline.model import OfflineChatModel
+from langchain_darkai.server.bodies import Bodies
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.handlers import ChatServer
+from langchain_darkai.server.hosts import AllowedHosts
 from langchain_darkai.server.timeouts import ServerTimeouts
 
 __all__ = ["MAX_QUERY_BYTES", "SERVER", "AppOptions", "create_app"]
@@ -32,14 +33,18 @@ while no client can fill the memory."""
 SERVER: web.AppKey[ChatServer] = web.AppKey("server", ChatServer)
 """Where an application keeps its `ChatServer`."""
 
+_LINGER_SECONDS = 1.0
+"""How long a body is read on, and dropped, after an answer that did not need it. Without that, many clients that are
+still sending get a broken connection in place of the answer, which says why."""
+
 _logger = logging.getLogger("langchain_darkai.server")
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
-    """Log requests that are not HTTP in one line each: anybody can send many."""
+    """Log requests that are not HTTP in one line each: anybody can send many, and they may hold a client's key."""
     error = record.exc_info and record.exc_info[1]
     if isinstance(error, HttpProcessingError):
-        _logger.info("%s: %s", record.getMessage(), one_line(str(error))[:200])
+        _logger.info("%s: %s", record.getMessage(), type(error).__name__)
     return not isinstance(error, HttpProcessingError | web.RequestPayloadError)
 
 
@@ -53,6 +58,7 @@ class AppOptions(TypedDict, total=False):
     max_query_bytes: int
     timeout: float | None
     cors_origins: Collection[str]
+    allowed_hosts: Collection[str] | None
     timeouts: ServerTimeouts
 
 
@@ -64,6 +70,7 @@ def create_app(
     timeout: float | None = 600.0,
     grace_period: float = 10.0,
     cors_origins: Collection[str] = (),
+    allowed_hosts: Collection[str] | None = None,
     timeouts: ServerTimeouts = ServerTimeouts(),  # noqa: B008 - it cannot be changed
 ) -> web.Application:
     """Return an aiohttp application that answers the DarkAI chat API with a LangChain chat model.
@@ -78,6 +85,9 @@ def create_app(
     - `cors_origins`: origins of web pages that may use the server, such as "https://app.example", or "*" for all. Pages
       of other origins are refused (403), so that no page in a browser can use a server on the same machine; programs
       are not affected.
+    - `allowed_hosts`: names by which clients may call the server, beside localhost and the addresses of loopback, such
+      as "chat.example" behind a proxy that passes on its own name; "*" for every name. None asks for a name only where
+      the server listens on loopback, since a web page can let a name of its own point there (421).
     - `timeouts`: how long to wait for clients and models that do not go on.
 
     The prompt is parsed back into messages. `stop` is passed on to the model; temperature, max_tokens, top_p, top_k,
@@ -97,25 +107,32 @@ def create_app(
         raise ValueError(f"grace_period is {grace_period!r}; it must not be negative.")
     if max_query_bytes <= 0:
         raise ValueError(f"max_query_bytes is {max_query_bytes!r}; it must be positive.")
-    origins = AllowedOrigins(cors_origins)
     server = ChatServer(
         _checked_models(model),
         key=_checked_key(api_key),
         timeout=timeout,
         grace_period=grace_period,
-        origins=origins,
+        bodies=Bodies(max_query_bytes),
+        hosts=AllowedHosts(allowed_hosts),
+        origins=AllowedOrigins(cors_origins),
         timeouts=timeouts,
     )
     app = web.Application(
         client_max_size=max_query_bytes,
         middlewares=[server.answer_errors],
-        # Whatever runs the application, a client that leaves ends the model's work, also while nothing is being sent.
-        handler_args={"handler_cancellation": True, "logger": _http_logger},
+        handler_args={
+            # Whatever runs the application, a client that leaves ends the model's work, also while nothing is sent.
+            "handler_cancellation": True,
+            # aiohttp would inflate a body that nobody has asked for yet, also of a client without a key.
+            "auto_decompress": False,
+            "lingering_time": _LINGER_SECONDS,
+            "logger": _http_logger,
+        },
     )
     app.router.add_post("/chat", server.chat)
     app.router.add_get("/models", server.list_models)
     app.router.add_get("/health", server.health)
-    app.on_response_prepare.append(origins.add_headers)
+    app.on_response_prepare.append(server.origins.add_headers)
     app.on_shutdown.append(server.drain)
     app[SERVER] = server
     return app

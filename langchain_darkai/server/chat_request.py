@@ -1,20 +1,22 @@
-"""What a request for a chat asks for: its body, its messages, and the model with its parameters."""
+"""What a request for a chat asks for: its messages, and the model with its parameters."""
 
-import asyncio
+import functools
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, NamedTuple, cast
 
 from aiohttp import web
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
-from langchain_darkai._text import one_line
-from langchain_darkai.errors import DarkAIInvalidRequestError, DarkAITimeoutError
+from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import parse_prompt
-from langchain_darkai.server.error_responses import to_darkai_error
+from langchain_darkai.protocol import decode_request
+from langchain_darkai.server.error_responses import echoed
 
-__all__ = ["messages_of", "read_body", "with_parameters"]
+__all__ = ["AskedChat", "check_content_type", "check_encoding", "read_chat", "with_parameters"]
 
 # Parameters of a request that set a model's field of the same name. A list, and not every field that a model has:
 # clients must not change where it lives, and with which key.
@@ -22,49 +24,88 @@ _WHOLE_NUMBERS = frozenset({"max_tokens", "top_k", "seed"})
 _NUMBERS = _WHOLE_NUMBERS | {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 
 
-async def read_body(request: web.Request, seconds: float) -> bytes:
-    """Return the body of a request; raise a DarkAIError where it is too long, is broken, or takes too long."""
-    try:
-        return await asyncio.wait_for(request.read(), seconds)
-    except asyncio.TimeoutError as error:
-        raise DarkAITimeoutError(
-            f"The request's body did not arrive within {seconds:g} seconds.", status=408
-        ) from error
-    except web.HTTPRequestEntityTooLarge as error:
-        raise to_darkai_error(error, request) from error
-    except web.RequestPayloadError as error:
-        raise DarkAIInvalidRequestError(f"The request's body cannot be read: {one_line(str(error))}.") from error
+class AskedChat(NamedTuple):
+    """A chat that a client asks for; `model` is None for the default one."""
+
+    messages: list[BaseMessage]
+    model: str | None
+    parameters: Mapping[str, Any]
 
 
-def messages_of(query: str) -> list[BaseMessage]:
-    """Return the messages that a prompt was made of, without the empty one that the model is to write."""
+def check_encoding(request: web.Request) -> None:
+    """Raise DarkAIInvalidRequestError for a compressed body: a few bytes can stand for more than the memory holds."""
+    encodings = ",".join(request.headers.getall("content-encoding", ())).lower()
+    if any(encoding.strip() not in {"", "identity"} for encoding in encodings.split(",")):
+        raise DarkAIInvalidRequestError(
+            f"The request's body is encoded as {echoed(encodings)}. Send it as it is, without Content-Encoding.",
+            status=415,
+        )
+
+
+def check_content_type(request: web.Request) -> None:
+    """Raise DarkAIInvalidRequestError for a type other than JSON, such as the form of a web page sends it."""
+    if "content-type" in request.headers and request.content_type != "application/json":
+        raise DarkAIInvalidRequestError(
+            f"The request's content type is {echoed(request.content_type)}. Send JSON, with the header "
+            "content-type: application/json.",
+            status=415,
+        )
+
+
+def read_chat(body: bytes) -> AskedChat:
+    """Return what a request asks for, without the empty message that the model is to write.
+
+    Raises DarkAIInvalidRequestError, which says what is wrong with the body.
+    """
+    query, model, parameters = decode_request(body)
     messages = parse_prompt(query)
     last = messages[-1] if messages else None
     if isinstance(last, AIMessage) and not (last.text.strip() or last.tool_calls or last.invalid_tool_calls):
         messages.pop()
     if not messages:
         raise DarkAIInvalidRequestError('"query" has no message, only the label for the model to continue.')
-    return messages
+    return AskedChat(messages, model, parameters)
 
 
 def with_parameters(model: BaseChatModel, parameters: Mapping[str, Any]) -> tuple[BaseChatModel, list[str] | None]:
     """Return the model with the fields that a request's parameters set, and the stop strings, which every model takes.
 
-    Raises DarkAIInvalidRequestError for parameters of another type.
+    Raises DarkAIInvalidRequestError for parameters of another type, and for values that the model's fields forbid.
     """
     stop = parameters.get("stop")
     stop = [stop] if isinstance(stop, str) else stop
     if stop is not None and not (isinstance(stop, list) and all(isinstance(text, str) for text in stop)):
         raise DarkAIInvalidRequestError('"stop" is neither a string nor a list of strings.')
-    fields: dict[str, int | float] = {}
+    fields: dict[str, Any] = {}
     for name in _NUMBERS:
         value = parameters.get(name)
         if value is None:
             continue
         if type(value) is not int and (type(value) is not float or name in _WHOLE_NUMBERS or not math.isfinite(value)):
             kind = "whole number" if name in _WHOLE_NUMBERS else "number"
-            raise DarkAIInvalidRequestError(f'"{name}" is {value!r}; it must be a {kind}.')
+            raise DarkAIInvalidRequestError(f'"{name}" is {echoed(value)}; it must be a {kind}.')
         if name in type(model).model_fields:
-            fields[name] = value
+            fields[name] = _checked(type(model), name, value)
     # A copy, since models differ in the keyword arguments that they take per call, and agree on their fields.
     return (model.model_copy(update=fields) if fields else model), stop or None
+
+
+def _checked(model: type[BaseChatModel], name: str, value: float) -> Any:
+    """Return a value as a model's field takes it; a copy of a model would take anything."""
+    field = _field(model, name)
+    try:
+        return value if field is None else field.validate_python(value)
+    except ValidationError as error:
+        reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+        raise DarkAIInvalidRequestError(f'"{name}" is {echoed(value)}. {reason}.') from error
+
+
+@functools.lru_cache(maxsize=100)
+def _field(model: type[BaseChatModel], name: str) -> TypeAdapter[Any] | None:
+    """Return the type of a model's field with its bounds; None for a type that only its model can check."""
+    field, annotated = model.model_fields[name], cast("Any", Annotated)
+    type_and_rules = (field.annotation, *field.metadata, None)  # Annotated wants one rule at least
+    try:
+        return TypeAdapter(annotated[type_and_rules])
+    except PydanticUserError:
+        return None

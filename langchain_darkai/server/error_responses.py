@@ -1,31 +1,67 @@
-"""Errors as HTTP responses: JSON with a sentence in it."""
+"""Errors as HTTP responses: JSON with a sentence in it; and words of others, as sentences and logs can hold them."""
 
 import math
+import reprlib
+from typing import Any
 
 from aiohttp import web
 
 from langchain_darkai.errors import DarkAIAuthenticationError, DarkAIError
 from langchain_darkai.protocol import encode_error, error_class_for_status
 
-__all__ = ["error_response", "to_darkai_error"]
+__all__ = ["echoed", "error_members", "error_response", "for_log", "to_darkai_error"]
+
+_MAX_MESSAGE = 2000
+"""Characters of a model's error that are told and logged: some quote the whole prompt."""
+
+_MAX_ECHOED = 200
+"""Characters of a client's value that are sent back to it."""
+
+_echo = reprlib.Repr()
+_echo.maxstring = _echo.maxother = _MAX_ECHOED // 2
 
 
 def to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIError:
     """Return what aiohttp raises for a request that it does not serve as an error with a sentence of ours."""
-    if error.status == 413:
-        message = f"The request is longer than the {request.client_max_size:,} bytes that this server reads."
-    elif error.status == 404:
-        message = f"There is nothing at {request.path!r}. There are POST /chat, GET /models and GET /health."
+    if error.status == 404:
+        message = f"There is nothing at {echoed(request.path)}. There are POST /chat, GET /models and GET /health."
     elif error.status == 405:
-        message = f"{request.path} does not take {request.method}, only {error.headers.get('allow')}."
+        message = f"{request.path} does not take {echoed(request.method)}, only {error.headers.get('allow')}."
     else:
         message = f"{error.reason}."
     return error_class_for_status(error.status)(message, status=error.status)
 
 
+def echoed(value: Any) -> str:
+    """Return what a client sent as a message can show it: in quotes, and with its middle left out where it is long.
+
+    Example:
+        >>> len(echoed("x" * 10_000_000))
+        100
+    """
+    shown = _echo.repr(value)
+    return shown if len(shown) <= _MAX_ECHOED else f"{shown[:_MAX_ECHOED]}..."
+
+
+def for_log(text: str) -> str:
+    """Return a text of others as it may stand in a line of a log: cut, and with line ends and the like escaped.
+
+    Example:
+        >>> print(for_log("no\\n2025-01-01 INFO all is well"))
+        no\\n2025-01-01 INFO all is well
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_MAX_MESSAGE])
+
+
+def error_members(error: BaseException) -> dict[str, Any]:
+    """Return the members by which an error is told, with its message cut where it is very long."""
+    members = encode_error(error)
+    return {**members, "message": members["message"][:_MAX_MESSAGE]}
+
+
 def error_response(error: BaseException, allow: str | None = None) -> web.Response:
     """Return an error as JSON, with the headers that belong to it; `allow` names the methods that a path takes."""
-    members = encode_error(error)
+    members = error_members(error)
     headers = {
         "retry-after": str(math.ceil(members["retry_after"])) if "retry_after" in members else None,
         "www-authenticate": "Bearer" if isinstance(error, DarkAIAuthenticationError) else None,

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from aiohttp import web
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import add_ai_message_chunks
 
 from langchain_darkai.client import DarkAI
@@ -23,13 +23,26 @@ from langchain_darkai.errors import (
     DarkAITimeoutError,
 )
 from langchain_darkai.prompts import format_call
-from langchain_darkai.protocol import decode_request, encode_error, encode_event
-from langchain_darkai.server.chat_request import messages_of, read_body, with_parameters
+from langchain_darkai.protocol import encode_event
+from langchain_darkai.server.bodies import Bodies
+from langchain_darkai.server.chat_request import (
+    AskedChat,
+    check_content_type,
+    check_encoding,
+    read_chat,
+    with_parameters,
+)
 from langchain_darkai.server.cors import AllowedOrigins
-from langchain_darkai.server.error_responses import error_response, to_darkai_error
+from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
+from langchain_darkai.server.hosts import AllowedHosts
 from langchain_darkai.server.timeouts import ServerTimeouts
 
 __all__ = ["ChatServer"]
+
+_READ_AT_ONCE = 64 * 1024
+"""Bytes of a request that are understood on the event loop, in a few milliseconds; a longer one would hold it up."""
+_READERS = 2
+"""Longer requests that are understood at once, in threads: the loop waits for its turn among them."""
 
 _logger = logging.getLogger("langchain_darkai.server")
 
@@ -46,6 +59,8 @@ class ChatServer:
         key: bytes | None,
         timeout: float | None,
         grace_period: float,
+        bodies: Bodies,
+        hosts: AllowedHosts,
         origins: AllowedOrigins,
         timeouts: ServerTimeouts,
     ) -> None:
@@ -53,7 +68,10 @@ class ChatServer:
         self._key = key
         self._timeout = timeout
         self._grace_period = grace_period
-        self._origins = origins
+        self._bodies = bodies
+        self._readers = asyncio.Semaphore(_READERS)
+        self.origins = origins
+        self.hosts = hosts
         self.timeouts = timeouts
         self._running: set[asyncio.Task[None]] = set()
         # Those of them whose clients still wait. A model that goes on although it was cancelled is running only.
@@ -97,6 +115,7 @@ class ChatServer:
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer a prompt with the model's reply, as an event stream."""
         self._check_key(request)
+        check_content_type(request)
         response = web.StreamResponse(
             headers={
                 "content-type": "text/event-stream",
@@ -140,9 +159,27 @@ class ChatServer:
         return DarkAIAPIError(f"{what}. Ask again later.", status=503)
 
     async def _reply(self, request: web.Request, response: web.StreamResponse) -> None:
-        query, name, parameters = decode_request(await read_body(request, self.timeouts.request_body))
-        model, stop = with_parameters(self._model_for(name), parameters)
-        messages = messages_of(query)
+        async with self._bodies.read(request, self.timeouts.request_body) as body:
+            asked = await self._read_chat(body)
+            model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
+            await self._stream(model, asked.messages, stop, request, response)
+
+    async def _read_chat(self, body: bytearray) -> AskedChat:
+        data = bytes(body)
+        body.clear()
+        if len(data) <= _READ_AT_ONCE:
+            return read_chat(data)
+        async with self._readers:
+            return await asyncio.to_thread(read_chat, data)
+
+    async def _stream(
+        self,
+        model: BaseChatModel,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        request: web.Request,
+        response: web.StreamResponse,
+    ) -> None:
         rest: list[AIMessageChunk] = []
         has_text, end = False, b""
         stream = cast("AsyncGenerator[AIMessage, None]", model.astream(messages, stop=stop))
@@ -175,7 +212,8 @@ class ChatServer:
         if name is None:
             return next(iter(self._models.values()))
         if name not in self._models:
-            raise DarkAINotFoundError(f"There is no model {name!r} here. There are: {', '.join(self._models)}.")
+            names = ", ".join(self._models)
+            raise DarkAINotFoundError(f"There is no model {echoed(name)} here. There are: {names}.")
         return self._models[name]
 
     def _check_key(self, request: web.Request) -> None:
@@ -194,7 +232,7 @@ class ChatServer:
         if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
             error = DarkAITimeoutError("The model behind the server took too long.")
         if isinstance(error, ModelError):
-            _logger.info("A chat failed, and the client is told: %s: %s", type(error).__name__, error)
+            _logger.info("A chat failed, and the client is told: %s: %s", type(error).__name__, for_log(str(error)))
         else:
             _logger.error("A chat failed, for a reason that the client is not told.", exc_info=error)
         if not response.prepared:
@@ -203,7 +241,7 @@ class ChatServer:
         if request.transport is not None:
             asyncio.get_running_loop().call_later(self.timeouts.error_write, request.transport.abort)
         with suppress(ConnectionError):  # the client has left
-            await response.write_eof(encode_event("error", encode_error(error)))
+            await response.write_eof(encode_event("error", error_members(error)))
         return response
 
     async def drain(self, _app: web.Application) -> None:
@@ -222,11 +260,14 @@ class ChatServer:
 
     @web.middleware
     async def answer_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        """Answer errors as JSON with a sentence, preflight requests, and pages of origins that are not allowed."""
+        """Answer errors as JSON with a sentence, preflight requests, and what is refused before its body is read."""
         if timer := self._first_requests.pop(request.protocol, None):
             timer.cancel()
         try:
-            if self._origins.is_preflight(request):
+            self.hosts.check(request)
+            self.origins.check(request)
+            check_encoding(request)
+            if self.origins.is_preflight(request):
                 return web.Response(status=204)
             return await handler(request)
         except web.HTTPException as error:

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from typing_extensions import Unpack
 
 from langchain_darkai.server.app import SERVER, AppOptions, create_app
+from langchain_darkai.server.forks import leave_to_parent
 
 __all__ = ["MAX_BLOCKING_CALLS", "check_port", "run", "serve", "serve_app"]
 
@@ -103,10 +104,13 @@ async def serve_app(
 
     try:
         listener = await _listen(connect, host, port)
+        leave_to_parent(server, listener)
         try:
             addresses = [listening.getsockname()[:2] for listening in listener.sockets]
             hosts = [ipaddress.ip_address(address.partition("%")[0]) for address, _ in addresses]
-            if not app[SERVER].has_key and not all(host.is_loopback for host in hosts):
+            is_local = all(address.is_loopback for address in hosts)
+            app[SERVER].hosts.listen(host, is_local=is_local)
+            if not app[SERVER].has_key and not is_local:
                 _logger.warning(
                     "The server on %s can be used by other machines, and has no API key. Set one, or use 127.0.0.1.",
                     host,

@@ -122,6 +122,7 @@ print(model.batch(["Hi"], config={"callbacks": [Asks()]})[0].text)
     assert program(serve(reply("Hello")), code) == ["Hello"] * 3
 
 
+@pytest.mark.parametrize("program", ["before the import", "after the import"], indirect=True)
 def test_a_fork_after_use(serve: Serve, program: Program) -> None:
     code = """
 model.invoke("before")

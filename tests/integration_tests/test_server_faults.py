@@ -143,7 +143,7 @@ class TestLeaving:
     def test_requests_that_are_never_whole_leave_nothing(self) -> None:
         """Slow, half, abandoned and broken ones; others are served meanwhile, and nothing is left of them."""
         body = json.dumps({"query": "Hi"}).encode()
-        whole = b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(body)
+        whole = b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body)
         process = psutil.Process()
 
         with LocalServer(scripted("Hello")) as server:

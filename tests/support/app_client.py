@@ -1,6 +1,7 @@
 """A plain HTTP client of the server's application, over real sockets."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +25,9 @@ class Client:
         self.url = f"http://127.0.0.1:{self.port}"
 
     def chat(self, query: Any = "Hi", headers: dict[str, str] | None = None, **body: Any) -> Any:
-        return self.session.post(f"{self.url}/chat", json={"query": query, **body}, headers=headers)
+        data = io.BytesIO(json.dumps({"query": query, **body}).encode())
+        headers = {"content-type": "application/json", **(headers or {})}
+        return self.session.post(f"{self.url}/chat", data=data, headers=headers)
 
     async def events(self, query: str = "Hi", **body: Any) -> list[dict[str, Any]]:
         async with self.chat(query, **body) as response:
@@ -37,8 +40,8 @@ class Client:
 
 
 @asynccontextmanager
-async def serving(model: Any = None, *, lingering_time: float = 10.0, **options: Any) -> AsyncIterator[Client]:
-    runner = web.AppRunner(create_app(model, **options), shutdown_timeout=0.1, lingering_time=lingering_time)
+async def serving(model: Any = None, **options: Any) -> AsyncIterator[Client]:
+    runner = web.AppRunner(create_app(model, **options), shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from langchain_darkai.errors import DarkAIError
 from langchain_darkai.protocol import (
     MAX_EVENT_BYTES,
+    MAX_REPLY_BYTES,
     Decoded,
     EventDecoder,
     StreamEnd,
@@ -36,10 +37,12 @@ class Reply(NamedTuple):
     retry_after: float | None
 
 
-def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES) -> Reply:
+def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES, reply_limit: int | None = MAX_REPLY_BYTES) -> Reply:
     """Return what a decoder makes of a body that comes in these pieces, and check what holds for every reply."""
-    decoder = EventDecoder("example.org", max_event_bytes=limit)
-    by_event = EventDecoder("example.org", per_event=True, max_event_bytes=limit)
+    decoder, by_event = (
+        EventDecoder("example.org", per_event=per_event, max_event_bytes=limit, max_reply_bytes=reply_limit)
+        for per_event in (False, True)
+    )
     texts: list[str] = []
     ends: list[StreamEnd | StreamFailure] = []
     for data in [*pieces, None]:
@@ -65,13 +68,14 @@ def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES) -> Reply:
     return Reply(text, False, None, type(end.error), str(end.error), end.error.status, end.error.retry_after)
 
 
-def read_in_every_way(body: bytes, limit: int = MAX_EVENT_BYTES) -> Reply:
+def read_in_every_way(body: bytes, limit: int = MAX_EVENT_BYTES, reply_limit: int | None = MAX_REPLY_BYTES) -> Reply:
     """Return what a decoder makes of a body: the same whole, byte by byte, with empty reads, and cut at every point."""
-    whole = read([body], limit)
-    assert read((body[i : i + 1] for i in range(len(body))), limit) == whole
-    assert read(itertools.chain.from_iterable((b"", body[i : i + 1]) for i in range(len(body))), limit) == whole
+    whole = read([body], limit, reply_limit)
+    single = [body[i : i + 1] for i in range(len(body))]
+    assert read(single, limit, reply_limit) == whole
+    assert read(itertools.chain.from_iterable((b"", byte) for byte in single), limit, reply_limit) == whole
     for cut in range(1, len(body)):
-        assert read([body[:cut], body[cut:]], limit) == whole, f"cut at {cut}: {body[:cut]!r}"
+        assert read([body[:cut], body[cut:]], limit, reply_limit) == whole, f"cut at {cut}: {body[:cut]!r}"
     return whole
 
 

@@ -164,6 +164,7 @@ class TestSettings:
     def test_headers(self) -> None:
         assert DarkAI()._endpoint.headers == {
             "accept": "text/event-stream",
+            "accept-encoding": "identity",
             "content-type": "application/json",
             "user-agent": "langchain-darkai",
         }

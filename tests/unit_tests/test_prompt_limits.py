@@ -91,7 +91,7 @@ def test_time_grows_with_the_prompt_and_no_faster(name: str) -> None:
     small, large = make(20_000), make(320_000)
     for work in (_parse, lambda text: format_prompt([AIMessage(text), ToolMessage(text, tool_call_id="1")])):
         # 16 times the text: 16 times the time, or 256 times where it is quadratic.
-        assert _fastest(work, large) < 64 * _fastest(work, small) + 0.02
+        assert _fastest(work, large) < 64 * _fastest(work, small) + 0.05
 
 
 def _parse(query: str) -> Any:
@@ -104,9 +104,9 @@ def _parse(query: str) -> Any:
 def _fastest(work: Callable[[str], Any], text: str) -> float:
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.thread_time()  # of the processor, since other processes may hold up this one
         work(text)
-        times.append(time.perf_counter() - start)
+        times.append(time.thread_time() - start)
     return min(times)
 
 

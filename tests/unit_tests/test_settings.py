@@ -42,6 +42,8 @@ class TestSettings:
             ({"stream_chunk_timeout": -1}, "stream_chunk_timeout=-1"),
             ({"max_retries": -1}, "max_retries=-1"),
             ({"max_concurrency": 0}, "max_concurrency=0"),
+            ({"max_reply_bytes": 0}, "max_reply_bytes=0"),
+            ({"max_reply_bytes": "many"}, "max_reply_bytes"),
             ({"max_tokens": 0}, "max_tokens"),
             ({"model": ""}, "is not the name of a model"),
             ({"model": "  "}, "is not the name of a model"),

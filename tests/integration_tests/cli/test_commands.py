@@ -1,6 +1,7 @@
 """The commands as a user has them: processes and sockets, against servers on loopback."""
 
 import contextlib
+import http.client
 import re
 import signal
 import subprocess
@@ -235,6 +236,15 @@ def test_serve_asks_for_the_key_in_the_environment(monkeypatch: pytest.MonkeyPat
         assert done.code == 1
         assert "key" in one_line(done.err)
         assert "another secret" not in done.err
+
+
+@pytest.mark.parametrize(("options", "status"), [((), 421), (("--allowed-host", "chat.example"), 200)])
+def test_serve_answers_to_names_that_are_allowed(options: tuple[str, ...], status: int) -> None:
+    with started("serve", "--port", "0", *options) as process:
+        connection = http.client.HTTPConnection(address(process).removeprefix("http://"), timeout=SECONDS)
+        with contextlib.closing(connection):
+            connection.request("GET", "/health", headers={"host": "chat.example"})
+            assert connection.getresponse().status == status
 
 
 def test_serve_tells_that_the_port_is_taken(offline: str, call: Call) -> None:

@@ -52,6 +52,7 @@ async def test_a_shutdown_ends_replies_that_take_too_long_with_an_error(before: 
         ({"timeout": 0}, ValueError, "timeout"),
         ({"grace_period": -1}, ValueError, "grace_period"),
         ({"cors_origins": "*"}, TypeError, "cors_origins"),
+        ({"allowed_hosts": "*"}, TypeError, "allowed_hosts"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(arguments: dict[str, Any], kind: type[Exception], said: str) -> None:

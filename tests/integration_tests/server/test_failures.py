@@ -139,7 +139,7 @@ async def test_a_client_that_leaves_cancels_the_model(before: tuple[str, ...]) -
     async with serving(model) as client:
         _, writer = await asyncio.open_connection("127.0.0.1", client.port)
         body = b'{"query": "Hi"}'
-        writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        writer.write(b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         await soon(working.wait())
         writer.close()
         assert await asyncio.to_thread(model.record.was_cancelled.wait, 10)
@@ -161,9 +161,24 @@ async def test_a_client_that_reads_nothing_does_not_stay_for_ever() -> None:
     async with serving(model, timeout=0.2, timeouts=ServerTimeouts(error_write=0.05)) as client:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1000)
         body = b'{"query": "Hi"}'
-        writer.write(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        writer.write(b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
         assert await asyncio.to_thread(model.record.was_cancelled.wait, 10)
         await soon(no_connections(client.runner))
         assert b"stream-end" not in await soon(reader.read())
         writer.close()
         await writer.wait_closed()
+
+
+@pytest.mark.parametrize("before", [(), ("Hi",)], ids=["at once", "later"])
+async def test_the_message_of_a_model_is_one_line_of_the_log(
+    before: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It can hold words of anybody, so it can neither begin a line of its own nor fill the log."""
+    caplog.set_level(logging.INFO)
+    forged = "no\n2025-01-01 INFO all is well\r\x1b[2K\u2028\x85end" + "x" * 1_000_000
+    async with serving(scripted(*before, core.ModelAPIError(forged))) as client, client.chat() as response:
+        assert len(await response.read()) < 20_000
+    [message] = [record.getMessage() for record in caplog.records if record.name == "langchain_darkai.server"]
+    assert "ModelAPIError: no\\n2025-01-01 INFO all is well\\r\\x1b[2K\\u2028\\x85end" in message
+    assert message.isprintable()
+    assert len(message) < 3000

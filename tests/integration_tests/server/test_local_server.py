@@ -31,7 +31,9 @@ def waiting(first: str = "Hi") -> tuple[ScriptedModel, threading.Event]:
 
 def ask(url: str, query: str = "Hi", key: str = "") -> str:
     """Return the text of a whole reply; what is no whole reply fails."""
-    request = urllib.request.Request(f"{url}/chat", json.dumps({"query": query}).encode())
+    request = urllib.request.Request(
+        f"{url}/chat", json.dumps({"query": query}).encode(), {"content-type": "application/json"}
+    )
     if key:
         request.add_header("authorization", f"Bearer {key}")
     with urllib.request.urlopen(request, timeout=20) as response:
@@ -156,7 +158,7 @@ def test_stop_during_new_connections_logs_nothing(caplog: pytest.LogCaptureFixtu
 def chat_socket(port: int) -> socket.socket:
     client = socket.create_connection(("127.0.0.1", port), timeout=20)
     body = b'{"query": "Hi"}'
-    client.sendall(b"POST /chat HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+    client.sendall(b"POST /chat HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
     return client
 
 
@@ -180,9 +182,9 @@ def test_hundreds_of_calls_leave_no_open_sockets() -> None:
     "sent",
     [
         pytest.param(b"", id="nothing"),
-        pytest.param(b"POST /chat HTTP/1.1\r\nhost: x\r\n", id="half a head"),
-        pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n", id="one request"),
-        pytest.param(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\nGET /he", id="one request and a half"),
+        pytest.param(b"POST /chat HTTP/1.1\r\nhost: localhost\r\n", id="half a head"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n", id="one request"),
+        pytest.param(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\nGET /he", id="one request and a half"),
     ],
 )
 def test_a_connection_without_a_request_is_closed_in_time(sent: bytes) -> None:

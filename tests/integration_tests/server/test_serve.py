@@ -12,6 +12,8 @@ from tests.support.programs import complaints, is_listening, running
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
+JSON = {"content-type": "application/json"}
+
 SERVING = """
 from langchain_darkai.server import serve
 from tests.support.models import ScriptedModel
@@ -28,7 +30,7 @@ def test_serve_drains_on_a_signal(number: signal.Signals) -> None:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
         assert url.startswith("http://127.0.0.1:")
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1"}')
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1"}', JSON)
         with urllib.request.urlopen(request, timeout=20) as response:
             assert b'"Hi"' in response.readline()
             process.send_signal(number)
@@ -45,7 +47,7 @@ def test_a_second_signal_ends_replies_at_once() -> None:
     with running(SERVING) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}', JSON)
         with urllib.request.urlopen(request, timeout=20) as response:
             assert b'"Hi"' in response.readline()
             process.terminate()
@@ -66,7 +68,7 @@ asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
     with running(windows + SERVING) as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}')
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "1000"}', JSON)
         with urllib.request.urlopen(request, timeout=20) as response:
             assert b'"Hi"' in response.readline()
             process.send_signal(signal.SIGINT)
@@ -95,7 +97,7 @@ def test_serve_says_that_the_port_is_taken() -> None:
     [
         pytest.param("", id="idle"),
         pytest.param("urllib.request.urlopen(url + '/health').read()", id="used"),
-        pytest.param("kept = urllib.request.urlopen(url + '/chat', b'{\"query\": \"1000\"}')", id="during a reply"),
+        pytest.param("kept = urllib.request.urlopen(request)", id="during a reply"),
         pytest.param("raise SystemExit(0)", id="exit"),
         pytest.param("del server; import gc; gc.collect()", id="forgotten"),
     ],
@@ -103,10 +105,73 @@ def test_serve_says_that_the_port_is_taken() -> None:
 def test_a_server_that_nobody_stops_does_not_keep_the_process(rest: str) -> None:
     code = SERVING.partition("\nserve(")[0] + (
         "\nimport urllib.request\nfrom langchain_darkai.server import LocalServer\n"
-        f"server = LocalServer(model, grace_period=0.1).start()\nurl = server.url\n{rest}\n"
+        "server = LocalServer(model, grace_period=0.1).start()\nurl = server.url\n"
+        f"request = urllib.request.Request(url + '/chat', b'{{\"query\": \"1000\"}}', {JSON})\n{rest}\n"
     )
     if "kept" in rest:
         code += "kept.readline()\nkept.close()\n"
     with running(code) as process:
         out, error = process.communicate(timeout=30)
         assert (process.returncode, out, complaints(error)) == (0, "", [])
+
+
+FORKING = """
+import os, signal, socket, time, urllib.request, warnings
+from langchain_darkai.server import LocalServer
+
+warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+server = LocalServer().start()
+port = int(server.url.rpartition(":")[2])
+kept = socket.create_connection(("127.0.0.1", port), timeout=20)
+kept.sendall(b"GET /health HTTP/1.1\\r\\nhost: localhost\\r\\n\\r\\n")
+assert kept.recv(1000).startswith(b"HTTP/1.1 200 ")
+child = os.fork()
+if not child:
+    time.sleep(60)
+    os._exit(0)
+try:
+    assert urllib.request.urlopen(server.url + "/health", timeout=20).status == 200
+    server.stop()
+    while kept.recv(1000):
+        pass
+    kept.close()
+    with LocalServer(port=port) as again:
+        assert urllib.request.urlopen(again.url + "/health", timeout=20).status == 200
+    print("free")
+finally:
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_keeps_neither_the_port_nor_the_connections_of_a_server() -> None:
+    with running(FORKING) as process:
+        out, error = process.communicate(timeout=50)
+        assert (process.returncode, out, complaints(error)) == (0, "free\n", [])
+
+
+FORKING_ITSELF = """
+import multiprocessing, sys, time, urllib.request, warnings
+from langchain_darkai.server import LocalServer
+
+def serve_in_child(answers):
+    with LocalServer() as server:
+        answers.put(urllib.request.urlopen(server.url + "/health", timeout=20).status)
+
+if __name__ == "__main__":
+    warnings.filterwarnings("ignore", ".*multi-threaded, use of fork", DeprecationWarning)
+    context = multiprocessing.get_context("fork")
+    with LocalServer() as server:
+        answers = context.Queue()
+        child = context.Process(target=serve_in_child, args=(answers,))
+        child.start()
+        print(answers.get(timeout=20), flush=True)
+        child.join(20)
+        print(child.exitcode, urllib.request.urlopen(server.url + "/health", timeout=20).status)
+"""
+
+
+def test_a_forked_child_can_have_a_server_of_its_own() -> None:
+    with running(FORKING_ITSELF) as process:
+        out, error = process.communicate(timeout=50)
+        assert (process.returncode, out, complaints(error)) == (0, "200\n0 200\n", [])

@@ -114,6 +114,7 @@ def test_no_pattern_of_a_client_is_compiled_by_re(monkeypatch: pytest.MonkeyPatc
     assert [pattern for pattern in compiled if "q7q7" in pattern] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_on_the_rules_gets_a_reply_of_bounded_length(name: str) -> None:
     messages = _messages(name)

@@ -1,10 +1,12 @@
-"""Long lines and long events: read up to the limit, an error beyond it."""
+"""Long lines, long events and long replies: read up to the limit, an error beyond it."""
+
+import time
 
 import pytest
 
 from langchain_darkai.errors import DarkAIStreamDecodeError
-from langchain_darkai.protocol import EventDecoder, StreamEnd
-from tests.support.decoding import END, HEL, NOTHING, chunk, raw_chunk, read, read_in_every_way
+from langchain_darkai.protocol import EventDecoder, StreamEnd, StreamFailure, encode_event
+from tests.support.decoding import END, HEL, LO, NOTHING, chunk, raw_chunk, read, read_in_every_way
 
 LIMIT = 100
 
@@ -48,3 +50,55 @@ def test_an_event_of_five_megabytes_on_many_lines() -> None:
     body = b'data: {"event": "text-chunk", "data": {"text": "' + "\n".join(pieces).encode() + b'"}}\n' + END
     text = "\n".join(pieces)
     assert read(body[start : start + 4096] for start in range(0, len(body), 4096)).text == text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        chunk("Hello") * 2,
+        chunk("Hell") + chunk("o") + chunk("Hello"),
+        raw_chunk("Hé") + chunk("é") + chunk("12345"),
+        raw_chunk("H😀") + chunk("67890"),
+        chunk("H\ud83d") + chunk("\ude0067890"),
+        encode_event("final-response", {"message": "1234567890"}),
+        HEL + encode_event("final-response", {"message": "Hello67890"}),
+    ],
+)
+def test_a_reply_is_read_up_to_its_limit_of_bytes(body: bytes) -> None:
+    size = len(read([body + END]).text.encode())
+    assert size == 10
+    assert read_in_every_way(body + END, reply_limit=size).ended
+    assert read_in_every_way(body + END, reply_limit=None).ended
+    for rest in (b"", END, chunk("x"), b'data: {"event": "error"}\n'):
+        reply = read_in_every_way(body + rest, reply_limit=size - 1)
+        assert (reply.failure, reply.ended) == (DarkAIStreamDecodeError, False)
+        assert "a reply of more than 9 bytes of text" in reply.message
+        assert "max_reply_bytes" in reply.message
+        assert len(reply.text.encode()) <= size - 1
+
+
+def test_events_without_text_do_not_count_as_the_length_of_a_reply() -> None:
+    body = (encode_event("search", {"hits": "x" * 50}) + b": ping\n") * 9 + HEL + LO + END
+    assert read_in_every_way(body, reply_limit=5).text == "Hello"
+
+
+def test_a_reply_of_more_than_its_default_limit_is_an_error() -> None:
+    decoder = EventDecoder()
+    event = chunk("x" * 2**20)
+    ends = [decoder.feed(event).end for _ in range(65)]
+    assert ends[:64] == [None] * 64
+    assert isinstance(ends[64], StreamFailure)
+    assert len(ends[64].error.partial_text) == 64 * 2**20
+
+
+def test_many_final_responses_cost_no_more_after_a_long_text() -> None:
+    def seconds(length: int) -> float:
+        decoder = EventDecoder()
+        decoder.feed(chunk("x" * length))
+        many = encode_event("final-response", {"message": "x"}) * 2000
+        started = time.process_time()
+        decoder.feed(many)
+        return time.process_time() - started
+
+    short = min(seconds(1000) for _ in range(3))
+    assert min(seconds(2_000_000) for _ in range(3)) < 10 * short + 0.05
