@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from langchain_darkai._generation.request import GenerationRequest, ReplyRequirements
 from langchain_darkai._generation.stop import StopSequenceFilter
+from langchain_darkai._json.reader import MAX_SLICE
 from langchain_darkai.client import Restart
 from langchain_darkai.prompts import CALL_START
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.answer_text import AnswerText
+    from langchain_darkai._structured_output.extraction import AnswerScanner
     from langchain_darkai._tool_calls.output import ParsedToolCall, Part
     from langchain_darkai._tool_calls.parser import ReplyParser
 
@@ -32,13 +34,16 @@ class Reply:
         self.usage: Usage | None = None
         self._has_ended = False
         self._texts: list[str] = []
-        self._parts: list[Part] = []  # only where there is no parser, which keeps its own
+        self._parts: list[Part] = []
         self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
         requirements = self.request.requirements
         self._parser = _parser_for(requirements) if requirements.tools else None
         self._answer: AnswerText | None = None
-        if requirements.content_must_be_json and requirements.output is not None:
+        self._scanner: AnswerScanner | None = None  # for an answer that the text only has to contain
+        if requirements.output is not None and requirements.content_must_be_json:
             self._answer = requirements.output.answer_text()
+        elif requirements.output is not None and requirements.output.method != "function_calling":
+            self._scanner = requirements.output.scanner()
 
     def slices(self, event: str | StreamEnd | Restart) -> Iterable[None]:
         """Read an event. A long one is read slice by slice, while this is iterated."""
@@ -53,8 +58,6 @@ class Reply:
 
     def take(self) -> "list[Part]":
         """Return the parts that became certain since the last time."""
-        if self._parser:
-            return self._parser.take()
         parts, self._parts = self._parts, []
         return parts
 
@@ -62,16 +65,30 @@ class Reply:
         """Return the last parts of a failed reply: held-back text, and an end that keeps half a call from running."""
         for _ in self._read(self._stop.finish() if self._stop else ""):
             pass
-        return self.take() + (self._parser.abort() if self._parser else [])
+        if self._parser:
+            self._add(self._parser.abort())
+        return self.take()
 
-    def _read(self, text: str) -> Iterable[None]:
-        if text:
-            self._texts.append(text)
-        if text and self._parser:
-            return self._parser.slices(text)
-        if text:
-            self._parts.append(text)
-        return ()
+    def _read(self, text: str) -> Iterator[None]:
+        if not text:
+            return
+        self._texts.append(text)
+        # The parser cuts long texts into slices by itself.
+        size = MAX_SLICE if self._answer or self._scanner else len(text)
+        for start in range(0, len(text), size):
+            piece = text[start : start + size]
+            if self._parser:
+                yield from self._parser.slices(piece)
+            self._add(self._parser.take() if self._parser else [piece])
+            if start + size < len(text):
+                yield
+
+    def _add(self, parts: "list[Part]") -> None:
+        if self._scanner:
+            for part in parts:
+                if isinstance(part, str):
+                    self._scanner.feed(part)
+        self._parts += self._answer.feed(parts) if self._answer else parts
 
     def _end(self, text: str) -> Iterator[None]:
         self._has_ended = True
@@ -79,6 +96,7 @@ class Reply:
         yield from self._read(self._stop.finish() if self._stop else "")
         if self._parser and not self._parser.done:
             yield from self._parser.slices(None)
+            self._add(self._parser.take())
 
     @property
     def is_over(self) -> bool:
@@ -143,8 +161,8 @@ class Reply:
                         output.result(json.loads(call.arguments))
             elif self._answer:
                 self._answer.check()
-            else:
-                output.read(self.content)
+            elif self._scanner:
+                self._scanner.finish()
         except InvalidAnswer as error:
             return f"Your answer is not valid: {error}. Give it again, corrected."
         return None

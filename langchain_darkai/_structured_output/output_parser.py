@@ -62,9 +62,10 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
 
     def parse(self, text: str) -> Any:
         """Return the result of a reply's text."""
-        scanner = self.output.scanner()
-        scanner.feed(text)
-        return self.result_of(scanner, text)
+        try:
+            return self.output.read(text)[1]
+        except InvalidAnswer as error:
+            raise invalid_answer(error, text) from error
 
     def result_of(self, scanner: AnswerScanner, text: str) -> Any:
         """Return the result that a scanner found in a reply's text."""

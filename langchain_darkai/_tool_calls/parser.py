@@ -31,6 +31,7 @@ LangChain, which completes partial JSON, from completing them: else the call wou
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from langchain_darkai._json.reader import MAX_SLICE
 from langchain_darkai._tool_calls.bare_calls import BareCallState
 from langchain_darkai._tool_calls.call_states import CallHeadState, FunctionTagState, VendorTagState
 from langchain_darkai._tool_calls.output import ParsedToolCall, Part, PartBuffer
@@ -47,10 +48,6 @@ STATES: Mapping[StateName, type[State]] = {
 }
 """The states that are entered from other files. Thoughts and code have states of their own in `text_states`, the rest
 of a call has them in `call_states`."""
-
-MAX_SLICE = 8 * 1024
-"""Characters that are read at once. A state returns a copy of what it has not read, and in a slice that copy is short,
-however many marks there are. The event loop goes on between two slices: the worst text takes some 20 ms for one."""
 
 _AUTO = ToolChoice()
 
@@ -124,6 +121,7 @@ class ReplyParser:
         return self._out.drain()
 
     def _read(self, text: str) -> Iterator[None]:
+        # A state returns a copy of what it has not read. In a slice that copy is short, however many marks there are.
         context = self._context
         unread = [text]  # the last one comes next
         while unread and not self._out.done:

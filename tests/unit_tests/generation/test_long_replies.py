@@ -1,6 +1,7 @@
 """A reply that takes long to read: other tasks go on, and the call's timeout and its cancellation count."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -35,6 +36,7 @@ async def turns_during(task: "asyncio.Task[object]", most: int = 10_000) -> int:
 
 
 async def test_the_event_loop_goes_on_while_a_long_reply_is_read() -> None:
+    await model_of("first").bind_tools([add]).ainvoke("Hello")  # loads what the first call in a process loads
     short = asyncio.create_task(model_of("short").bind_tools([add]).ainvoke("Hello"))
     turns_of_short = await turns_during(short)
     long = asyncio.create_task(model_of(LONG).bind_tools([add]).ainvoke("Hello"))
@@ -43,7 +45,29 @@ async def test_the_event_loop_goes_on_while_a_long_reply_is_read() -> None:
     assert long.result().content == LONG
 
 
+WITH_ANSWERS: dict[str, Callable[[ChatDarkAI], Runnable[LanguageModelInput, Any]]] = {
+    "response_format": lambda model: model.bind(response_format={"type": "object"}),
+    "with_structured_output": lambda model: model.with_structured_output({"type": "object"}),
+    "response_format and tools": lambda model: model.bind_tools([add], response_format={"type": "object"}),
+}
+
+
+@pytest.mark.parametrize("way", WITH_ANSWERS)
+async def test_the_event_loop_goes_on_while_a_long_answer_is_read(way: str) -> None:
+    long_answer = '{"numbers": [' + "1," * 100_000 + "1]}"
+    await WITH_ANSWERS[way](model_of('{"numbers": [1]}')).ainvoke("Hello")
+    short = asyncio.create_task(WITH_ANSWERS[way](model_of('{"numbers": [1]}')).ainvoke("Hello"))
+    turns_of_short = await turns_during(short)
+    long = asyncio.create_task(WITH_ANSWERS[way](model_of(long_answer)).ainvoke("Hello"))
+
+    assert await turns_during(long) >= turns_of_short + len(long_answer) // 16_384
+    answer = long.result()
+    read = json.loads(answer.text) if isinstance(answer, AIMessage) else answer
+    assert read == {"numbers": [1] * 100_001}
+
+
 async def test_a_call_is_cancelled_while_its_reply_is_read() -> None:
+    await model_of("first").bind_tools([add]).ainvoke("Hello")
     task = asyncio.create_task(model_of(LONG).bind_tools([add]).ainvoke("Hello"))
     await turns_during(task, 14)
     task.cancel()
