@@ -74,13 +74,14 @@ def head(status: int = 200, content_type: str = "text/event-stream", **headers: 
 
 
 STREAM = head(transfer_encoding="chunked")
-END = chunk(event("stream-end")) + chunk(b"")
+LAST_CHUNK = chunk(b"")
+END = chunk(event("stream-end")) + LAST_CHUNK
 
 
 def reply(*pieces: str, usage: dict[str, int] | None = None) -> list[Step]:
     """Return the script of a whole reply in one packet."""
     end = event("stream-end", usage=usage) if usage else event("stream-end")
-    return [STREAM + chunk(text(*pieces)) + chunk(end) + chunk(b"")]
+    return [STREAM + chunk(text(*pieces)) + chunk(end) + LAST_CHUNK]
 
 
 def answer(status: int, content: str = "", content_type: str = "application/json", **headers: str) -> list[Step]:
@@ -174,17 +175,22 @@ class ScriptedServer:
                 with self._changed:
                     script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
                     self.requests.append(request)
+                active = 1
                 self._note(active=1)
                 try:
                     for step in script(request) if callable(script) else script:
+                        if active and isinstance(step, bytes) and step.endswith(LAST_CHUNK):
+                            # Before the client can know of it: its next request may come on another connection.
+                            active = 0
+                            self._note(active=-1)
                         self._take(step, connection, deadline)
                 except (_Left, OSError):
-                    self._note(active=-1, left=1)
+                    self._note(active=-active, left=1)
                     return
                 except _Over:
-                    self._note(active=-1)
+                    self._note(active=-active)
                     return
-                self._note(active=-1)
+                self._note(active=-active)
 
     def _take(self, step: Step, connection: socket.socket, deadline: float) -> None:
         if isinstance(step, bytes):
