@@ -101,11 +101,16 @@ class TimeBudget:
         self._entered: float | None = None
 
     @property
+    def left(self) -> float | None:
+        """The seconds that are left now; None for no limit."""
+        if self.remaining is None or self._entered is None:
+            return self.remaining
+        return self.remaining - (time.monotonic() - self._entered)
+
+    @property
     def is_spent(self) -> bool:
         """Whether no time is left, now."""
-        if self.remaining is None:
-            return False
-        return self.remaining <= (0.0 if self._entered is None else time.monotonic() - self._entered)
+        return self.left is not None and self.left <= 0
 
     async def __aenter__(self) -> float | None:
         """Return the deadline, a time of the running loop's clock."""

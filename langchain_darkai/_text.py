@@ -24,3 +24,14 @@ def short_repr(value: object) -> str:
     """
     shown = repr(value)
     return shown if len(shown) <= MAX_REPR else f"{shown[:MAX_REPR]}..."
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text without its middle where it is longer than `most`: what is wrong stands at either end of an error.
+
+    Example:
+        >>> shortened("'aaaaaaaaaaaaaaaaaaaa' is too long", 20)
+        "'aaaaaaa...too long"
+    """
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"

@@ -8,13 +8,14 @@ own there, too, and a greenlet that waits for it lets the others go on. gevent m
 import asyncio
 import collections
 import contextlib
+import contextvars
 import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
 from queue import Empty
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -74,15 +75,33 @@ class GreenletExecutor(ThreadPoolExecutor):
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Return the result of a function that blocks, while the event loop goes on.
 
-    It gets a thread of its own: those of the loop's executor may all be busy waiting for this very call.
+    It gets a thread of its own: those of the loop's executor may all be busy waiting for this very call. Nobody waits
+    for the thread of a call that is cancelled, not even Python when it exits.
     """
     if not threading.main_thread().is_alive():
         return function(*arguments)  # the interpreter is exiting, and starts no threads any more
-    executor = ThreadPoolExecutor(1)
-    try:
-        return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
-    finally:
-        executor.shutdown(wait=False)
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[tuple[T | None, BaseException | None]] = loop.create_future()
+
+    def run() -> None:
+        outcome: tuple[T | None, BaseException | None]
+        try:
+            outcome = function(*arguments), None
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the result gets it
+            outcome = None, error
+        with contextlib.suppress(RuntimeError):  # the loop was closed
+            loop.call_soon_threadsafe(_settle, future, outcome)
+
+    start_thread("langchain-darkai-work", contextvars.copy_context().run, run)
+    result, error = await future
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+def _settle(future: asyncio.Future[Any], outcome: object) -> None:
+    if not future.done():  # it may have been cancelled
+        future.set_result(outcome)
 
 
 class Mailbox(Protocol):

@@ -4,13 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from langchain_darkai._generation.reply import Reply
 from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.text_gate import AnswerGate, TextGate
+from langchain_darkai._threads import in_thread
 from langchain_darkai.client import DarkAI, Restart
 from langchain_darkai.errors import DarkAIError, DarkAITimeoutError, DarkAIToolChoiceError
 from langchain_darkai.protocol import StreamEnd, Usage
@@ -18,6 +19,7 @@ from langchain_darkai.protocol import StreamEnd, Usage
 if TYPE_CHECKING:
     from langchain_darkai._tool_calls.output import Part
 
+T = TypeVar("T")
 
 LATE_USAGE_TIMEOUT = 0.1
 """Seconds to wait for the server's count of tokens after the one call that was asked for; a model may write on."""
@@ -121,10 +123,10 @@ class ReaskLoop:
                 raise
 
     async def _feed(self, reply: Reply, event: str | StreamEnd | Restart) -> None:
-        """Let the reply read an event. Other tasks go on between the slices of a long one."""
+        """Let the reply read an event. Other tasks go on between the slices of a long one, and while it is judged."""
         was_late = self._request.policy.budget.is_spent
-        for _ in reply.slices(event):
-            await asyncio.sleep(0)
+        for judge in reply.slices(event):
+            await (asyncio.sleep(0) if judge is None else self._in_thread(judge, reply, was_late))
             self._raise_if_late(reply, was_late)
         self._raise_if_late(reply, was_late)
 
@@ -133,9 +135,20 @@ class ReaskLoop:
         budget = self._request.policy.budget
         was_late = budget.is_spent
         async with budget:
-            violation = reply.violation()
+            if reply.is_long:
+                violation = await self._in_thread(reply.violation, reply, was_late)
+            else:
+                violation = reply.violation()
         self._raise_if_late(reply, was_late)
         return violation
+
+    async def _in_thread(self, judge: Callable[[], T], reply: Reply, was_late: bool) -> T:
+        """Return what a function says of a long reply. It may take as long as the schema lets it, so a thread waits."""
+        try:
+            return await asyncio.wait_for(in_thread(judge), None if was_late else self._request.policy.budget.left)
+        except asyncio.TimeoutError:  # the call's, or one of the schema's own code
+            self._raise_if_late(reply, was_late)
+            raise
 
     def _raise_if_late(self, reply: Reply, was_late: bool) -> None:
         """Raise where the call's time ran out while the reply was read. While it is awaited, the transport does so."""

@@ -13,7 +13,7 @@ from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.answer_text import AnswerText
-    from langchain_darkai._structured_output.extraction import AnswerScanner
+    from langchain_darkai._structured_output.extraction import AnswerScanner, Judgement
     from langchain_darkai._tool_calls.output import ParsedToolCall, Part
     from langchain_darkai._tool_calls.parser import ReplyParser
 
@@ -45,8 +45,11 @@ class Reply:
         elif requirements.output is not None and requirements.output.method != "function_calling":
             self._scanner = requirements.output.scanner()
 
-    def slices(self, event: str | StreamEnd | Restart) -> Iterable[None]:
-        """Read an event. A long one is read slice by slice, while this is iterated."""
+    def slices(self, event: str | StreamEnd | Restart) -> "Iterable[Judgement | None]":
+        """Read an event. A long one is read slice by slice, while this is iterated.
+
+        A long answer is yielded to be judged, which may take long.
+        """
         if isinstance(event, Restart):
             self._begin()
             return ()
@@ -58,18 +61,20 @@ class Reply:
 
     def take(self) -> "list[Part]":
         """Return the parts that became certain since the last time."""
+        if self._answer:
+            return self._answer.take()
         parts, self._parts = self._parts, []
         return parts
 
     def abort(self) -> "list[Part]":
         """Return the last parts of a failed reply: held-back text, and an end that keeps half a call from running."""
         for _ in self._read(self._stop.finish() if self._stop else ""):
+            pass  # an answer in it needs no judgement
+        for _ in self._add(self._parser.abort()) if self._parser else ():
             pass
-        if self._parser:
-            self._add(self._parser.abort())
         return self.take()
 
-    def _read(self, text: str) -> Iterator[None]:
+    def _read(self, text: str) -> "Iterator[Judgement | None]":
         if not text:
             return
         self._texts.append(text)
@@ -79,24 +84,27 @@ class Reply:
             piece = text[start : start + size]
             if self._parser:
                 yield from self._parser.slices(piece)
-            self._add(self._parser.take() if self._parser else [piece])
+            yield from self._add(self._parser.take() if self._parser else [piece])
             if start + size < len(text):
-                yield
+                yield None
 
-    def _add(self, parts: "list[Part]") -> None:
+    def _add(self, parts: "list[Part]") -> "Iterator[Judgement]":
+        if self._answer:
+            yield from self._answer.steps(parts)
+            return
+        self._parts += parts
         if self._scanner:
             for part in parts:
                 if isinstance(part, str):
-                    self._scanner.feed(part)
-        self._parts += self._answer.feed(parts) if self._answer else parts
+                    yield from self._scanner.steps(part)
 
-    def _end(self, text: str) -> Iterator[None]:
+    def _end(self, text: str) -> "Iterator[Judgement | None]":
         self._has_ended = True
         yield from self._read(text)
         yield from self._read(self._stop.finish() if self._stop else "")
         if self._parser and not self._parser.done:
             yield from self._parser.slices(None)
-            self._add(self._parser.take())
+            yield from self._add(self._parser.take())
 
     @property
     def is_over(self) -> bool:
@@ -129,6 +137,16 @@ class Reply:
     def valid_calls(self) -> "list[ParsedToolCall]":
         """The calls that can run. A stream has handed them over, so they must not be asked for again."""
         return [call for call in self.calls if call.reason is None]
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may take long to find out what is wrong with an answer that is a call's arguments."""
+        from langchain_darkai._structured_output.extraction import MAX_JUDGED_AT_ONCE
+
+        output = self.request.requirements.output
+        if output is None or output.method != "function_calling":
+            return False  # an answer in the text has been judged before
+        return sum(len(call.arguments) for call in self.valid_calls) > MAX_JUDGED_AT_ONCE
 
     def violation(self) -> str | None:
         """Return what is wrong with the reply, as sentences for the model; None if it is what was asked for."""

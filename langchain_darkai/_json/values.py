@@ -14,6 +14,26 @@ def coerce(value: Any, node: SchemaNode) -> Any:
     return json.loads(written) if reader.done else value
 
 
+def canonical(value: Any) -> str:
+    """Return a text that two values share only if they are the same JSON: 1 and 1.0 do, 1 and true do not.
+
+    Unlike the hashes of numbers, those of texts cannot be made to collide.
+
+    Example:
+        >>> canonical({"b": [1.0, True], "a": None})
+        '{"a": null, "b": [1, true]}'
+    """
+    return json.dumps(_with_whole_numbers(value), sort_keys=True)
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_with_whole_numbers, value))
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(part) for name, part in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def read_value(text: str, node: SchemaNode | None = None) -> tuple[Any, str] | None:
     """Return the near-JSON value that a text begins with, and what follows it; None where there is no whole one.
 

@@ -1,8 +1,8 @@
 """The text of a reply whose caller reads it as JSON: the answer, and nothing else, as it becomes certain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
-from langchain_darkai._structured_output.extraction import AnswerScanner
+from langchain_darkai._structured_output.extraction import AnswerScanner, Judgement
 from langchain_darkai._tool_calls.output import Part
 
 
@@ -20,27 +20,36 @@ class AnswerText:
 
     def __init__(self, scanner: AnswerScanner) -> None:
         self._scanner = scanner
+        self._new: list[Part] = []
         self._certain: list[str] = []
         self._held: list[str] = []
         self._is_plain = False  # a call came before any answer
 
     def feed(self, parts: Iterable[Part]) -> list[Part]:
         """Return the parts of the reply that are certain now."""
-        certain: list[Part] = []
+        for judge in self.steps(parts):
+            judge()
+        return self.take()
+
+    def steps(self, parts: Iterable[Part]) -> Iterator[Judgement]:
+        """Read parts of the reply, in the steps of an `AnswerScanner`."""
         for part in parts:
             if not isinstance(part, str):
-                certain += self._before_call()
-                certain.append(part)
+                self._new += [*self._before_call(), part]
             elif self._is_plain:
-                certain.append(part)
+                self._new.append(part)
             else:
-                self._scanner.feed(part)
+                yield from self._scanner.steps(part)
                 if not self._scanner.is_found:
                     self._held.append(part)
                 elif new := self._scanner.drain():
-                    certain.append(new)
-        self._certain += [part for part in certain if isinstance(part, str)]
-        return certain
+                    self._new.append(new)
+
+    def take(self) -> list[Part]:
+        """Return the parts that became certain since the last time."""
+        new, self._new = self._new, []
+        self._certain += [part for part in new if isinstance(part, str)]
+        return new
 
     def _before_call(self) -> list[Part]:
         if self._scanner.is_found:
@@ -55,7 +64,8 @@ class AnswerText:
 
     def text(self) -> str:
         """Return all of the text, if the reply ends here."""
-        return "".join((*self._certain, self.rest()))
+        new = [part for part in self._new if isinstance(part, str)]
+        return "".join((*self._certain, *new, self.rest()))
 
     def check(self) -> None:
         """Raise InvalidAnswer, with what is wrong, unless the reply has a valid answer."""

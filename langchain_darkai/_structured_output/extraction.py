@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from langchain_darkai._json.reader import LenientJsonReader
@@ -23,12 +23,40 @@ PARTIAL_GROWTH = 32
 """Beyond that, it is read again when it has grown by one part in so many: at 10,000 characters for every 250. Each time
 all of it is read, so that to do so for each piece would cost the square of the length."""
 
+MAX_JUDGED_AT_ONCE = 4096
+"""Characters of an answer that is judged at once, in a few milliseconds; most answers are shorter. What a longer one
+takes depends on its schema: an event loop lets it be judged in a thread."""
+
 _MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", IGNORE_CASE)
 _LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
 
 
 class InvalidAnswer(ValueError):
     """A reply without a valid answer. The message says what is wrong, for the model and for people."""
+
+
+class Judgement:
+    """A long JSON value that is to be judged: a call does so, from any thread, and changes nothing else.
+
+    `accepted` is then whether it is valid, `value` the JSON value, `result` its result, and `fault` what is wrong.
+    Where nobody calls it, the value is not accepted.
+    """
+
+    def __init__(self, accept: Callable[[Any], Any], written: str) -> None:
+        self._accept = accept
+        self._written = written
+        self.accepted = False
+        self.fault: str | None = None
+        self.value: Any = None
+        self.result: Any = None
+
+    def __call__(self) -> None:
+        self.value = json.loads(self._written)
+        try:
+            self.result = self._accept(self.value)
+            self.accepted = True
+        except InvalidAnswer as error:
+            self.fault = str(error)
 
 
 class AnswerScanner:
@@ -72,6 +100,7 @@ class AnswerScanner:
         self._tail = ""  # the text's end, in which a mark may have begun
         self._candidates = 0
         self._vain = 0  # characters that were read as JSON, and are prose
+        self._whole: str | None = None  # a value that is to be judged now
         self._in_candidate = False  # a candidate is a JSON value that may be the answer
         self._drained = 0  # characters
         self._after_fault: list[str] = []  # text from the fault on, if the answer is broken
@@ -87,10 +116,17 @@ class AnswerScanner:
 
     def feed(self, text: str) -> None:
         """Read a piece of the reply."""
+        for judge in self.steps(text):
+            judge()
+
+    def steps(self, text: str) -> Iterator[Judgement]:
+        """Read a piece of the reply, in steps: yield each long value, to be judged before the next step."""
         if self._after_fault:
             self._after_fault.append(text)
         while text and not self._is_over:
             text = self._read_candidate(text) if self._in_candidate else self._find_candidate(text)
+            if self._whole is not None:
+                yield from self._judged(self._whole)
 
     def finish(self) -> tuple[str, Any]:
         """Return the answer: its JSON, and its result. Raises InvalidAnswer where the reply has none."""
@@ -167,7 +203,7 @@ class AnswerScanner:
             if self._is_taken is None and self._first_names is not None:
                 self._is_taken = self._begins_with(self._first_names)
         if reader.done:
-            self._judge("".join(self._written))
+            self._in_candidate, self._whole = False, "".join(self._written)
             return reader.rest
         if reader.failure is None:
             return ""
@@ -189,19 +225,22 @@ class AnswerScanner:
         # A name is written together with the beginning of its value.
         return beginning.startswith('{"') and (not names or json.JSONDecoder().raw_decode(beginning, 1)[0] in names)
 
-    def _judge(self, written: str) -> None:
+    def _judged(self, written: str) -> Iterator[Judgement]:
         """Keep a whole value as the answer if it is valid."""
-        self._in_candidate = False
-        self._next_partial = 0
-        value = json.loads(written)
-        try:
-            result = self._accept(value)
-        except InvalidAnswer as error:
-            self._add_fault(str(error))
+        self._whole, self._next_partial = None, 0
+        judgement = Judgement(self._accept, written)
+        self._is_over = True  # if nobody goes on after the judgement
+        if len(written) > MAX_JUDGED_AT_ONCE:
+            yield judgement
+        else:
+            judgement()
+        if judgement.accepted:
+            value = judgement.value
+            shown = dump(value["value"]) if self._is_wrapped and is_wrapper(value) else written
+            self._answer = shown, judgement.result
+        else:
+            self._add_fault(judgement.fault or "it was not judged")
             self._is_over = bool(self._is_taken)
-            return
-        self._is_over = True
-        self._answer = (dump(value["value"]) if self._is_wrapped and is_wrapper(value) else written), result
 
     def _add_fault(self, fault: str) -> None:
         if self._fault is None or self._is_taken:

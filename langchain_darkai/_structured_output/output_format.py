@@ -15,8 +15,9 @@ from langchain_darkai._json.schema_from_type import adapter_for_type, schema_fro
 from langchain_darkai._structured_output.answer_text import AnswerText
 from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer, is_wrapper
 from langchain_darkai._structured_output.method import Method
+from langchain_darkai._structured_output.schema_check import MAX_ERRORS, MAX_FAULTS, joined, schema_checker
 from langchain_darkai._structured_output.schema_forms import schema_within
-from langchain_darkai._text import short_repr
+from langchain_darkai._text import short_repr, shortened
 from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import one_line
@@ -24,10 +25,6 @@ from langchain_darkai.prompts import one_line
 __all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format", "output_format"]
 
 SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
-
-
-MAX_ERRORS = 5
-"""Faults of one answer that the model is told of. The first ones mostly cause the others."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -106,16 +103,11 @@ class OutputFormat:
         try:
             return self.check(value["value"] if self.is_wrapped and is_wrapper(value) else value)
         except pydantic.ValidationError as error:
-            faults = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors(include_url=False)]
-            raise InvalidAnswer(_joined(faults)) from error
+            items = error.errors(include_url=False, include_context=False, include_input=False)
+            faults = [(".".join(map(str, item["loc"])), item["msg"]) for item in items[: MAX_ERRORS + 1]]
+            raise InvalidAnswer(joined(faults)) from error
         except (ValueError, TypeError) as error:
-            raise InvalidAnswer(str(error)) from error
-
-
-def _joined(faults: list[tuple[str, str]]) -> str:
-    """Return the first faults, each a path and a message, as one text."""
-    shown = [f"{path}: {message}" if path else message for path, message in faults[:MAX_ERRORS]]
-    return "; ".join(shown) + (f"; and {len(faults) - MAX_ERRORS} more" if len(faults) > MAX_ERRORS else "")
+            raise InvalidAnswer(shortened(str(error), MAX_FAULTS)) from error
 
 
 def output_format(schema: Any, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:
@@ -138,7 +130,7 @@ def output_format(schema: Any, method: Method = "json_schema", strict: bool | No
         if isinstance(schema, Mapping):
             name, bare, strict_within = schema_within(schema)
             strict = bool(strict_within if strict is None else strict)
-            check = _schema_checker(bare)
+            check = schema_checker(bare)
             has_partials = True
         else:
             name, bare = getattr(schema, "__name__", "answer"), schema_from_type(schema)
@@ -172,28 +164,6 @@ def format_of_response_format(response_format: Any) -> OutputFormat | None:
     if isinstance(response_format, Mapping) and response_format.get("type") == "json_object":
         return output_format({"type": "object"}, method="json_mode")
     return output_format(response_format)
-
-
-def _schema_checker(schema: JsonSchema) -> Callable[[Any], Any]:
-    import jsonschema
-    from jsonschema.validators import validator_for
-
-    kind = validator_for(schema, default=jsonschema.Draft202012Validator)
-    if not schema.keys() & kind.VALIDATORS.keys():
-        raise ValueError("it has no keyword of JSON Schema that an answer is checked by, such as type or properties")
-    try:
-        kind.check_schema(schema)
-    except jsonschema.SchemaError as error:
-        raise ValueError(f"it is not valid JSON Schema: {error.message}") from error
-    validator = kind(schema)
-
-    def check(value: Any) -> Any:
-        errors = sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path)))
-        if errors:
-            raise ValueError(_joined([(".".join(map(str, e.absolute_path)), e.message) for e in errors]))
-        return value
-
-    return check
 
 
 def _type_checker(type_: Any, strict: bool) -> Callable[[Any], Any]:

@@ -8,8 +8,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import run_in_executor
 
-from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer
+from langchain_darkai._structured_output.extraction import MAX_JUDGED_AT_ONCE, AnswerScanner, InvalidAnswer, Judgement
 from langchain_darkai._structured_output.output_format import OutputFormat
 
 JUDGING_MIDDLEWARE = "tool_selection"
@@ -103,15 +104,19 @@ class StructuredOutputParser(BaseTransformOutputParser[Any]):
     def _transform(self, input: Iterator[str | BaseMessage]) -> Iterator[Any]:  # noqa: A002 - core's name
         progress = _Progress(self)
         for chunk in input:
-            yield from progress.add(chunk)
+            for judge in progress.read(chunk):
+                judge()
+            yield from progress.partials()
         yield from progress.finish()
 
     async def _atransform(self, input: AsyncIterator[str | BaseMessage]) -> AsyncIterator[Any]:  # noqa: A002
         progress = _Progress(self)
         async for chunk in input:
-            for partial in progress.add(chunk):
+            for judge in progress.read(chunk):
+                await run_in_executor(None, judge)
+            for partial in progress.partials():
                 yield partial
-        for result in progress.finish():
+        for result in await run_in_executor(None, progress.finish) if progress.is_long else progress.finish():
             yield result
 
     @property
@@ -139,12 +144,15 @@ class _Progress:
     def _begin(self) -> None:
         self._chunks: list[AIMessageChunk] = []
         self._text: list[str] = []
+        self._size = 0  # of that, in characters
+        self._is_new = False
         self._scanner = self._output.scanner(check=not self._is_call)
         self._in_answer_call = False
         self._has_calls = False
         self._last: Any = _NOTHING
 
-    def add(self, chunk: str | BaseMessage) -> Iterator[Any]:
+    def read(self, chunk: str | BaseMessage) -> Iterator[Judgement]:
+        """Read a chunk, in the steps of an `AnswerScanner`."""
         if isinstance(chunk, AIMessageChunk):
             if chunk.response_metadata.get("reasks") == 0:
                 self._begin()  # this chunk begins the reply of a model that was asked again
@@ -157,8 +165,19 @@ class _Progress:
         else:
             text = chunk
         self._text.append(text)
-        if self._output.has_partials and text:
-            self._scanner.feed(text)
+        self._size += len(text)
+        self._is_new = bool(self._output.has_partials and text)
+        if self._is_new:
+            yield from self._scanner.steps(text)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may take long to judge the reply."""
+        return self._size > MAX_JUDGED_AT_ONCE
+
+    def partials(self) -> Iterator[Any]:
+        """Yield the answer as far as it has come, if the last chunk has added to it."""
+        if self._is_new:
             partial = self._scanner.partial()
             if partial is not None and partial is not self._last and partial != self._last:
                 self._last = partial
@@ -174,9 +193,10 @@ class _Progress:
                 texts.append(call["args"] or "")
         return "".join(texts)
 
-    def finish(self) -> Iterator[Any]:
+    def finish(self) -> list[Any]:
+        """Return the result, in a list, which is empty if it is the last of the partial ones."""
         if not self._chunks and not self._text:
-            return
+            return []
         if self._chunks and (self._is_call or self._has_calls):
             first, *others = self._chunks
             merged = first.__add__(others) if others else first
@@ -185,8 +205,7 @@ class _Progress:
             result = self._parser.result_of(self._scanner, "".join(self._text))
         else:
             result = self._parser.parse("".join(self._text))
-        if result != self._last or not self._output.has_partials:
-            yield result
+        return [result] if result != self._last or not self._output.has_partials else []
 
 
 def invalid_answer(error: InvalidAnswer, text: str) -> OutputParserException:

@@ -61,7 +61,7 @@ async def test_the_event_loop_goes_on_while_a_long_answer_is_read(way: str) -> N
     long = asyncio.create_task(WITH_ANSWERS[way](model_of(long_answer)).ainvoke("Hello"))
 
     assert await turns_during(long) >= turns_of_short + len(long_answer) // 16_384
-    answer = long.result()
+    answer = await long
     read = json.loads(answer.text) if isinstance(answer, AIMessage) else answer
     assert read == {"numbers": [1] * 100_001}
 
