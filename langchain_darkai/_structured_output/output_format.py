@@ -26,6 +26,10 @@ __all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format
 
 SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
 
+MAX_LISTED = 1000
+"""Faults of a Pydantic type that are listed to find the first ones. Pydantic lists all at once, and lets no other
+thread run meanwhile; of more, the type's JSON Schema tells the first."""
+
 
 @dataclass(frozen=True, repr=False)
 class OutputFormat:
@@ -103,11 +107,19 @@ class OutputFormat:
         try:
             return self.check(value["value"] if self.is_wrapped and is_wrapper(value) else value)
         except pydantic.ValidationError as error:
-            items = error.errors(include_url=False, include_context=False, include_input=False)
-            faults = [(".".join(map(str, item["loc"])), item["msg"]) for item in items[: MAX_ERRORS + 1]]
-            raise InvalidAnswer(joined(faults)) from error
+            raise InvalidAnswer(self._faults_of(error, value)) from error
         except (ValueError, TypeError) as error:
             raise InvalidAnswer(shortened(str(error), MAX_FAULTS)) from error
+
+    def _faults_of(self, error: pydantic.ValidationError, value: Any) -> str:
+        if error.error_count() > MAX_LISTED:
+            try:
+                schema_checker(self.schema)({"value": value} if self.is_wrapped and not is_wrapper(value) else value)
+            except ValueError as first_faults:
+                return str(first_faults)
+            return f"it has {error.error_count():,} faults"
+        items = error.errors(include_url=False, include_context=False, include_input=False)
+        return joined([(".".join(map(str, item["loc"])), item["msg"]) for item in items[: MAX_ERRORS + 1]])
 
 
 def output_format(schema: Any, method: Method = "json_schema", strict: bool | None = None) -> OutputFormat:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft4Validator, Draft202012Validator
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.runnables import Runnable
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel, ValidationError, create_model, field_validator
 
 from langchain_darkai import ChatDarkAI, DarkAITimeoutError
 from langchain_darkai._structured_output.output_format import InvalidAnswer, output_format
@@ -201,6 +201,29 @@ def test_an_answer_is_judged_as_jsonschema_judges_it(value: Any, word: str, bran
             except ValueError:
                 is_valid = False
             assert is_valid == kind(dialect).is_valid(value)
+
+
+@pytest.mark.parametrize("schema", [list[create_model("Many", **{f"k{n}": (int, ...) for n in range(20)})]])  # type: ignore[misc, call-overload]
+@pytest.mark.parametrize("count", [10, 1000])
+def test_many_faults_of_a_type_are_told_by_the_first_ones(schema: Any, count: int) -> None:
+    with pytest.raises(InvalidAnswer, match=r"0.*\bk0\b.*; and more$") as caught:
+        output_format(schema).result([{}] * count)
+    listed = caught.value.__cause__
+    assert isinstance(listed, ValidationError)
+    assert listed.error_count() == 20 * count
+
+
+def test_many_faults_that_no_schema_tells_are_counted() -> None:
+    class Odd(BaseModel):
+        number: int
+
+        @field_validator("number")
+        @classmethod
+        def judged(cls, number: int) -> int:
+            raise ValueError("never")
+
+    with pytest.raises(InvalidAnswer, match="it has 2,000 faults"):
+        output_format(list[Odd]).result([{"number": 1}] * 2000)
 
 
 TOO_LONG = "y" * 200_000
