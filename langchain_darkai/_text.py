@@ -1,4 +1,8 @@
-"""Text for people."""
+"""Text for people, and how much of a text is JSON's own."""
+
+import json
+
+_JSON = json.JSONDecoder()
 
 
 def one_line(text: str) -> str:
@@ -35,3 +39,23 @@ def shortened(text: str, most: int) -> str:
     """
     half = (most - 3) // 2
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
+def structure_of(text: str, most: int) -> int:
+    """Return how many characters of a JSON text stand outside its strings; where it is broken, how many before that.
+
+    Each of them can stand for an object of its own, of tens of bytes; a string takes little more memory than its text.
+    The count ends soon after `most`.
+
+    Example:
+        >>> structure_of('["[[[["]', 100), structure_of("[[[[[[", 100)
+        (4, 6)
+    """
+    place = outside = 0
+    while (quote := text.find('"', place)) >= 0 and outside <= most:
+        outside += quote - place + len('""')
+        try:
+            place = _JSON.raw_decode(text, quote)[1]
+        except ValueError:
+            return outside
+    return outside if outside > most else outside + len(text) - place

@@ -11,11 +11,15 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_darkai._prompts.grammar import BREAKS, CALL_END, CALL_START
 from langchain_darkai._prompts.quoting import unquote
+from langchain_darkai._text import structure_of
 from langchain_darkai.errors import DarkAIInvalidRequestError
 
 MAX_TURNS = 20_000
 """Turns of a prompt. A message takes a kilobyte of memory, even one of a single letter. So many take 20 MB and a
 quarter of a second, and at a hundred tokens each they are as long as the longest context windows."""
+
+MAX_CALL_STRUCTURE = 1024 * 1024
+"""Characters of all calls of a prompt that may stand outside of strings. Each can stand for an object of 70 bytes."""
 
 _ATTRIBUTES = frozenset({"id", "name", "status", "calls"})
 _JSON = json.JSONDecoder()
@@ -44,7 +48,8 @@ def parse_prompt(query: str) -> list[BaseMessage]:
     A query that does not begin with the head of a turn is one human message. The label at the end, for the model to
     continue, is not a message. A query of many megabytes takes seconds, so a server leaves it to a thread.
 
-    Raises DarkAIInvalidRequestError, with status 400, for more than `MAX_TURNS` turns.
+    Raises DarkAIInvalidRequestError, with status 400, for more than `MAX_TURNS` turns, and for calls whose arguments
+    have more than `MAX_CALL_STRUCTURE` characters outside of strings.
 
     Example:
         >>> parse_prompt("System: Be brief.\\nUser: Hi\\nAssistant:")
@@ -56,6 +61,7 @@ HumanMessage(content='Hi', additional_kwargs={}, response_metadata={})]
     if head is None or head.start != 0:
         return [HumanMessage(unquote(query))]
     messages: list[BaseMessage] = []
+    calls = _CallReader()
     while head is not None:
         following = next(heads, None)
         body = query[head.end : following.start - 1 if following else len(query)]
@@ -68,7 +74,7 @@ HumanMessage(content='Hi', additional_kwargs={}, response_metadata={})]
             )
         if not written.endswith(" "):
             body = body.removeprefix("\n")  # other clients put the text on the line below the label
-        messages.append(_message(head, body))
+        messages.append(_message(head, body, calls))
         head = following
     return messages
 
@@ -134,14 +140,14 @@ def _list(line: str, place: int) -> tuple[list[str | None], int]:
     return values, place + 1
 
 
-def _message(head: _Head, body: str) -> BaseMessage:
+def _message(head: _Head, body: str, calls: "_CallReader") -> BaseMessage:
     name = _string(head.attributes.get("name"))
     if head.label == "System":
         return SystemMessage(unquote(body), name=name)
     if head.label == "User":
         return HumanMessage(unquote(body), name=name)
     if head.label == "Assistant":
-        return _assistant_message(head, name, body)
+        return _assistant_message(head, name, *calls.split(body))
     return ToolMessage(
         unquote(body),
         tool_call_id=_string(head.attributes.get("id")) or "",
@@ -150,8 +156,7 @@ def _message(head: _Head, body: str) -> BaseMessage:
     )
 
 
-def _assistant_message(head: _Head, name: str | None, body: str) -> AIMessage:
-    text, calls = _split_calls(body)
+def _assistant_message(head: _Head, name: str | None, text: str, calls: list[dict[str, Any]]) -> AIMessage:
     ids = head.attributes.get("calls")
     ids = ids if isinstance(ids, list) else []
     message = AIMessage(unquote(text, by_assistant=True), name=name)
@@ -166,36 +171,48 @@ def _assistant_message(head: _Head, name: str | None, body: str) -> AIMessage:
     return message
 
 
-def _split_calls(body: str) -> tuple[str, list[dict[str, Any]]]:
-    """Return the text of an assistant's turn, and the calls after it.
+class _CallReader:
+    """Reads the calls of one prompt."""
 
-    Lines of the text are quoted if they look like a call, so the first line that opens a call begins the calls. If they
-    are not what `format_prompt` writes, another client wrote the turn, and all of it is text.
-    """
-    opening = f"{CALL_START}\n"
-    text_end = 0 if body.startswith(opening) else body.find(f"\n{opening}")
-    if text_end < 0:
+    def __init__(self) -> None:
+        self._left = MAX_CALL_STRUCTURE
+
+    def split(self, body: str) -> tuple[str, list[dict[str, Any]]]:
+        """Return the text of an assistant's turn, and the calls after it.
+
+        Lines of the text are quoted if they look like a call, so the first line that opens a call begins the calls. If
+        they are not what `format_prompt` writes, another client wrote the turn, and all of it is text.
+        """
+        opening = f"{CALL_START}\n"
+        text_end = 0 if body.startswith(opening) else body.find(f"\n{opening}")
+        if text_end < 0:
+            return body, []
+        calls = []
+        place = body.index(CALL_START, text_end)
+        while block := _patterns().call.match(body, place):
+            call = self._call(block[1])
+            if call is None:
+                break
+            calls.append(call)
+            if not block[2]:
+                return body[:text_end], calls
+            place = block.end()
         return body, []
-    calls = []
-    place = body.index(CALL_START, text_end)
-    while block := _patterns().call.match(body, place):
-        call = _call(block[1])
-        if call is None:
-            break
-        calls.append(call)
-        if not block[2]:
-            return body[:text_end], calls
-        place = block.end()
-    return body, []
 
-
-def _call(text: str) -> dict[str, Any] | None:
-    """Return the members of a call, or None where `format_prompt` cannot have written it."""
-    try:
-        call = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return call if isinstance(call, dict) and call.keys() == {"name", "arguments"} else None
+    def _call(self, text: str) -> dict[str, Any] | None:
+        """Return the members of a call, or None where `format_prompt` cannot have written it."""
+        self._left -= structure_of(text, self._left)
+        if self._left < 0:
+            raise DarkAIInvalidRequestError(
+                f"The calls in the prompt have more than {MAX_CALL_STRUCTURE:,} characters outside of strings. Leave "
+                "out the oldest ones.",
+                status=400,
+            )
+        try:
+            call = json.loads(text)
+        except (ValueError, RecursionError):
+            return None
+        return call if isinstance(call, dict) and call.keys() == {"name", "arguments"} else None
 
 
 def _string(value: Any) -> str | None:

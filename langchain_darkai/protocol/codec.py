@@ -42,7 +42,7 @@ def encode_request(query: str, model: str, parameters: Mapping[str, Any] | None 
         ) from error
 
 
-def decode_request(body: bytes) -> ChatRequest:
+def decode_request(body: bytes | str) -> ChatRequest:
     """Return the request in a body; the inverse of `encode_request`.
 
     Raises DarkAIInvalidRequestError, which says what is wrong with the body.

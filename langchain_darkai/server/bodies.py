@@ -1,4 +1,4 @@
-"""The bodies of requests: each within a time and a length, and all of them together within one memory."""
+"""The bodies of requests, and what is made of them: each within a time and a length, and all within one memory."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -14,49 +14,75 @@ __all__ = ["Bodies"]
 
 _LONGEST_AT_ONCE = 16
 """Bodies of the greatest length that are held at once, or as many bytes in shorter ones: 256 MB by default."""
-_ALWAYS_READ = 64 * 1024
-"""Bytes of a body that take no room, so that a few long bodies cannot keep out the many short ones."""
+_ALWAYS_HELD = 64 * 1024
+"""Bytes of a request that take no room, so that a few long requests cannot keep out the many short ones."""
+
+
+class Held:
+    """What the server holds of one request, within the room of all: its body, then what was made of it."""
+
+    def __init__(self, bodies: "Bodies") -> None:
+        self.body = bytearray()
+        self._bodies = bodies
+        self._taken = 0
+
+    def hold(self, size: int) -> None:
+        """Take room for so many bytes, in place of those before.
+
+        Raises DarkAIAPIError where others leave no room; a request that is alone gets as much as it needs.
+        """
+        more = max(size - _ALWAYS_HELD, 0) - self._taken
+        is_alone = self._bodies.taken == self._taken
+        if more > 0 and not is_alone and self._bodies.taken + more > self._bodies.room:
+            message = "The server holds as much as it can of other requests. Ask again in a moment."
+            raise DarkAIAPIError(message, status=503, retry_after=1)
+        self._bodies.taken += more
+        self._taken += more
+
+    def let_go(self) -> None:
+        """Give the room back."""
+        self._bodies.taken -= self._taken
+        self._taken = 0
+        self.body.clear()  # now, and not only when the garbage of a client that has left is collected
 
 
 class Bodies:
-    """Reads the bodies of a server's requests; `longest` is the greatest length of one, in bytes."""
+    """Reads the bodies of a server's requests; `longest` is the greatest length of one, in bytes.
+
+    All requests together may hold `room`, in bytes, of which they have `taken` so many.
+    """
 
     def __init__(self, longest: int) -> None:
         self._longest = longest
-        self._room = _LONGEST_AT_ONCE * longest
+        self.room: int = _LONGEST_AT_ONCE * longest
+        self.taken = 0
 
     @asynccontextmanager
-    async def read(self, request: web.Request, seconds: float) -> AsyncIterator[bytearray]:
-        """Read a body. Its room is taken until the end of the block, since what is made of it takes no less.
+    async def read(self, request: web.Request, seconds: float) -> AsyncIterator[Held]:
+        """Read a body. Its room is taken until the end of the block; `hold` says how much what is made of it takes.
 
         Raises DarkAIError for a body that is too long, is broken, takes too long, or for which there is no room.
         """
-        body, taken = bytearray(), 0
+        held = Held(self)
 
         async def fill() -> None:
-            nonlocal taken
             self._check(request.content_length or 0)
             async for data in request.content.iter_any():
-                more = max(len(body) + len(data) - _ALWAYS_READ, 0) - taken
-                self._check(len(body) + len(data), more)
-                taken += more
-                self._room -= more
-                body.extend(data)
+                length = len(held.body) + len(data)
+                self._check(length)
+                held.hold(length)
+                held.body.extend(data)
 
         try:
             await _in_time(fill(), seconds)
-            yield body
+            yield held
         finally:
-            self._room += taken
-            body.clear()  # now, and not only when the garbage of a client that has left is collected
+            held.let_go()
 
-    def _check(self, length: int, more: int = 0) -> None:
+    def _check(self, length: int) -> None:
         if length > self._longest:
             message = f"The request is longer than the {self._longest:,} bytes that this server reads."
             raise DarkAIInvalidRequestError(message, status=413)
-        if more > self._room:
-            message = "The server holds as much as it can of other requests. Ask again in a moment."
-            raise DarkAIAPIError(message, status=503, retry_after=1)
 
 
 async def _in_time(reading: Coroutine[Any, Any, None], seconds: float) -> None:

@@ -1,7 +1,9 @@
 """What a request for a chat asks for: its messages, and the model with its parameters."""
 
 import functools
+import json
 import math
+import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -11,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from langchain_darkai._text import structure_of
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import parse_prompt
 from langchain_darkai.protocol import decode_request
@@ -23,13 +26,19 @@ __all__ = ["AskedChat", "check_content_type", "check_encoding", "read_chat", "wi
 _WHOLE_NUMBERS = frozenset({"max_tokens", "top_k", "seed"})
 _NUMBERS = _WHOLE_NUMBERS | {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 
+_MAX_STRUCTURE = 512 * 1024
+"""Characters of a request that may stand outside of its strings: a request is one long string and a few parameters."""
+_MESSAGE_BYTES = 1000
+"""What a message takes beside its texts and calls."""
+
 
 class AskedChat(NamedTuple):
-    """A chat that a client asks for; `model` is None for the default one."""
+    """A chat that a client asks for; `model` is None for the default one, `size` what it all takes, in bytes."""
 
     messages: list[BaseMessage]
     model: str | None
     parameters: Mapping[str, Any]
+    size: int
 
 
 def check_encoding(request: web.Request) -> None:
@@ -57,14 +66,46 @@ def read_chat(body: bytes) -> AskedChat:
 
     Raises DarkAIInvalidRequestError, which says what is wrong with the body.
     """
-    query, model, parameters = decode_request(body)
+    text = _text_of(body)
+    if structure_of(text, _MAX_STRUCTURE) > _MAX_STRUCTURE:
+        raise DarkAIInvalidRequestError(
+            f"The request has more than {_MAX_STRUCTURE:,} characters outside of its strings. Leave out its largest "
+            "parameters.",
+            status=413,
+        )
+    query, model, parameters = decode_request(text)
+    parameters = {name: parameters[name] for name in (*_NUMBERS, "stop") if name in parameters}
     messages = parse_prompt(query)
     last = messages[-1] if messages else None
     if isinstance(last, AIMessage) and not (last.text.strip() or last.tool_calls or last.invalid_tool_calls):
         messages.pop()
     if not messages:
         raise DarkAIInvalidRequestError('"query" has no message, only the label for the model to continue.')
-    return AskedChat(messages, model, parameters)
+    return AskedChat(messages, model, parameters, _memory_of([messages, parameters]))
+
+
+def _text_of(body: bytes) -> str:
+    try:
+        return body.decode(json.detect_encoding(body), "surrogatepass")
+    except ValueError as error:
+        raise DarkAIInvalidRequestError(f"The body is not JSON: {error}.") from error
+
+
+def _memory_of(value: Any) -> int:
+    """Return about how many bytes of memory a value takes that is made of JSON and messages."""
+    size, parts = 0, [value]
+    while parts:
+        part = parts.pop()
+        size += _MESSAGE_BYTES if isinstance(part, BaseMessage) else sys.getsizeof(part)
+        if isinstance(part, BaseMessage):
+            parts.append(part.content)
+        if isinstance(part, AIMessage):
+            parts += [*part.tool_calls, *part.invalid_tool_calls]
+        elif isinstance(part, dict):
+            parts += [*part, *part.values()]
+        elif isinstance(part, list):
+            parts += part
+    return size
 
 
 def with_parameters(model: BaseChatModel, parameters: Mapping[str, Any]) -> tuple[BaseChatModel, list[str] | None]:

@@ -159,8 +159,9 @@ class ChatServer:
         return DarkAIAPIError(f"{what}. Ask again later.", status=503)
 
     async def _reply(self, request: web.Request, response: web.StreamResponse) -> None:
-        async with self._bodies.read(request, self.timeouts.request_body) as body:
-            asked = await self._read_chat(body)
+        async with self._bodies.read(request, self.timeouts.request_body) as held:
+            asked = await self._read_chat(held.body)
+            held.hold(asked.size)
             model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
             await self._stream(model, asked.messages, stop, request, response)
 

@@ -32,6 +32,27 @@ def test_lines_that_are_no_heads_do_not_count_as_turns() -> None:
     assert parse_prompt(f"Hi\n{text}") == [HumanMessage(f"Hi\n{text}")]
 
 
+@pytest.mark.parametrize("calls", [1, 10])
+def test_calls_of_very_many_values_are_refused(calls: int) -> None:
+    def conversation(values: int) -> str:
+        numbers = ",".join("{}" for _ in range(values // calls))
+        call = '<tool_call>\n{"name": "f", "arguments": {"a": [' + numbers + "]}}\n</tool_call>"
+        return "User: a\nAssistant: \n" + "\n".join([call] * calls) + "\nUser: b\nAssistant:"
+
+    message = parse_prompt(conversation(300_000))[1]
+    assert isinstance(message, AIMessage)
+    assert [len(call["args"]["a"]) for call in message.tool_calls] == [300_000 // calls] * calls
+    with pytest.raises(DarkAIInvalidRequestError, match="calls in the prompt have more than") as caught:
+        parse_prompt(conversation(400_000))
+    assert caught.value.status == 400
+
+
+def test_long_texts_in_calls_are_no_values() -> None:
+    call = AIMessage("", tool_calls=[{"name": "write", "args": {"text": '{}[],"' * 500_000}, "id": "1"}])
+    messages = [HumanMessage("a"), call, ToolMessage("done", tool_call_id="1"), HumanMessage("b")]
+    assert parse_prompt(format_prompt(messages)) == messages
+
+
 ADVERSARIES: dict[str, Callable[[int], str]] = {
     "heads": lambda size: "User: a\n" * (size // 8),
     "one attribute": lambda size: f'User (name="{"a" * size}"): hi',

@@ -212,6 +212,66 @@ async def test_long_prompts_take_room_until_their_replies_have_ended() -> None:
         assert text_of(await client.events("x" * 399_000)) == "Hi"
 
 
+def of_objects(length: int, name: str = "x") -> bytes:
+    return b'{"query": "Hello", "%s": [%s{}]}' % (name.encode(), b"{}," * (length // 3))
+
+
+async def test_a_parameter_that_nobody_uses_is_not_kept_while_a_client_waits() -> None:
+    go_on = asyncio.Event()
+
+    async def replying() -> AsyncIterator[str]:
+        await go_on.wait()
+        yield "Hi"
+
+    model = ScriptedModel(replies=[lambda *_: replying()])
+    async with serving(model) as client:
+        body = of_objects(400_000)
+        tracemalloc.start()
+        try:
+            chats = [
+                asyncio.ensure_future(client.session.post(f"{client.url}/chat", data=body, headers=JSON))
+                for _ in range(10)
+            ]
+            await asyncio.to_thread(model.comes_to, 10)
+            assert tracemalloc.get_traced_memory()[0] < 10 * len(body)
+        finally:
+            tracemalloc.stop()
+            go_on.set()
+        for chat in chats:
+            assert (await chat).status == 200
+            (await chat).close()
+
+
+@pytest.mark.parametrize("name", ["x", "stop", "query"])
+async def test_a_request_of_very_many_values_is_refused(name: str) -> None:
+    async with serving(scripted("Hi")) as client:
+        async with client.session.post(f"{client.url}/chat", data=of_objects(600_000, name), headers=JSON) as response:
+            assert response.status == 413
+            assert "outside of its strings" in (await response.json())["error"]["message"]
+        assert text_of(await client.events('{"a": [' + "{}," * 300_000)) == "Hi"
+
+
+async def test_a_request_takes_room_for_all_that_is_made_of_it() -> None:
+    """A turn of eight letters is a message of a kilobyte."""
+    go_on = asyncio.Event()
+
+    async def replying() -> AsyncIterator[str]:
+        yield "Hi"
+        await go_on.wait()
+
+    model = ScriptedModel(replies=[lambda *_: replying()])
+    turns = "User: x\n" * 20_000 + "Assistant:"
+    async with serving(model, max_query_bytes=400_000) as client:
+        alone = asyncio.ensure_future(client.events(turns))
+        await asyncio.to_thread(model.comes_to, 1)
+        assert (await client.error(turns))[0] == 503
+        short = asyncio.ensure_future(client.events("Hello"))
+        await asyncio.to_thread(model.comes_to, 2)
+        go_on.set()
+        assert text_of(await alone) == text_of(await short) == "Hi"
+        assert text_of(await client.events(turns)) == "Hi"
+
+
 @pytest.mark.parametrize("how", ["leaves", "is too slow"])
 async def test_the_body_of_a_client_that_is_gone_is_freed_at_once(how: str) -> None:
     """Also while the garbage is not collected, which keeps what an error points at."""
