@@ -12,15 +12,13 @@ from contextlib import suppress
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from langchain_darkai._json.schema import resolve_ref
 from langchain_darkai.offline.budget import BudgetSpentError
 from langchain_darkai.offline.schema_checker import SchemaChecker
+from langchain_darkai.offline.schema_parts import Schema, description_of, form_of
 from langchain_darkai.offline.text_values import FREE_TEXT, Freedom, TextValues
-from langchain_darkai.offline.words import MAX_READ, words_of
+from langchain_darkai.offline.words import words_of
 
 __all__ = ["generate"]
-
-Schema = dict[str, Any]
 
 _MAX_DEPTH = 4
 """Nesting below which only what a schema demands is written: recursive schemas have no end of their own."""
@@ -54,13 +52,6 @@ _PATTERN_SAMPLES = (
     "{n} a A abc AA-{n} {n:04d} {n:05d} #{n:06d} {n}.0.0 2025-01-{n:02d} +1202555{n:04d} a{n}@b.com"
 ).split()
 """Texts that are tried where a schema has a `pattern`."""
-_KEYWORDS = {
-    "object": ("properties", "required", "additionalProperties", "minProperties"),
-    "array": ("items", "prefixItems", "minItems", "maxItems"),
-    "string": ("pattern", "minLength", "maxLength", "format"),
-    "number": ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"),
-}
-"""The words that tell the type of a schema that names none."""
 _INVALID = (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, RecursionError)
 """What breaks where a schema is none: `type: 3`, `minItems: "many"`."""
 
@@ -114,11 +105,11 @@ class _Generator:
     """Makes the values of one schema."""
 
     def __init__(self, root: Any, values: TextValues, topic: str) -> None:
-        self._root = root
         self._values = values
         self._topic = topic
         self._budget = values.budget
         self._checker = SchemaChecker(root, values.budget)
+        self._parts = self._checker.parts
 
     def accepts(self, value: Any, schema: Any) -> bool:
         """Return whether the schema, or a part of it, accepts a value."""
@@ -126,7 +117,7 @@ class _Generator:
 
     def value(self, schema: Any, place: _Place) -> Any:
         """Return a value for the schema, or for a part of it."""
-        schema = self._flatten(schema)
+        schema = self._parts.flat(schema)
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
@@ -134,9 +125,10 @@ class _Generator:
         for word in ("oneOf", "anyOf"):
             if schema.get(word):
                 return self._branch(schema, word, place)
-        types = _types(schema)
+        types = self._parts.types(schema)
         if len(types) > 1:
-            return self._branch({**schema, "anyOf": [{"type": name} for name in types]}, "anyOf", place)
+            branches = {"anyOf": [{"type": name} for name in types]}
+            return self._branch(self._parts.merged(schema, branches), "anyOf", place)
         if place.depth > _BOTTOM or types[0] == "null":
             return None
         makers: dict[str, Callable[[Schema, _Place], Any]] = {
@@ -148,18 +140,20 @@ class _Generator:
         return makers.get(types[0], self._number)(schema, place)
 
     def _option(self, schema: Schema, place: _Place) -> Any:
-        others = {word: given for word, given in schema.items() if word != "enum"}
+        others = self._parts.without(schema, "enum")
         options = [option for option in schema["enum"] if self.accepts(option, others)] or schema["enum"]
         if place.variant:
             return options[place.variant % len(options)]
         found = self._values.choice(options)
+        if found is not None:
+            return found
         default = schema.get("default")
-        return found if found is not None else default if default in options else options[0]
+        return default if "default" in schema and self.accepts(default, {"enum": options}) else options[0]
 
     def _branch(self, schema: Schema, word: str, place: _Place) -> Any:
         """Return a value of the branch that the text speaks of, else the plainest one."""
-        base = {key: value for key, value in schema.items() if key != word and (key != "type" or word == "oneOf")}
-        branches = [_merged(base, self._flatten(branch)) for branch in schema[word]]
+        base = self._parts.without(schema, word, *(["type"] if word == "anyOf" else []))
+        branches = [self._parts.merged(base, self._parts.flat(branch)) for branch in schema[word]]
         rule = {word: schema[word]}
         if not place.variant and place.depth < _MAX_DEPTH:
             before = self._values.used
@@ -171,7 +165,12 @@ class _Generator:
             if "default" in schema and self.accepts(schema["default"], schema):
                 return schema["default"]
         # What was not found is null where it may be. Deep down, plain values come before those that nest further.
-        branches.sort(key=lambda branch: (_types(branch) != ["null"], place.depth >= _MAX_DEPTH and _nests(branch)))
+        branches.sort(
+            key=lambda branch: (
+                self._parts.types(branch) != ["null"],
+                place.depth >= _MAX_DEPTH and self._parts.nests(branch),
+            )
+        )
         for variant in range(place.variant, place.variant + _TRIES):
             for index in range(len(branches)):
                 branch = branches[(index + place.variant) % len(branches)]
@@ -192,6 +191,7 @@ class _Generator:
             found = self._values.number(place.name, accepts) if found is None else found
             if found is not None:
                 return found
+        self._budget.spend(_TRIES)
         numbers: dict[Any, None] = {}
         with suppress(ArithmeticError):  # `multipleOf: 0`, or bounds that are too far apart for a float
             numbers.update((number, None) for number in chain(_offered(schema), _numbers(schema)))
@@ -202,7 +202,7 @@ class _Generator:
         def accepts(value: Any) -> bool:
             return isinstance(value, str) and self.accepts(value, schema)
 
-        form = schema.get("format")
+        form = form_of(schema)
         candidates: list[Any] = []
         if not place.variant:
             found = self._found_text(schema, place, accepts)
@@ -216,20 +216,20 @@ class _Generator:
         return next(filter(accepts, [*candidates, *plain]), plain[0])
 
     def _found_text(self, schema: Schema, place: _Place, accepts: Callable[[Any], bool]) -> str | None:
-        form = str(schema.get("format", ""))
+        form = form_of(schema)
         found = self._values.known(place.name, accepts) or self._values.formatted(form, accepts)
         if not found and form not in _SAMPLES:
-            found = self._values.text(place.name, _description(schema), freedom=place.freedom, accepts=accepts)
+            found = self._values.text(place.name, description_of(schema), freedom=place.freedom, accepts=accepts)
         return found
 
     def _plain_texts(self, schema: Schema, place: _Place) -> list[str]:
         """Return made-up texts: the parameter's name, and a letter as often as it has to be."""
         shortest = min(int(schema.get("minLength", 0)), _MAX_TEXT)
         longest = min(int(schema.get("maxLength", _MAX_TEXT)), _MAX_TEXT)
-        self._budget.spend((shortest + len(place.name)) // 50)
+        self._budget.spend((shortest + len(place.name) + len(description_of(schema))) // 50)
         text = " ".join(words_of(place.name)) or "text"
         if self._topic:
-            text = f"{_description(schema).strip().rstrip('.') or text} about {self._topic}"
+            text = f"{description_of(schema).strip().rstrip('.') or text} about {self._topic}"
         ending = f" {place.variant}" if place.variant else ""
         return [
             text.ljust(shortest - len(ending), ".")[: max(longest - len(ending), 0)] + ending,
@@ -244,29 +244,40 @@ class _Generator:
         array = [self.value(part, place.below()) for part in first[:longest]]
         if items is not False and not place.variant and place.depth < _MAX_DEPTH:
             self._add_found(array, items, place, longest, unique=unique)
-        if not array and "default" in schema and not place.variant and self.accepts(schema["default"], schema):
-            return list(schema["default"])
+        default = schema.get("default")
+        if not array and isinstance(default, list) and not place.variant and self.accepts(default, schema):
+            copied: list[Any] = self._parts.copy(default)
+            return copied
         if len(array) < shortest:
             self._add_made_up(array, items, place, shortest, unique=unique)
         return array
 
     def _add_found(self, array: list[Any], items: Any, place: _Place, longest: int, *, unique: bool) -> None:
         """Add the items that the text has."""
-        schema = self._flatten(items)
+        schema = self._parts.flat(items)
         freedom, most_found, longest = place.freedom, 0, min(longest, _MAX_ITEMS)
-        if _types(schema) == ["string"] and not schema.keys() & {"enum", "const", "anyOf", "oneOf", "format"}:
+        if self._parts.types(schema) == ["string"] and not schema.keys() & {
+            "enum",
+            "const",
+            "anyOf",
+            "oneOf",
+            "format",
+        }:
             listed = dict.fromkeys(self._values.listed(place.name, freedom))
             array += [text for text in listed if self.accepts(text, items)][: longest - len(array)]
             freedom = Freedom.LABELLED if listed else freedom
+        seen = {self._checker.key(value) for value in array} if unique else set()
         while len(array) < longest:
             before = self._values.used
             value = self.value(items, place.below(freedom=freedom))
             found = len(self._values.used) - len(before)
             # An item of which the text has less than of the one before is no item, but words that are left over.
-            if not found or found < most_found or not self.accepts(value, items) or (unique and value in array):
+            is_new = bool(found and found >= most_found and self.accepts(value, items))
+            if not is_new or (unique and self._checker.key(value) in seen):
                 self._values.used = before
                 return
             array.append(value)
+            seen |= {self._checker.key(value)} if unique else set()
             freedom, most_found = min(freedom, Freedom.LIKELY), found
 
     def _add_made_up(self, array: list[Any], items: Any, place: _Place, shortest: int, *, unique: bool) -> None:
@@ -284,10 +295,11 @@ class _Generator:
 
     def _object(self, schema: Schema, place: _Place) -> dict[str, Any]:
         properties: dict[str, Any] = schema.get("properties", {})
-        required = dict.fromkeys(schema.get("required", ()))
+        required = dict.fromkeys(self._parts.copy(schema.get("required", [])))
+        self._budget.spend(2 * (len(properties) + len(required)))  # they are put in order, and listed below
         members: dict[str, Any] = {}
         for key in sorted(properties, key=lambda key: self._rank(key, properties[key], key not in required)):
-            part = self._flatten(properties[key])
+            part = self._parts.flat(properties[key])
             before = self._values.used
             if key in required or "const" in part or len(part.get("enum", "..")) == 1:
                 members[key] = self.value(part, place.below(name=key))
@@ -301,7 +313,7 @@ class _Generator:
 
     def _add_missing(self, members: dict[str, Any], schema: Schema, place: _Place) -> None:
         """Add the members that are required without being described, and those that make up `minProperties`."""
-        properties, required = schema.get("properties", {}), dict.fromkeys(schema.get("required", ()))
+        properties, required = schema.get("properties", {}), dict.fromkeys(self._parts.copy(schema.get("required", [])))
         fewest = min(int(schema.get("minProperties", 0)), _MAX_MADE_UP)
         others = (f"key{number}" for number in range(1, fewest + 1))
         for key in dict.fromkeys([*required, *properties, *others]):
@@ -311,58 +323,15 @@ class _Generator:
 
     def _rank(self, key: str, schema: Any, is_optional: bool) -> tuple[bool, bool, int]:
         """Return what puts members in order: labelled ones first, and free text last, so that it takes no number."""
-        schema = self._flatten(schema)
-        branches = [self._flatten(branch) for branch in schema.get("anyOf", [])] or [schema]
+        schema = self._parts.flat(schema)
+        branches = [self._parts.flat(branch) for branch in schema.get("anyOf", [])] or [schema]
         is_loose = any(
-            {"string", "object", "array"} & set(_types(branch)) and not branch.keys() & {"enum", "const", "format"}
+            {"string", "object", "array"} & set(self._parts.types(branch))
+            and not branch.keys() & {"enum", "const", "format"}
             for branch in branches
         )
         is_text = bool(FREE_TEXT & set(words_of(key)))
         return not self._values.is_labelled(key), is_optional, is_loose + (is_loose and is_text)
-
-    def _flatten(self, schema: Any, seen: tuple[str, ...] = ()) -> Schema:
-        """Return a schema with what its `$ref` and its `allOf` say merged in, at the top level."""
-        self._budget.spend()
-        if not isinstance(schema, dict):
-            return {"not": {}} if schema is False else {}
-        self._budget.spend(len(schema))
-        flat = {key: value for key, value in schema.items() if key not in {"$ref", "allOf"}}
-        reference = schema.get("$ref")
-        parts = [self._flatten(part, seen) for part in schema.get("allOf", ())]
-        if isinstance(reference, str) and reference not in seen:
-            parts.append(self._flatten(resolve_ref(reference, self._root), (*seen, reference)))
-        for part in parts:
-            flat = _merged(part, flat)
-            self._budget.spend(len(flat) + len(flat.get("properties", ())) + len(flat.get("required", ())))
-        return flat
-
-
-def _merged(one: Schema, two: Schema) -> Schema:
-    """Return two schemas as one; where both say something about the same, the second counts."""
-    merged = {**one, **two}
-    if "properties" in one and "properties" in two:
-        merged["properties"] = {**one["properties"], **two["properties"]}
-    if "required" in one and "required" in two:
-        merged["required"] = [*one["required"], *two["required"]]
-    return merged
-
-
-def _nests(schema: Schema) -> bool:
-    return bool({"object", "array"} & set(_types(schema)) or schema.keys() & {"anyOf", "oneOf"})
-
-
-def _types(schema: Schema) -> list[str]:
-    """Return the types that a schema names, or the one that its other words speak of; a string where nothing tells."""
-    types = schema.get("type")
-    if isinstance(types, list) and types:
-        return types
-    if isinstance(types, str):
-        return [types] if types in {*_KEYWORDS, "integer", "boolean", "null"} else ["string"]
-    return [next((name for name, words in _KEYWORDS.items() if schema.keys() & set(words)), "string")]
-
-
-def _description(schema: Schema) -> str:
-    return str(schema.get("description") or schema.get("title") or "")[:MAX_READ]
 
 
 def _offered(schema: Schema) -> list[Any]:

@@ -37,7 +37,7 @@ from langchain_darkai.offline.json_values import generate
 from langchain_darkai.offline.small_talk import continuation, reply
 from langchain_darkai.offline.text_values import TextValues, topic_of
 from langchain_darkai.offline.tool_planner import OfferedTool, PlannedCall, plan_calls
-from langchain_darkai.offline.words import readable, words_of
+from langchain_darkai.offline.words import keys_in, readable, readable_lines, words_of
 
 __all__ = ["OfflineChatModel"]
 
@@ -46,13 +46,13 @@ _T = TypeVar("_T")
 _NUMERIC = frozenset("age price cost count quantity number year total amount temperature score".split())
 """Words in the names of JSON members that are numbers."""
 
-_BETWEEN_KEYS = frozenset({"and", "or", "the", "with"})
-
 _JSON_ONLY = (re.compile(r"\bJSON\b"), re.compile(r"\bonly\b"))
 """Words of a line that asks for JSON without a schema."""
 
 _MAX_JSON = 1_000_000
 """Characters of JSON that are read, as schemas, tools and results: ten times the largest that are in use."""
+_PARSED_A_STEP = 20
+"""Characters of a result that are parsed in one step: all that is parsed is kept, and may take 24 bytes for each."""
 _MAX_NAME = 200
 """Characters of a tool's name, and of an argument in a sentence; other APIs take names of 64."""
 _MAX_PIECES = 1000
@@ -327,7 +327,7 @@ def _json_text(conversation: _Conversation, budget: Budget) -> str:
         lines = conversation.system.split("\n")
         if conversation.tools or not any(all(word.search(line) for word in _JSON_ONLY) for line in lines):
             return ""
-        keys = _json_keys(question)
+        keys = keys_in(question)
         parts = {key: {"type": "number" if _NUMERIC & set(words_of(key)) else "string"} for key in keys}
         schema = {"type": "object", "properties": parts, "required": keys}
         sentences = re.split(r"(?<=[.:\n])", readable(question))
@@ -335,39 +335,30 @@ def _json_text(conversation: _Conversation, budget: Budget) -> str:
     results = _result_texts(conversation)
     arguments = {_key(name): value for call in conversation.calls for name, value in call["args"].items()}
     known = arguments | _result_members(conversation, budget)
-    values = TextValues("\n".join([readable(question), *map(readable, results)]), known, spare=results, budget=budget)
+    values = TextValues(readable_lines([question, *results]), known, spare=results, budget=budget)
     return _written(generate(schema, values, topic=topic_of(conversation.question)))
-
-
-def _json_keys(question: str) -> list[str]:
-    """Return the keys that a question asks for ("with the keys name and age"), or one of our own."""
-    text = readable(question)
-    for clause in re.finditer(r"[^.:\n]+", text):
-        names = list(re.finditer(r"\b(?:keys?|fields?)\b", clause.group(), re.IGNORECASE))
-        if names:
-            end = names[-1].end()
-            rest = re.split(r"[.:\n]", text[clause.start() + end :].lstrip(": \n"), maxsplit=1)[0]
-            quoted = re.findall(r"[\"“'`]([^\"”'`\n]+)[\"”'`]", f"{clause.group()[:end]} {rest}")
-            words = [word for word in re.findall(r"[^\W\d]\w*", rest) if word not in _BETWEEN_KEYS]
-            return list(dict.fromkeys(quoted or words)) or ["answer"]
-    return ["answer"]
 
 
 def _result_texts(conversation: _Conversation) -> list[str]:
     """Return what the tools said in words."""
     texts = [str(result.text) for result in conversation.results if result.status != "error"]
-    return [text for text in texts if not isinstance(_parsed(text), dict)]
+    return [text for text in texts if not (text.lstrip().startswith("{") and isinstance(_parsed(text), dict))]
 
 
 def _result_members(conversation: _Conversation, budget: Budget) -> dict[str, Any]:
     """Return what the tools said in JSON objects: each value, by its name."""
     members: dict[str, Any] = {}
-    objects = [_parsed(str(result.text)) for result in conversation.results]
-    for value in objects:
-        if isinstance(value, dict):
-            budget.spend(len(value))
-            members |= {_key(name): part for name, part in value.items()}
-            objects += value.values()
+    for result in conversation.results:
+        text = str(result.text)
+        if not text.lstrip().startswith("{"):
+            continue
+        budget.spend(len(text) // _PARSED_A_STEP)
+        objects = [_parsed(text)]
+        for value in objects:
+            if isinstance(value, dict):
+                budget.spend(len(value))
+                members |= {_key(name): part for name, part in value.items()}
+                objects += value.values()
     return members
 
 

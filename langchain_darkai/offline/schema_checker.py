@@ -6,14 +6,14 @@ This one knows those that the rules make values for, and counts its steps.
 
 import operator
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Annotated, Any
+from itertools import islice
+from typing import Any
 
 from jsonschema import Draft202012Validator
-from pydantic import StringConstraints, TypeAdapter, ValidationError
 
-from langchain_darkai._json.schema import resolve_ref
 from langchain_darkai.offline.budget import Budget
+from langchain_darkai.offline.pattern_matcher import LONGEST_MATCHED, PatternMatcher
+from langchain_darkai.offline.schema_parts import SchemaParts
 
 __all__ = ["FORMATS", "SchemaChecker"]
 
@@ -21,12 +21,10 @@ FORMATS = "date date-time time duration email hostname ipv4 ipv6 uri uuid json-p
 """The formats that are checked, where their library is there. Not "regex": that would compile a client's pattern."""
 
 _FORMAT_CHECKER = Draft202012Validator.FORMAT_CHECKER
-_LONGEST_MATCHED = 256
-"""Characters of a text that is matched with a pattern or a format: no made-up text of theirs is longer."""
-_MATCH_STEPS = 100
-"""The steps of such a match."""
-_MAX_PATTERNS = 20
-"""Patterns of one schema that are read, since the largest that the engine takes need a twentieth of a second each."""
+_FORMAT_STEPS = 100
+"""The steps of a check of a format."""
+_TEXT_A_STEP = 50
+"""Characters of a text that one step compares."""
 
 
 class SchemaChecker:
@@ -39,54 +37,41 @@ class SchemaChecker:
     """
 
     def __init__(self, root: Any, budget: Budget) -> None:
-        self.root = root
+        self.parts = SchemaParts(root, budget)
         self.budget = budget
-        self._matchers: dict[str, Callable[[str], bool]] = {}
+        self._matcher = PatternMatcher(budget)
 
     def accepts(self, value: Any, schema: Any) -> bool:
         """Return whether a part of the schema accepts a value; True where it cannot be told."""
+        self.budget.spend()
         if not isinstance(schema, dict):
             return schema is not False
-        self.budget.spend(1 + len(schema))
+        self.budget.spend(len(schema))
         try:
             return all(_RULES[word](self, given, value, schema) for word, given in schema.items() if word in _RULES)
         except (TypeError, ValueError, ArithmeticError, AttributeError, RecursionError):
             return True
 
     def matches(self, pattern: Any, text: str) -> bool:
-        """Return whether a text matches a client's pattern; True where it cannot be read, or is one of too many.
-
-        `re` is no choice: it can take years, and holds up every thread meanwhile. Pydantic's engine never goes back.
-        """
-        self.budget.spend(_MATCH_STEPS)
-        if pattern not in self._matchers and len(self._matchers) < _MAX_PATTERNS:
-            self._matchers[pattern] = _matcher(pattern)
-        if pattern not in self._matchers:
-            return True
-        return len(text) <= _LONGEST_MATCHED and self._matchers[pattern](text)
+        """Return whether a text matches a client's pattern; True where it cannot be read, or is one of too many."""
+        return not isinstance(pattern, str) or self._matcher.matches(pattern, text)
 
     def key(self, value: Any) -> Any:
-        """Return what two values have in common only if they are the same JSON: 1 and 1.0 are, 1 and true are not."""
-        self.budget.spend()
+        """Return what two values have in common only if they are the same JSON: 1 and 1.0 are, 1 and true are not.
+
+        Numbers are written out, since a client can choose many that have one hash.
+        """
+        if isinstance(value, str):
+            self.budget.spend(1 + len(value) // _TEXT_A_STEP)
+            return value
+        self.budget.spend(1 + (len(value) if isinstance(value, list | dict) else 0))
         if isinstance(value, list):
             return tuple(map(self.key, value))
         if isinstance(value, dict):
             return frozenset((name, self.key(part)) for name, part in value.items())
-        return (isinstance(value, bool), value)
-
-
-def _matcher(pattern: Any) -> Callable[[str], bool]:
-    adapter: TypeAdapter[str] | None = None
-    with suppress(Exception):  # no public name has what pydantic raises for a pattern that it cannot read
-        adapter = TypeAdapter(Annotated[str, StringConstraints(pattern=pattern)])
-
-    def matches(text: str) -> bool:
-        try:
-            return adapter is None or adapter.validate_python(text) == text
-        except ValidationError:
-            return False
-
-    return matches
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return b"%x" % value if type(value) is int else repr(value).encode()
 
 
 _Rule = Callable[[SchemaChecker, Any, Any, dict[str, Any]], bool]
@@ -104,12 +89,13 @@ def _has_type(value: Any, name: str) -> bool:
     return _is_number(value) if name == "number" else isinstance(value, _TYPES.get(name, object))
 
 
-def _is_type(_checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+def _is_type(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    checker.budget.spend(len(given) if isinstance(given, list) else 0)
     return any(_has_type(value, name) for name in (given if isinstance(given, list) else [given]))
 
 
 def _is_reference(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
-    return checker.accepts(value, resolve_ref(given, checker.root))
+    return checker.accepts(value, checker.parts.resolve(given))
 
 
 def _is_option(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
@@ -125,8 +111,8 @@ def _is_multiple(_checker: SchemaChecker, given: Any, value: Any, _schema: Any) 
 def _is_format(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
     if not isinstance(value, str) or given not in FORMATS:
         return True
-    checker.budget.spend(_MATCH_STEPS)
-    return len(value) <= _LONGEST_MATCHED and _FORMAT_CHECKER.conforms(value, given)
+    checker.budget.spend(_FORMAT_STEPS)
+    return len(value) <= LONGEST_MATCHED and _FORMAT_CHECKER.conforms(value, given)
 
 
 def _is_unique(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
@@ -134,7 +120,7 @@ def _is_unique(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> 
 
 
 def _items_fit(checker: SchemaChecker, given: Any, value: Any, schema: dict[str, Any]) -> bool:
-    rest = value[len(schema.get("prefixItems", ())) :] if isinstance(value, list) else ()
+    rest = islice(value, len(schema.get("prefixItems", ())), None) if isinstance(value, list) else ()
     return all(checker.accepts(item, given) for item in rest)
 
 
@@ -143,12 +129,14 @@ def _first_items_fit(checker: SchemaChecker, given: Any, value: Any, _schema: An
 
 
 def _members_fit(checker: SchemaChecker, given: Any, value: Any, _schema: Any) -> bool:
+    checker.budget.spend(len(value) if isinstance(value, dict) else 0)
     return not isinstance(value, dict) or all(checker.accepts(value[key], given[key]) for key in value if key in given)
 
 
 def _other_members_fit(checker: SchemaChecker, given: Any, value: Any, schema: dict[str, Any]) -> bool:
     if not isinstance(value, dict) or "patternProperties" in schema:
         return True
+    checker.budget.spend(len(value))
     return all(checker.accepts(value[key], given) for key in value if key not in schema.get("properties", ()))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from langchain_darkai.offline.budget import Budget
 from langchain_darkai.offline.words import (
     COMMON,
+    MAX_READ,
     NUMBER,
     QUOTED,
     Span,
@@ -97,9 +98,9 @@ class TextValues:
         self._text = text = readable(text)
         self._lower = text.lower()
         self.budget.spend(_SEARCH_STEPS + len(text))
-        self._known = dict(known or {})
+        self._known = known or {}
         self._formatted = [match.span() for pattern in _FORMATS.values() for match in re.finditer(pattern, text)]
-        self._spare = list(spare)
+        self._spare = spare
         self._names = names_in(text)
         self._found: dict[str, list[re.Match[str]]] = {}
         self.used: tuple[Span, ...] = tuple(used)
@@ -148,7 +149,7 @@ class TextValues:
         found: list[tuple[Span, Any]] = []
         for option in options:
             self.budget.spend()
-            words = words_of(option) if isinstance(option, str) else []
+            words = self._words_of(option) if isinstance(option, str) else []
             if not words or not self._has(words):
                 continue
             pattern = "[^a-z0-9]*".join(map(re.escape, words))
@@ -201,7 +202,7 @@ class TextValues:
         words = self._words_of(name)
         hints = set(words)
         if not hints & (_PLACES | _PERSONS | FREE_TEXT):
-            hints |= set(words_of(description))
+            hints |= set(self._words_of(description))
         is_place, is_person = bool(hints & _PLACES), bool(hints & _PERSONS)
         is_named = is_place or is_person
         for label in self._labels(name):
@@ -271,11 +272,12 @@ class TextValues:
         return [r"[\s_-]*".join(map(re.escape, label)) for label in labels if self._has(label)]
 
     def _words_of(self, name: str) -> list[str]:
-        self.budget.spend(1 + len(name) // 20)
+        self.budget.spend(1 + min(len(name), MAX_READ) // 20)
         return words_of(name)
 
     def _has(self, words: Sequence[str]) -> bool:
         """Return whether the text has all the words, somewhere: only then a pattern of them is worth making."""
+        self.budget.spend(len(words))
         return all(word in self._lower for word in words)
 
     def _matches(self, pattern: str) -> Iterator[tuple[Span, str]]:

@@ -10,7 +10,7 @@ from typing import Any
 from langchain_darkai.offline.budget import Budget, check_size
 from langchain_darkai.offline.json_values import generate
 from langchain_darkai.offline.text_values import Freedom, TextValues
-from langchain_darkai.offline.words import NUMBER, QUOTED, lists_in, names_in, readable, words_of
+from langchain_darkai.offline.words import NUMBER, QUOTED, lists_in, names_in, readable, readable_lines, words_of
 
 __all__ = ["OfferedTool", "PlannedCall", "plan_calls"]
 
@@ -139,7 +139,7 @@ def _calls(
     """Return one call, or one for each member of a list of which the tool takes a single one ("in Paris and Rome")."""
     schema = tool.get("parameters") or {"type": "object"}
     spoken = readable(re.sub(rf"\b{re.escape(tool['name'])}\b", lambda match: " " * len(match.group()), text))
-    source = "\n".join([spoken, *map(readable, results)])
+    source = readable_lines([spoken, *results])
     new_values = partial(TextValues, source, known, spare=results, budget=budget)
 
     def call(values: TextValues) -> PlannedCall:

@@ -1,6 +1,7 @@
 """What stands in a text: words, numbers, names and lists."""
 
 import re
+from collections.abc import Iterable
 
 __all__ = [
     "COMMON",
@@ -9,9 +10,11 @@ __all__ = [
     "QUOTED",
     "Span",
     "as_number",
+    "keys_in",
     "lists_in",
     "names_in",
     "readable",
+    "readable_lines",
     "word_set",
     "words_of",
 ]
@@ -36,6 +39,8 @@ COMMON = word_set(
     "was we were what what's when where which who who's why will with would write yes you your"
 )
 """Words that are no names, even where a sentence begins with them."""
+
+_BETWEEN_KEYS = word_set("and or the with")
 
 NUMBER = r"(?<![\w.])-?\d+(?:,\d{3})*(?:\.\d+)?(?!\.?\d)"
 QUOTED = r"\"[^\"\n]+\"|“[^“”\n]+”|(?<!\w)'[^\n]{1,500}?'(?!\w)"
@@ -62,6 +67,22 @@ def readable(text: str) -> str:
         1008
     """
     return re.sub(r"(\s{8})\s+", r"\1", text[:MAX_READ])
+
+
+def readable_lines(texts: Iterable[str]) -> str:
+    """Return what the rules read of texts, on a line each: the first ones, as far as they read.
+
+    Example:
+        >>> readable_lines(["a", "b"])
+        'a\\nb'
+    """
+    lines, size = [], 0
+    for text in texts:
+        lines.append(readable(text))
+        size += len(lines[-1]) + 1
+        if size > MAX_READ:
+            break
+    return "\n".join(lines)
 
 
 def as_number(text: str) -> int | float:
@@ -126,3 +147,17 @@ def lists_in(text: str) -> list[list[Span]]:
                 lists.append(members)
             members = [span]
     return lists
+
+
+def keys_in(question: str) -> list[str]:
+    """Return the keys that a question asks for ("with the keys name and age"), or one of our own."""
+    text = readable(question)
+    for clause in re.finditer(r"[^.:\n]+", text):
+        names = list(re.finditer(r"\b(?:keys?|fields?)\b", clause.group(), re.IGNORECASE))
+        if names:
+            end = names[-1].end()
+            rest = re.split(r"[.:\n]", text[clause.start() + end :].lstrip(": \n"), maxsplit=1)[0]
+            quoted = re.findall(r"[\"“'`]([^\"”'`\n]+)[\"”'`]", f"{clause.group()[:end]} {rest}")
+            words = [word for word in re.findall(r"[^\W\d]\w*", rest) if word not in _BETWEEN_KEYS]
+            return list(dict.fromkeys(quoted or words)) or ["answer"]
+    return ["answer"]

@@ -43,6 +43,51 @@ def nested(word: str, depth: int, width: int) -> dict[str, Any]:
     return schema
 
 
+def shared(part: Any, count: int, question: str = "Hello") -> dict[str, Any]:
+    """Return a request for an object whose members are all of one part, by reference."""
+    names = [f"a{n}" for n in range(count)]
+    members = {name: {"$ref": "#/$defs/part"} for name in names}
+    return wanting({"$defs": {"part": part}, "properties": members, "required": names}, question)
+
+
+OPTIONS = ["a b " * 500 + f"{n:04d}" for n in range(300)]
+ZEROS = [0] * 20_000
+# Small requests that make the rules copy, or look through, the same large part again and again.
+COPIES: dict[str, dict[str, Any]] = {
+    "a long default": shared({"type": "array", "default": ZEROS}, 500),
+    "a long default with items": shared({"type": "array", "items": False, "default": ZEROS}, 500),
+    "a default of many members": shared(
+        {"type": "object", "default": {f"k{n}": n for n in range(5000)}, "additionalProperties": False}, 500
+    ),
+    "members of each branch": wanting(
+        {"properties": {f"a{n}": 0 for n in range(5000)}, "anyOf": [{"properties": {}}] * 500}
+    ),
+    "required members of each branch": wanting({"required": ["a"] * 10_000, "anyOf": [{"required": []}] * 500}),
+    "members of each type": wanting(
+        {"properties": {f"a{n}": 0 for n in range(5000)}, "type": ["object", "array"] * 250}
+    ),
+    "a long reference": shared({"$ref": "#" + "/x" * 100_000}, 500),
+    "options of many words": shared({"enum": OPTIONS}, 200, "a b " * 500),
+    "many types": shared({"type": ["null"] * 50_000}, 500),
+    "many rules without a word": shared({"enum": [1], "allOf": [True] * 20_000}, 500),
+    "a description that is no text": shared({"type": "string", "description": ZEROS}, 500),
+    "a format that is no text": shared({"type": "string", "format": ZEROS}, 500),
+    "many required names": shared({"type": "object", "required": ["a"] * 20_000}, 500),
+    "long options and a default": shared(
+        {"enum": [[*ZEROS[:2000], n] for n in range(20)], "default": [*ZEROS[:2000]]}, 500
+    ),
+    "numbers with one hash": wanting(
+        {"type": "array", "uniqueItems": True, "default": [n * (2**61 - 1) for n in range(15_000)]}
+    ),
+    "results in JSON": after_calls(
+        "{}",
+        'Tool (id="1"): {"a": ['
+        + ("{}," * 200_000)
+        + "{}]}\n"
+        + "".join(f'Tool (id="{n}"): {{"a": [{"{}," * 200_000}{{}}]}}\n' for n in range(2, 8)),
+    ),
+}
+
 NESTED_QUANTIFIERS = "^((((((((a+)+)+)+)+)+)+)+)+$"
 ALMOST = "a" * 14 + "!"
 TOOLS = [
@@ -59,6 +104,12 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "a long text a thousand times": wanting({"type": "array", "minItems": 1000, "items": {"const": "x" * 100_000}}),
     "a pattern that goes back": wanting({"type": "string", "pattern": NESTED_QUANTIFIERS}, f"'{ALMOST}'"),
     "a pattern of names": wanting({"required": [ALMOST], "propertyNames": {"pattern": NESTED_QUANTIFIERS}}),
+    "patterns of many repetitions": wanting(
+        {"enum": ["a" * 252 + f"{n:04d}" for n in range(1900)], "pattern": "^(?:[a-z0-9]?){60000}$"}
+    ),
+    "large patterns": wanting(
+        {"anyOf": [{"type": "string", "pattern": f"^(?:[a-z0-9]?){{{1500 + n}}}$"} for n in range(300)]}
+    ),
     "many patterns": wanting({"anyOf": [{"type": "string", "pattern": rf"\w{{{n}}}"} for n in range(300, 900)]}),
     "doubling allOf": wanting(doubling("allOf")),
     "doubling anyOf": wanting(doubling("anyOf")),
@@ -86,4 +137,5 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "a bound beyond floats": wanting({"type": "number", "minimum": 10**4000}),
     "not a number": wanting({"const": float("nan")}),
     "a tool without an object": offering([{"name": "f", "parameters": [1], "description": 5}], "Use the tool f."),
+    **COPIES,
 }

@@ -4,6 +4,8 @@ import asyncio
 import json
 import re
 import threading
+import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -14,11 +16,13 @@ from langchain_core.messages import HumanMessage
 
 from langchain_darkai._tool_calls.tools import MUST_CALL
 from langchain_darkai.offline import model as offline_model
+from langchain_darkai.offline import pattern_matcher
 from langchain_darkai.offline.budget import MAX_REPLY, Budget, BudgetSpentError
 from langchain_darkai.offline.model import OfflineChatModel
+from langchain_darkai.offline.pattern_matcher import PatternMatcher
 from langchain_darkai.offline.schema_checker import FORMATS, SchemaChecker
 from langchain_darkai.prompts import parse_prompt
-from tests.support.attacks import ATTACKS
+from tests.support.attacks import ATTACKS, COPIES
 from tests.support.offline import STRING, calls_in, offer, say, tool, want
 
 WORDS = st.sampled_from(
@@ -122,6 +126,80 @@ def test_an_attack_on_the_rules_gets_a_reply_of_bounded_length(name: str) -> Non
     assert 0 < len(text) <= 2 * MAX_REPLY
     assert say(*messages, stop=ATTACKS[name].get("stop")) == text
     assert sum(1 for _ in OfflineChatModel().stream(messages)) < 1100
+
+
+def _seconds(name: str) -> float:
+    messages = _messages(name)
+    started = time.process_time()
+    offline_model._reply(messages, None, Budget())
+    return time.process_time() - started
+
+
+@pytest.fixture(scope="module")
+def seconds_of_a_budget() -> float:
+    """What a reply takes that spends its budget step by step."""
+    return min(_seconds("many members") for _ in range(2))
+
+
+@pytest.mark.parametrize("name", COPIES)
+def test_a_part_that_is_large_counts_each_time_that_it_is_copied_or_read(name: str, seconds_of_a_budget: float) -> None:
+    messages = _messages(name)
+    assert _seconds(name) < 10 * seconds_of_a_budget
+    tracemalloc.start()
+    try:
+        offline_model._reply(messages, None, Budget())
+        assert tracemalloc.get_traced_memory()[1] < 35_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_pattern_counts_by_its_size() -> None:
+    def steps(pattern: str, text: str) -> int:
+        budget = Budget(10**9)
+        matcher = PatternMatcher(budget)
+        matcher.matches(pattern, text)
+        before = budget._left
+        matcher.matches(pattern, text)
+        return before - budget._left
+
+    assert steps("^a{9}$", "a") < 110
+    assert steps("^(?:[a-z]?){1500}$", "a" * 256) > 4000
+    assert steps("^(?:[a-z]?){1500}$", "a" * 256) > 5 * steps("^(?:[a-z]?){150}$", "a" * 256)
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "^(?:[0-9]?){60000}$",
+        "((([0-9]{50}){50}){50})",
+        r"^\d{1,1000}$",
+        "(?x)^ [0-9]{ 60000 } $",
+        "[0-9]{99999999999999999999}",
+        "[[0-9]]{60000}",
+        r"\p{Greek}{60000}",
+    ],
+)
+def test_a_pattern_of_very_many_repetitions_is_not_read(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(_pattern: str) -> Any:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(pattern_matcher, "_matcher", never)
+    assert PatternMatcher(Budget()).matches(pattern, "x")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^\d{4}-\d{2}-\d{2}$",
+        "^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$",
+        r"^[\w.+-]+@[\w-]+\.[a-z]{2,63}$",
+        r"^\+?[1-9]\d{1,14}$",
+        "^[^{}]{1,64}$",
+        r"^\{a\}{2}$",
+    ],
+)
+def test_patterns_of_honest_schemas_are_read(pattern: str) -> None:
+    assert not PatternMatcher(Budget()).matches(pattern, "{}")
 
 
 def test_a_schema_that_asks_for_too_much_gets_the_nearest_value() -> None:
