@@ -117,8 +117,7 @@ def with_parameters(model: BaseChatModel, parameters: Mapping[str, Any]) -> tupl
     stop = [stop] if isinstance(stop, str) else stop
     if stop is not None and not (isinstance(stop, list) and all(isinstance(text, str) for text in stop)):
         raise DarkAIInvalidRequestError('"stop" is neither a string nor a list of strings.')
-    fields: dict[str, Any] = {}
-    for name in _NUMBERS:
+    for name in sorted(_NUMBERS):
         value = parameters.get(name)
         if value is None:
             continue
@@ -126,19 +125,51 @@ def with_parameters(model: BaseChatModel, parameters: Mapping[str, Any]) -> tupl
             kind = "whole number" if name in _WHOLE_NUMBERS else "number"
             raise DarkAIInvalidRequestError(f'"{name}" is {echoed(value)}; it must be a {kind}.')
         if name in type(model).model_fields:
-            fields[name] = _checked(type(model), name, value)
-    # A copy, since models differ in the keyword arguments that they take per call, and agree on their fields.
-    return (model.model_copy(update=fields) if fields else model), stop or None
+            model = _with_field(model, name, value)
+    return model, stop or None
+
+
+def _with_field(model: BaseChatModel, name: str, value: Any) -> BaseChatModel:
+    """Return a copy of a model with another field, as its validators take it; `model_copy` would take anything.
+
+    A copy, since models differ in the keyword arguments that they take per call, and agree on their fields.
+    """
+    try:
+        return _assigned(model, name, value)
+    except Exception as error:  # validators may raise anything, and some take no assignments at all
+        if isinstance(error, ValidationError) and _takes_assignments(model, name):
+            raise _refused(name, value, error) from error
+        return model.model_copy(update={name: _checked(type(model), name, value)})
+
+
+def _assigned(model: BaseChatModel, name: str, value: Any) -> BaseChatModel:
+    """Return a copy of a model with another field, after the validators of the field and of the model have seen it."""
+    copy = model.model_copy()
+    type(model).__pydantic_validator__.validate_assignment(copy, name, value)
+    return copy
+
+
+def _takes_assignments(model: BaseChatModel, name: str) -> bool:
+    """Return whether a field can be set to what it is. Frozen models refuse that, and validators made for a dict."""
+    try:
+        _assigned(model, name, getattr(model, name))
+    except Exception:  # noqa: BLE001
+        return False
+    return True
 
 
 def _checked(model: type[BaseChatModel], name: str, value: float) -> Any:
-    """Return a value as a model's field takes it; a copy of a model would take anything."""
+    """Return a value as the type of a model's field takes it."""
     field = _field(model, name)
     try:
         return value if field is None else field.validate_python(value)
     except ValidationError as error:
-        reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
-        raise DarkAIInvalidRequestError(f'"{name}" is {echoed(value)}. {reason}.') from error
+        raise _refused(name, value, error) from error
+
+
+def _refused(name: str, value: Any, error: ValidationError) -> DarkAIInvalidRequestError:
+    reason = error.errors(include_url=False, include_context=False, include_input=False)[0]["msg"]
+    return DarkAIInvalidRequestError(f'"{name}" is {echoed(value)}. {reason}.')
 
 
 @functools.lru_cache(maxsize=100)

@@ -9,11 +9,12 @@ from typing import Annotated, Any
 
 import pytest
 from langchain_core.language_models import FakeListChatModel
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from langchain_darkai import ChatDarkAI
 from langchain_darkai.server import ServerTimeouts
 from tests.support.app_client import no_connections, serving, soon, text_of
-from tests.support.models import scripted
+from tests.support.models import GeneratingModel, scripted
 
 
 @pytest.mark.parametrize(
@@ -234,3 +235,67 @@ async def test_a_value_that_the_models_field_forbids_is_400_with_the_reason(
         status, error = await client.error(**parameters)
         assert (status, error["message"]) == (400, said)
         assert text_of(await client.events(max_tokens=5, temperature=2, top_p=-3)) == "Hi"
+
+
+class CheckedField(GeneratingModel):
+    @field_validator("max_tokens")
+    @classmethod
+    def positive(cls, value: int | None) -> int | None:
+        if value is not None and value <= 0:
+            raise ValueError("max_tokens must be positive")
+        return value
+
+
+class CheckedWhole(GeneratingModel):
+    @model_validator(mode="after")
+    def positive(self) -> "CheckedWhole":
+        if self.max_tokens is not None and self.max_tokens <= 0:
+            raise ValueError("max_tokens must be positive")
+        return self
+
+
+@pytest.mark.parametrize("kind", [CheckedField, CheckedWhole])
+async def test_a_value_that_a_validator_of_the_model_forbids_is_400_with_the_reason(
+    kind: type[GeneratingModel],
+) -> None:
+    model = kind(replies=[["Hi"]])
+    async with serving(model) as client:
+        status, error = await client.error(max_tokens=-5, temperature=1)
+        assert (status, error["message"]) == (400, '"max_tokens" is -5. Value error, max_tokens must be positive.')
+        assert model.record.given == []
+        assert text_of(await client.events(max_tokens=5, temperature=1)) == "Hi"
+        assert (model.record.given[-1]["max_tokens"], model.record.given[-1]["temperature"]) == (5, 1)
+        assert model.max_tokens is None
+
+
+class Frozen(GeneratingModel):
+    max_tokens: int | None = Field(default=None, gt=0, frozen=True)
+
+
+class MadeForADict(GeneratingModel):
+    max_tokens: int | None = Field(default=None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def complete(cls, values: Any) -> Any:
+        if "max_tokens" in values:
+            raise ValueError("it is set already")
+        return values
+
+
+@pytest.mark.parametrize("kind", [Frozen, MadeForADict])
+async def test_a_model_that_takes_no_assignments_gets_its_parameters_all_the_same(kind: type[GeneratingModel]) -> None:
+    model = kind(replies=[["Hi"]])
+    async with serving(model) as client:
+        assert text_of(await client.events(max_tokens=5, temperature=1)) == "Hi"
+        assert (model.record.given[-1]["max_tokens"], model.record.given[-1]["temperature"]) == (5, 1)
+        status, error = await client.error(max_tokens=-5)
+        assert (status, error["message"]) == (400, '"max_tokens" is -5. Input should be greater than 0.')
+
+
+async def test_parameters_of_a_served_client_reach_the_server_behind_it() -> None:
+    behind = scripted("Hi")
+    async with serving(behind) as inner, serving(ChatDarkAI(base_url=inner.url)) as client:
+        assert text_of(await client.events(max_tokens=5, temperature=1)) == "Hi"
+        assert (behind.record.given[-1]["max_tokens"], behind.record.given[-1]["temperature"]) == (5, 1)
+        assert (await client.error(max_tokens=-5))[0] == 400
