@@ -33,10 +33,6 @@ while no client can fill the memory."""
 SERVER: web.AppKey[ChatServer] = web.AppKey("server", ChatServer)
 """Where an application keeps its `ChatServer`."""
 
-_LINGER_SECONDS = 1.0
-"""How long a body is read on, and dropped, after an answer that did not need it. Without that, many clients that are
-still sending get a broken connection in place of the answer, which says why."""
-
 _logger = logging.getLogger("langchain_darkai.server")
 
 
@@ -125,7 +121,7 @@ def create_app(
             "handler_cancellation": True,
             # aiohttp would inflate a body that nobody has asked for yet, also of a client without a key.
             "auto_decompress": False,
-            "lingering_time": _LINGER_SECONDS,
+            "lingering_time": 0,  # it has no limit of bytes; `answer_and_drop` has
             "logger": _http_logger,
         },
     )

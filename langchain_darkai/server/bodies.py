@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
@@ -10,12 +10,18 @@ from aiohttp import web
 from langchain_darkai._text import one_line
 from langchain_darkai.errors import DarkAIAPIError, DarkAIInvalidRequestError, DarkAITimeoutError
 
-__all__ = ["Bodies"]
+__all__ = ["Bodies", "answer_and_drop"]
 
 _LONGEST_AT_ONCE = 16
 """Bodies of the greatest length that are held at once, or as many bytes in shorter ones: 256 MB by default."""
 _ALWAYS_HELD = 64 * 1024
 """Bytes of a request that take no room, so that a few long requests cannot keep out the many short ones."""
+
+_DROP_SECONDS = 1.0
+"""How long a body is read on, and dropped, after an answer that did not need it. Without that, many clients that are
+still sending get a broken connection in place of the answer, which says why."""
+_MAX_DROPPED = 32 * 1024 * 1024
+"""Bytes that are read and dropped so: twice the longest request that is read by default."""
 
 
 class Held:
@@ -83,6 +89,22 @@ class Bodies:
         if length > self._longest:
             message = f"The request is longer than the {self._longest:,} bytes that this server reads."
             raise DarkAIInvalidRequestError(message, status=413)
+
+
+async def answer_and_drop(request: web.Request, response: web.StreamResponse) -> None:
+    """Send an answer, where the client may still be sending, and drop what it sends for a moment."""
+    if request.content.is_eof():
+        return
+    await response.prepare(request)
+    await response.write_eof()
+
+    async def drop() -> None:
+        left = _MAX_DROPPED
+        while left > 0 and not request.content.is_eof():
+            left -= len(await request.content.readany())
+
+    with suppress(asyncio.TimeoutError, web.RequestPayloadError):
+        await asyncio.wait_for(drop(), _DROP_SECONDS)
 
 
 async def _in_time(reading: Coroutine[Any, Any, None], seconds: float) -> None:

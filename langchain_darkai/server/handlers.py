@@ -24,7 +24,7 @@ from langchain_darkai.errors import (
 )
 from langchain_darkai.prompts import format_call
 from langchain_darkai.protocol import encode_event
-from langchain_darkai.server.bodies import Bodies
+from langchain_darkai.server.bodies import Bodies, answer_and_drop
 from langchain_darkai.server.chat_request import (
     AskedChat,
     check_content_type,
@@ -264,6 +264,11 @@ class ChatServer:
         """Answer errors as JSON with a sentence, preflight requests, and what is refused before its body is read."""
         if timer := self._first_requests.pop(request.protocol, None):
             timer.cancel()
+        response = await self._answer(request, handler)
+        await answer_and_drop(request, response)
+        return response
+
+    async def _answer(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         try:
             self.hosts.check(request)
             self.origins.check(request)

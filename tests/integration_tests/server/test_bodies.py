@@ -8,6 +8,7 @@ import threading
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -134,6 +135,24 @@ async def test_a_client_that_is_still_sending_gets_the_answer_why_not(size: int,
         for _ in range(5):
             got, error = await soon(client.error("x" * size))
             assert (got, error["status"]) == (status, status)
+
+
+@pytest.mark.parametrize(
+    ("options", "head"), [({"api_key": "right"}, "POST /chat"), ({}, "GET /health"), ({}, "PUT /x")]
+)
+async def test_no_more_than_some_megabytes_of_a_body_are_read_after_the_answer(options: Any, head: str) -> None:
+    async with serving(**options) as client:
+        _reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(f"{head} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000000000\r\n\r\n".encode())
+        sent = 0
+        with suppress(ConnectionError):
+            while sent < 300_000_000:
+                writer.write(b" " * 1_000_000)
+                await soon(writer.drain())
+                sent += 1_000_000
+        assert sent < 60_000_000
+        writer.transport.abort()
+        await soon(no_connections(client.runner))
 
 
 def declared(length: int) -> bytes:
