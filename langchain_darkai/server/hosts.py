@@ -1,6 +1,7 @@
 """By which names a server may be called: a guard against web pages that give this machine a name of theirs."""
 
 import ipaddress
+import re
 from collections.abc import Collection
 
 from aiohttp import web
@@ -35,10 +36,14 @@ class AllowedHosts:
         host = request.headers.get("host")
         if host is None or not self._is_asked_for(request):
             return
-        name = _name_in(host)
-        if name != self._own_name and name not in (self._names or ()) and not _is_loopback(name):
+        self._check(_name_in_header(host), host)
+        if not request.raw_path.startswith(("/", "*")):  # a proxy would go by this name
+            self._check((request.url.host or "").lower().rstrip("."), request.raw_path)
+
+    def _check(self, name: str, given: str) -> None:
+        if not name or (name != self._own_name and name not in (self._names or ()) and not _is_loopback(name)):
             raise DarkAIInvalidRequestError(
-                f"This server does not answer to the name {echoed(host)}. Call it localhost or 127.0.0.1, or list the "
+                f"This server does not answer to the name {echoed(given)}. Call it localhost or 127.0.0.1, or list the "
                 "name in its allowed_hosts.",
                 status=421,
             )
@@ -52,8 +57,17 @@ class AllowedHosts:
         return isinstance(address, tuple) and _is_loopback(address[0])
 
 
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^:\[\]@/?#\s]+))(?::[0-9]*)?", re.IGNORECASE)
+
+
+def _name_in_header(host: str) -> str:
+    """Return the name in a Host header, without its port; "" where it is no name with a port."""
+    found = _HOST.fullmatch(host.strip())
+    return (found[1] or found[2]).lower().rstrip(".") if found else ""
+
+
 def _name_in(host: str) -> str:
-    """Return the name in a Host header, without its port."""
+    """Return the name in a host that a user of the server gives, without its port."""
     host = host.strip().lower()
     name = host[1:].partition("]")[0] if host.startswith("[") else host
     return name.partition(":")[0].rstrip(".") if name.count(":") == 1 else name.rstrip(".")

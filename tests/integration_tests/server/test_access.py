@@ -103,7 +103,18 @@ async def test_what_a_browser_asks_for_a_page_of_another_site_is_refused(
 
 LOCAL = ["localhost", "LOCALHOST:80", "localhost.", "127.0.0.1", "127.0.0.1:1", "127.0.0.9", "[::1]", "[::1]:8000"]
 FOREIGN = ["evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example", "192.0.2.1", ""]
-FOREIGN += ["[2001:db8::1]", "evil@localhost", "x" * 5000, "localhost:80:80"]
+FOREIGN += ["[::1].evil.example", "[::1]evil", "[localhost]x", "[localhost]", "127.0.0.1:evil", "localhost:80x", "::1"]
+FOREIGN += [
+    "[::1",
+    "localhost]",
+    "localhost/evil",
+    "localhost localhost",
+    "[::1]:80:80",
+    "[2001:db8::1]",
+    "evil@localhost",
+    "x" * 5000,
+    "localhost:80:80",
+]
 
 
 @pytest.mark.parametrize("path", ["/chat", "/models", "/health", "/nowhere"])
@@ -120,6 +131,27 @@ async def test_a_local_server_answers_to_local_names_only(path: str) -> None:
         for host in LOCAL:
             async with client.session.get(client.url + path, headers={"host": host}) as response:
                 assert response.status != 421, host
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://evil.example/models", 421),
+        ("http://localhost.evil.example/models", 421),
+        ("HTTPS://evil.example:80/models", 421),
+        ("http://localhost/models", 200),
+        ("http://127.0.0.1:8000/models", 200),
+        ("http://[::1]:8000/models", 200),
+        ("/models?http://evil.example/", 200),
+    ],
+)
+async def test_the_name_in_the_first_line_of_a_request_is_checked_too(target: str, status: int) -> None:
+    async with serving(scripted("Hi")) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+        writer.write(f"GET {target} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        assert f" {status} ".encode() in await soon(reader.readline())
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_request_without_a_host_is_answered() -> None:
