@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, cast
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables.config import RunnableConfig, get_config_list
@@ -51,8 +51,8 @@ class LoopMethods(ChatSettings):
     ) -> list[AIMessage]:
         """Return the replies to several inputs, in order, asked for at once.
 
-        As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own. Where `invoke` or
-        `_generate` is overridden or patched, each call goes through it, as LangChain's own `batch` does.
+        As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own. Where `invoke`, or a
+        method that it goes through, is overridden or patched, each call goes by `invoke`, as in LangChain's own `batch`.
         """
         if self._has_own_invoke():
             each = list(config) if isinstance(config, Sequence) else config
@@ -120,6 +120,17 @@ class LoopMethods(ChatSettings):
                 yield result
 
     def _has_own_invoke(self) -> bool:
-        """Return whether a subclass or a patch has replaced what a synchronous call goes through."""
-        kind = type(self)
-        return kind.invoke is not BaseChatModel.invoke or kind._generate is not LoopMethods._generate  # noqa: SLF001
+        """Return whether a subclass or a patch has replaced what only a call by `invoke` goes through, or by `ainvoke`.
+
+        Where the model is the plain one, both lead to `_agenerate` or `_astream`.
+        """
+        return any(getattr(type(self), name) is not method for name, method in _PLAIN.items())
+
+
+_PLAIN: dict[str, Any] = {
+    name: getattr(LoopMethods, name)
+    for stem in ("invoke", "generate", "generate_prompt", "_generate", "_stream", "_generate_with_cache")
+    for name in (stem, f"_a{stem[1:]}" if stem.startswith("_") else f"a{stem}")
+    if name not in ("_agenerate", "_astream")
+}
+"""The methods between a call and the model's own two, as they are when nobody has replaced them."""

@@ -131,6 +131,37 @@ class TestBatchesOfOthers:
         assert sorted(seen) == ["a", "b", "c"]
 
     @pytest.mark.parametrize("many", ["batch", "batch_as_completed"])
+    @pytest.mark.parametrize("name", ["generate", "generate_prompt", "_stream", "_generate_with_cache"])
+    def test_a_subclass_with_its_own_step_of_invoke_sees_each_call(
+        self, api: ScriptedTransport, name: str, many: str
+    ) -> None:
+        seen: list[str] = []
+
+        def counted(self: Any, messages: Any, *args: Any, **kwargs: Any) -> Any:
+            seen.append(name)
+            return getattr(ChatDarkAI, name)(self, messages, *args, **kwargs)
+
+        kind = type("Counting", (ChatDarkAI,), {name: counted})
+        model = kind(base_url="https://model.test", transport=api, streaming=True)
+        assert model.invoke("a").text
+        assert seen == [name]
+        assert len(list(getattr(model, many)(["a", "b", "c"]))) == 3
+        assert seen == [name] * 4
+
+    @pytest.mark.parametrize("many", ["batch", "batch_as_completed"])
+    def test_a_batch_does_not_go_through_what_only_asynchronous_calls_do(
+        self, api: ScriptedTransport, many: str
+    ) -> None:
+        class Asynchronous(ChatDarkAI):
+            async def ainvoke(self, *args: Any, **kwargs: Any) -> AIMessage:
+                return AIMessage("asynchronous")
+
+        model = Asynchronous(base_url="https://model.test", transport=api)
+        assert model.invoke("a").text == "Hello"
+        replies = list(getattr(model, many)(["a"]))
+        assert [reply[1].text if many != "batch" else reply.text for reply in replies] == ["Hello"]
+
+    @pytest.mark.parametrize("many", ["batch", "batch_as_completed"])
     def test_a_patched_invoke_sees_each_call(self, api: ScriptedTransport, many: str) -> None:
         with patch.object(ChatDarkAI, "invoke", return_value=AIMessage("patched")) as invoke:
             replies = list(getattr(api.model(), many)(["a", "b"]))
