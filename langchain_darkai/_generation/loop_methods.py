@@ -51,8 +51,8 @@ class LoopMethods(ChatSettings):
     ) -> list[AIMessage]:
         """Return the replies to several inputs, in order, asked for at once.
 
-        As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own. Where `invoke`, or a
-        method that it goes through, is overridden or patched, each call goes by `invoke`, as in LangChain's own `batch`.
+        As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own. Where `invoke` or a
+        method that it goes through is overridden or patched, each call goes by it, as in LangChain's own `batch`.
         """
         if self._has_own_invoke():
             each = list(config) if isinstance(config, Sequence) else config
