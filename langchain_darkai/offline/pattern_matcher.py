@@ -73,7 +73,7 @@ def size_of(pattern: str) -> int:
 
     Example:
         >>> size_of("^(?:ab){10}$"), size_of("((a{10}){10}){10}") > 1000
-        (24, True)
+        (42, True)
     """
     sizes = [0]  # of each group that is open
     last = 0  # the size of what a repetition would repeat
