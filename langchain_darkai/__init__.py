@@ -51,16 +51,7 @@ _SERVER_NAMES = ("LocalServer", "OfflineChatModel", "ServerTimeouts", "create_ap
 if not TYPE_CHECKING:  # a type checker would take every name for one that is there
 
     def __getattr__(name: str) -> object:
-        if name not in _SERVER_NAMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        import dis
-        import inspect
-
-        hint = f"{name} is in another module; write: from langchain_darkai.server import {name}"
-        # `hasattr` and `getattr` need an AttributeError, in place of which `from langchain_darkai import NAME` would
-        # raise an ImportError that says nothing of this. No error can be both.
-        here = inspect.currentframe()
-        caller = here and here.f_back
-        if caller and caller.f_code.co_code[caller.f_lasti] == dis.opmap["IMPORT_FROM"]:
-            raise ImportError(hint)
-        raise AttributeError(hint)
+        if name in _SERVER_NAMES:
+            # An AttributeError would be replaced by an ImportError that says nothing of this.
+            raise ImportError(f"{name} is in another module; write: from langchain_darkai.server import {name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

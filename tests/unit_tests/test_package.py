@@ -120,14 +120,6 @@ def test_a_name_of_the_server_is_told_where_it_is(name: str) -> None:
     exec(f"from langchain_darkai.server import {name}")
 
 
-@pytest.mark.parametrize("name", langchain_darkai._SERVER_NAMES)
-def test_a_name_of_the_server_is_no_attribute_of_the_package(name: str) -> None:
-    assert not hasattr(langchain_darkai, name)
-    assert getattr(langchain_darkai, name, None) is None
-    with pytest.raises(AttributeError, match=f"write: from langchain_darkai.server import {name}"):
-        getattr(langchain_darkai, name)
-
-
 def test_the_names_that_are_told_where_they_are_are_those_of_the_server() -> None:
     from langchain_darkai import server
 
