@@ -5,8 +5,8 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.request import Request, urlopen
 
-import requests
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
@@ -116,7 +116,9 @@ def _count(subject: Subject, messages: Messages, tools: list[dict[str, Any]] | N
 
 
 def _post(subject: Subject, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    response = requests.post(f"{subject.proxy.url('cost')}/{path}", json=body, timeout=600)
-    response.raise_for_status()
-    answer: dict[str, Any] = response.json()
+    request = Request(  # noqa: S310 - the address is the proxy's
+        f"{subject.proxy.url('cost')}/{path}", json.dumps(body).encode(), {"content-type": "application/json"}
+    )
+    with urlopen(request, timeout=600) as response:  # noqa: S310
+        answer: dict[str, Any] = json.load(response)
     return answer

@@ -133,7 +133,7 @@ def calls_in(reply: str) -> list[Call]:
 
 def _call(node: ast.expr) -> Call:
     if not isinstance(node, ast.Call):
-        raise ValueError(f"{ast.unparse(node)} is no call.")
+        raise ValueError(f"{ast.unparse(node)} is no call.")  # noqa: TRY004 - the text is wrong, not its type
     parts, function = [], node.func
     while isinstance(function, ast.Attribute):
         parts.append(function.attr)
@@ -181,6 +181,8 @@ def _number_of(node: ast.expr) -> Any:
             return value
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return -_number_of(operand)
+        case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+            return _number_of(operand)
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
             try:
                 return _OPERATORS[type(op)](_number_of(left), _number_of(right))
