@@ -59,7 +59,10 @@ class Subject:
 def of_file(weights: Path, folder: Path, *, slots: int, context: int) -> Iterator[Subject]:
     """Make a GGUF file the subject; llama.cpp loads it with the first question that was not asked before."""
     with ExitStack() as running:
-        start = cache(lambda: running.enter_context(engine.running(weights, slots=slots, context=context)))
+        threads = os.cpu_count() or 1
+        start = cache(
+            lambda: running.enter_context(engine.running(weights, slots=slots, context=context, threads=threads))
+        )
         identity = f"{_sha256(weights)} {version('xllamacpp')} {context}"
         proxy = running.enter_context(Proxy(start, identity, folder))
 

@@ -27,7 +27,8 @@ class Result(NamedTuple):
 
 def report(model: str, command: str, results: Iterable[Result], costs: dict[str, list[int]]) -> str:
     """Return a model's section of the page."""
-    calls, answers = [], []
+    calls: list[Result] = []
+    answers: list[Result] = []
     for result in results:
         (answers if result.category.startswith("depth ") else calls).append(result)
     parts = [f"### {model}\n", f"`{command}`\n"]

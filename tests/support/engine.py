@@ -21,12 +21,14 @@ def small_weights() -> Path | None:
 
 
 @contextmanager
-def running(weights: Path, *, slots: int = 1, context: int = 4096) -> Iterator[str]:
+def running(weights: Path, *, slots: int = 1, context: int = 4096, threads: int = 1) -> Iterator[str]:
     """Run the engine and yield its address; `slots` is how many replies it writes at once, each with its own context.
+
+    Its threads wait for each other after each step, so that two of them on busy cores are many times slower than one.
 
     Raises RuntimeError, with what the engine wrote, where it does not start.
     """
-    command = [sys.executable, "-m", "tests.support.engine", str(weights), str(slots), str(context)]
+    command = [sys.executable, "-m", "tests.support.engine", *map(str, (weights, slots, context, threads))]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdin is not None
@@ -46,7 +48,7 @@ def running(weights: Path, *, slots: int = 1, context: int = 4096) -> Iterator[s
             process.kill()  # it may be writing a reply that nobody reads
 
 
-def _serve(weights: str, slots: int, context: int) -> None:
+def _serve(weights: str, slots: int, context: int, threads: int) -> None:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -56,7 +58,7 @@ def _serve(weights: str, slots: int, context: int) -> None:
     params.n_parallel = slots
     params.n_ctx = context * slots
     params.kv_unified = False  # a slot's context is its own, however many there are
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = os.cpu_count() or 1
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     params.use_jinja = True
     params.endpoint_slots = True
     params.warmup = False
@@ -69,4 +71,4 @@ def _serve(weights: str, slots: int, context: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    _serve(sys.argv[1], *map(int, sys.argv[2:]))
