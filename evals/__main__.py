@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -58,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sample", type=int, default=40, help="questions of each category at most; default: 40")
     parser.add_argument("--jobs", type=int, default=2, help="questions at once; default: 2")
     parser.add_argument("--context", type=int, default=8192, help="tokens of the engine's context; default: 8192")
+    threads = os.cpu_count() or 1
+    parser.add_argument("--threads", type=int, default=threads, help="of the engine; default: one for each core")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"the folder for replies; default: {CACHE.name}")
     parser.add_argument("--details", type=Path, metavar="FILE", help="write each verdict, and why, as lines of JSON")
     parser.add_argument("--record", action="store_true", help="put the tables into README.md")
@@ -67,7 +70,12 @@ def _parser() -> argparse.ArgumentParser:
 def _subject(parser: argparse.ArgumentParser, options: argparse.Namespace) -> AbstractContextManager[Subject]:
     weights = Path(options.model).expanduser()
     if weights.is_file():
-        return of_file(weights, options.cache, slots=options.jobs, context=options.context)
+        if find_spec("xllamacpp") is None:
+            parser.error(
+                "xllamacpp is not installed, which reads GGUF files; there may be no wheel of it for this machine."
+            )
+        size = {"slots": options.jobs, "context": options.context, "threads": options.threads}
+        return of_file(weights, options.cache, **size)
     if ":" not in options.model:
         parser.error(f"{options.model} is no file, and no provider:name.")
     if not options.base_url:

@@ -56,10 +56,9 @@ class Subject:
 
 
 @contextmanager
-def of_file(weights: Path, folder: Path, *, slots: int, context: int) -> Iterator[Subject]:
+def of_file(weights: Path, folder: Path, *, slots: int, context: int, threads: int) -> Iterator[Subject]:
     """Make a GGUF file the subject; llama.cpp loads it with the first question that was not asked before."""
     with ExitStack() as running:
-        threads = os.cpu_count() or 1
         start = cache(
             lambda: running.enter_context(engine.running(weights, slots=slots, context=context, threads=threads))
         )
