@@ -59,8 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sample", type=int, default=40, help="questions of each category at most; default: 40")
     parser.add_argument("--jobs", type=int, default=2, help="questions at once; default: 2")
     parser.add_argument("--context", type=int, default=8192, help="tokens of the engine's context; default: 8192")
-    threads = os.cpu_count() or 1
-    parser.add_argument("--threads", type=int, default=threads, help="of the engine; default: one for each core")
+    threads = max(1, (os.cpu_count() or 1) - 1)  # they wait for each other, and would for one that has no core
+    parser.add_argument("--threads", type=int, default=threads, help="of the engine; default: a core is left to others")
     parser.add_argument("--cache", type=Path, default=CACHE, help=f"the folder for replies; default: {CACHE.name}")
     parser.add_argument("--details", type=Path, metavar="FILE", help="write each verdict, and why, as lines of JSON")
     parser.add_argument("--record", action="store_true", help="put the tables into README.md")
