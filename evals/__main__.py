@@ -26,9 +26,8 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lang
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     parser = _parser()
-    options = parser.parse_args(given)
+    options = parser.parse_args(arguments)
     for name, known in (("ways", WAYS), ("categories", CATEGORIES)):
         if unknown := set(getattr(options, name)) - set(known):
             parser.error(f"--{name}: there is no {min(unknown)}. There are: {','.join(known)}")
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.details:
         lines = (json.dumps(result._asdict(), ensure_ascii=False) + "\n" for result in results)
         options.details.write_text("".join(lines), encoding="utf-8")
-    section = report(subject.name, _command(given, options.model), results, costs)
+    section = report(subject.name, _command(options, parser), results, costs)
     print(section)
     if options.record:
         record(subject.name, section)
@@ -106,10 +105,14 @@ def _results(subject: Subject, todo: list[Task], jobs: int) -> Iterator[Result]:
         yield from tqdm(executor.map(run, todo), total=len(todo), unit="task", file=sys.stderr, disable=None)
 
 
-def _command(given: list[str], model: str) -> str:
-    """Return the command as another machine would run it."""
-    options = [Path(text).name if text == model else text for text in given if text != "--record"]
-    return f"python -m evals {shlex.join(options)}"
+def _command(options: argparse.Namespace, parser: argparse.ArgumentParser) -> str:
+    """Return the command as another machine would run it, without where its files are."""
+    words = [Path(options.model).name]
+    for name in ("base_url", "ways", "categories", "sample", "jobs", "context", "threads"):
+        value = getattr(options, name)
+        if value != parser.get_default(name):
+            words += [f"--{name.replace('_', '-')}", ",".join(value) if isinstance(value, list) else str(value)]
+    return f"python -m evals {shlex.join(words)}"
 
 
 if __name__ == "__main__":

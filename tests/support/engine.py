@@ -40,12 +40,13 @@ def running(weights: Path, *, slots: int = 1, context: int = 4096, threads: int 
         try:
             address = process.stdout.readline().strip()
             if not address:
-                reader.join(5)
+                reader.join()
                 raise RuntimeError(f"The engine did not start with {weights}:\n{''.join(written[-20:])}")
             yield address
         finally:
             process.stdin.close()
             process.kill()  # it may be writing a reply that nobody reads
+            reader.join()
 
 
 def _serve(weights: str, slots: int, context: int, threads: int) -> None:
