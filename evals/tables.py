@@ -38,7 +38,11 @@ def report(model: str, command: str, results: Iterable[Result], costs: dict[str,
         parts.append(_counts("structured output", answers, (*VALIDITY, "raised")))
     if costs:
         rows = [[way, *map(str, tokens)] for way, tokens in costs.items()]
-        parts.append(_table(["tokens of the instructions", *(f"{count} tools" for count in COUNTS)], rows))
+        parts.append(
+            _table(
+                ["tokens of the instructions", *(f"{count} tool{'s' if count > 1 else ''}" for count in COUNTS)], rows
+            )
+        )
     return "\n".join(parts)
 
 
