@@ -22,6 +22,7 @@ from tests.support.asker import Serve
         ("```\n[math.add(a=[1.5, 'x'], b={'c': True})]\n```", [("math.add", {"a": [1.5, "x"], "b": {"c": True}})]),
         ("[a(), b(n=2 * 3 + 1, m=(1, 2))]", [("a", {}), ("b", {"n": 7, "m": (1, 2)})]),
         ("[]", []),
+        ("", []),
     ],
 )
 def test_calls_are_read_as_the_leaderboards_prompt_asks_for_them(reply: str, calls: list[Any]) -> None:
@@ -30,13 +31,10 @@ def test_calls_are_read_as_the_leaderboards_prompt_asks_for_them(reply: str, cal
 
 @pytest.mark.parametrize(
     "reply",
-    ["I cannot do that.", "[add(a=1", "[1, 2]", "[add(a=9**9**9)]", "[add(a=open('x') + 1)]", "[add(a=lambda: 1)]", ""],
+    ["I cannot do that.", "[add(a=1", "[1, 2]", "[add(a=9**9**9)]", "[add(a=open('x') + 1)]", "[add(a=lambda: 1)]"],
 )
 def test_what_is_no_list_of_calls_is_refused_and_nothing_in_it_runs(reply: str) -> None:
-    if reply == "":
-        assert calls_in(reply) == []
-        return
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="This is no|cannot be|is no call"):
         calls_in(reply)
 
 
