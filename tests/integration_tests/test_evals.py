@@ -34,7 +34,7 @@ def test_calls_are_read_as_the_leaderboards_prompt_asks_for_them(reply: str, cal
     ["I cannot do that.", "[add(a=1", "[1, 2]", "[add(a=9**9**9)]", "[add(a=open('x') + 1)]", "[add(a=lambda: 1)]"],
 )
 def test_what_is_no_list_of_calls_is_refused_and_nothing_in_it_runs(reply: str) -> None:
-    with pytest.raises(ValueError, match="This is no|cannot be|is no call"):
+    with pytest.raises(ValueError, match=r"This is no|cannot be|is no call"):
         calls_in(reply)
 
 
