@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from langchain_darkai._structured_output.extraction import AnswerScanner
-from langchain_darkai._tool_calls.output import Part
+from langchain_darkai._tool_calls.output import Part, ReasoningDelta
 
 
 class AnswerText:
@@ -28,7 +28,9 @@ class AnswerText:
         """Return the parts of the reply that are certain now."""
         certain: list[Part] = []
         for part in parts:
-            if not isinstance(part, str):
+            if isinstance(part, ReasoningDelta):
+                certain.append(part)
+            elif not isinstance(part, str):
                 certain += self._before_call()
                 certain.append(part)
             elif self._is_plain:

@@ -22,7 +22,7 @@ from typing import Literal
 from langchain_darkai._tool_calls.output import PartBuffer
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-StateName = Literal["text", "bare call", "call head", "function tag", "vendor tag"]
+StateName = Literal["text", "bare call", "announced call", "call head", "after call"]
 
 
 class State:
@@ -49,13 +49,23 @@ class ParserContext:
     """What the states share: the tools, where parts go, and what is known of the reply so far."""
 
     def __init__(
-        self, tools: Sequence[Tool], choice: ToolChoice, out: PartBuffer, states: Mapping[StateName, type[State]]
+        self,
+        tools: Sequence[Tool],
+        choice: ToolChoice,
+        out: PartBuffer,
+        states: Mapping[StateName, type[State]],
+        *,
+        reads_calls: bool,
+        reasoning: bool | None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.choice = choice
         self.out = out
+        self.reads_calls = reads_calls  # else thoughts alone are looked for
+        self.reasoning = reasoning
+        self.longest_name = max(map(len, self.tools), default=0)
         self.only_preamble = True  # nothing came but blank space and thoughts: calls without a mark may follow
-        self.skip_fence = False  # the next fence is known to hold no call, and must not be held back again
+        self.skip_candidate = False  # the text begins with a fence or JSON that is no call: not to be held back again
         self.held_in_vain = 0  # characters that were held back as a call without a mark, and are none
         self.ends_in_made_up = False
         self.pending = ""
