@@ -247,6 +247,7 @@ class LenientJsonReader:
         written = LITERALS.get(token) or (token if NUMBER.match(token) else None)
         if written is None or is_infinite(token):
             self.failure = f"{token!r} is not a JSON value"
+            self._pending = token
             return
         if types is not None and INTEGER.match(token) and "string" in types and not types & {"integer", "number"}:
             written = dump(token)  # such as a postal code

@@ -7,7 +7,7 @@ from langchain_darkai._tool_calls.cursor import BrokenCallError, Cursor, Marks, 
 from langchain_darkai._tool_calls.formats import BARE, HARMONY_THOUGHT, MAX_PREFIX, OURS, PREFIXED, Format
 from langchain_darkai._tool_calls.markup import beginnings
 from langchain_darkai._tool_calls.output import TRUNCATED
-from langchain_darkai._tool_calls.readers import CLOSERS, FormatReader, HeaderError, Inner, row_of
+from langchain_darkai._tool_calls.readers import AT_START, CLOSERS, FormatReader, HeaderError, Inner, row_of
 from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai._tool_calls.syntaxes import RawToolCall, fits, is_truncated_json, name_in, why_not_json
 from langchain_darkai._tool_calls.thoughts import ThoughtState
@@ -114,7 +114,7 @@ class FormatState(State):
         name = self._reader.name or name_in(body)
         is_cut = isinstance(error, TruncatedCallError)
         is_call = name in self.context.tools or (is_cut and name is None and is_truncated_json(body))
-        if self._exact and not is_call:
+        if self._row is BARE or (self._exact and not is_call):
             return self._release()
         reason = TRUNCATED if is_cut else why_not_json(body) if len(body) > MAX_WHOLE else str(error)
         skip = SkipState(self.context, self._row.closes, body, reason, name)
@@ -170,11 +170,13 @@ class AfterCallState(State):
             return inner[close.end() :]
         if close := _PREFIXED_CLOSE.match(inner):
             return inner[close.end() :]
-        if CLOSERS.may_begin(inner) or _PREFIXED_CLOSE_BEGINS.match(inner) or inner in (">", ">>"):
+        if CLOSERS.may_begin(inner) or _PREFIXED_CLOSE_BEGINS.match(inner) or AT_START.may_begin(inner):
             return self.context.need_more(inner)
-        if inner.startswith(">>>"):
-            return self.context.switch_to(FormatState(self.context, ">>>"), inner[3:])
+        if mark := AT_START.match(inner):
+            return self.context.switch_to(FormatState(self.context, mark[0]), inner[mark.end() :])
         return self.context.switch_to("text", "".join(self._blank) + inner)
 
     def end(self, pending: str) -> str:
-        return ""  # half a mark that closes
+        if not pending or CLOSERS.may_begin(pending):
+            return ""  # half a mark that closes
+        return self.context.switch_to("text", "".join((*self._blank, pending)))

@@ -67,6 +67,8 @@ def _invoke(title: str, prefix: str) -> Format:
     )
 
 
+_BARS = ("｜", "|", "｜｜")  # DeepSeek's own, and what becomes of them
+
 _PAIRS = Pairs("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")
 OURS = Format("the form that is asked for", (CALL_START,), closes=(CALL_END,), pairs=_PAIRS)
 """Hermes, Qwen 2.5 and 3, ERNIE, Granite 4 and GLM 4.5 open their calls with the same mark."""
@@ -96,8 +98,7 @@ FORMATS = (
     ),
     _invoke("MiniMax M2", ""),
     _invoke("Step 3", "steptml:"),
-    _invoke("DeepSeek V3.2 and V4", "｜DSML｜"),
-    _invoke("DeepSeek V3.2 and V4, half-width bars", "|DSML|"),
+    *(_invoke(f"DeepSeek V3.2 and V4, {bar}DSML{bar}", f"{bar}DSML{bar}") for bar in _BARS),
     Format(
         "Kimi K3",
         ("<|open|>call ",),
@@ -177,8 +178,15 @@ FORMATS = (
     # Around calls of the rows above.
     Format("MiniMax M2, around its calls", ("<minimax:tool_call>",), closes=("</minimax:tool_call>",)),
     Format("Seed-OSS, around its call", ("<seed:tool_call>",), closes=("</seed:tool_call>",)),
-    Format("DeepSeek V3.2, around its calls", ("<｜DSML｜function_calls>",), closes=("</｜DSML｜function_calls>",)),
-    Format("DeepSeek V4, around its calls", ("<｜DSML｜tool_calls>",), closes=("</｜DSML｜tool_calls>",)),
+    *(
+        Format(
+            f"DeepSeek V3.2 and V4, {bar}DSML{bar}{tag}",
+            (f"<{bar}DSML{bar}{tag}>",),
+            closes=(f"</{bar}DSML{bar}{tag}>",),
+        )
+        for bar in _BARS
+        for tag in ("function_calls", "tool_calls", "calls")
+    ),
     Format(
         "DeepSeek V3, around its calls",
         ("<｜tool▁calls▁begin｜>", "<|tool▁calls▁begin|>"),

@@ -44,6 +44,9 @@ _CLEAN = re.compile(r"\A(?:functions[.:]|tools\.)?(.*?)(?::\d+)?\Z", re.DOTALL)
 MAX_MADE_UP = 24
 """Characters of a line within which it shows whether the model has made it up."""
 
+AT_START = Marks([mark for row in FORMATS if row.at_start for mark in row.marks])
+"""The marks that count at the reply's beginning, and after a call."""
+
 _ALL = Marks([mark for row in FORMATS if not row.at_start for mark in row.marks])
 _MESSAGE = Marks(["<|message|>"])
 _MISTRAL_ARGUMENTS = Marks(["[ARGS]"])
@@ -86,11 +89,13 @@ class FormatReader(TagReader):
         calls: list[RawToolCall] = []
         while True:
             between = yield from self.cursor.run(_BETWEEN)
-            if calls and (yield from self.cursor.take(self.closes)):
+            if calls and (yield from self.cursor.take(marks_of(*self.row.closes, *LAYOUT))):
                 return calls
             mark = yield from self.cursor.at(_ALL)
             if not mark and self.row.inner:
                 mark = yield from self.cursor.at(marks_of(self.row.inner))
+            if not mark and calls and self.row.at_start:
+                mark = yield from self.cursor.at(AT_START)
             if mark:
                 return calls or Inner(mark)
             letter = yield from self.cursor.peek()
@@ -221,7 +226,7 @@ class FormatReader(TagReader):
             raise NotReadError
         value = yield from self.cursor.json()
         yield from self._fence()
-        closed = yield from self.cursor.take(self.closes)
+        closed = yield from self.cursor.take(marks_of(*self.row.closes, *LAYOUT))
         if not closed and not (yield from self.cursor.at(_ALL)) and (yield from self._follows()):
             raise NotReadError
         call = call_of(name, value, self.tools.get(name), exact=self.exact) if self.is_known(name) else None

@@ -57,7 +57,9 @@ class TagReader:
             yield from self.cursor.run(BLANK)
             if not (yield from self.cursor.take(marks_of(pairs.key))):
                 break
-            key, _ = yield from self.cursor.until(marks_of(pairs.key_end), MAX_HEAD)
+            key, end = yield from self.cursor.until(marks_of(pairs.key_end), MAX_HEAD)
+            if not end:
+                raise NotReadError if BLANK.search(key.strip()) and not arguments else TruncatedCallError
             yield from self.cursor.run(BLANK)
             if not (yield from self.cursor.take(marks_of(pairs.value))):
                 self.fail(f"the value of {key.strip()} is missing")

@@ -60,6 +60,9 @@ class TextState(State):
         self._marks = marks_of(calls=context.reads_calls, answers=context.reasoning is not None)
 
     def read(self, text: str) -> str:
+        if not (self.context.only_preamble or self.out.calls or _SIGN.search(text)):
+            self.out.add_text(text)  # as most text is
+            return ""
         if self.context.only_preamble:
             start = text.lstrip()
             if start and self._begins_reply(start):
@@ -154,7 +157,7 @@ class TextState(State):
         if position == 0 and self.context.skip_candidate:
             self.context.skip_candidate = False
             return False
-        return self._may_hold() and self._begins_line(text, position)
+        return self._begins_line(text, position) and self._may_hold()
 
     def _may_hold(self) -> bool:
         """Return whether what may be a call without a mark may be held back after other text."""
@@ -174,7 +177,7 @@ class TextState(State):
             return len(text.rstrip("~"))
         certain = self._marks.begins_at(text)
         tag = text.rfind("<", max(0, len(text) - _LONGEST_PREFIXED), certain)
-        if tag >= 0 and self._begins_line(text, tag) and _PREFIXED_BEGINS.match(text, tag):
+        if tag >= 0 and _PREFIXED_BEGINS.match(text, tag) and self._begins_line(text, tag):
             certain = tag
         if self.out.calls and ("\n" in text or self.out.at_line_start):
             line_start = text.rfind("\n") + 1

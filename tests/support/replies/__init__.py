@@ -19,11 +19,17 @@ from tests.support.replies.case import (
     block,
     forced,
 )
+from tests.support.replies.formats import FORMATS
+from tests.support.replies.nearly import ABOUT, ANNOUNCED, LAYOUT, STRIPPED
 from tests.support.replies.others import BROKEN, FORCED, MADE_UP, PROSE
+from tests.support.replies.shown import SHOWN, TAGS, THOUGHTS
 from tests.support.replies.vendors import TAGGED
 from tests.support.replies.whole import QUOTED, WHOLE
 
-CASES = [*BLOCKS, *ARGUMENTS, *TAGGED, *WHOLE, *QUOTED, *BROKEN, *MADE_UP, *FORCED, *PROSE]
+CASES = [
+    *(*BLOCKS, *ARGUMENTS, *TAGGED, *WHOLE, *QUOTED, *BROKEN, *MADE_UP, *FORCED, *PROSE),
+    *(*FORMATS, *THOUGHTS, *SHOWN, *TAGS, *LAYOUT, *ABOUT, *STRIPPED, *ANNOUNCED),
+]
 
 __all__ = [
     "ADD",

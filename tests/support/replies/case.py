@@ -33,6 +33,7 @@ TOOLS = {
             ratio="number",
         ),
         tool("say", "text", text="string"),
+        tool("write_file", "path", "content", path="string", content="string"),
     )
 }
 EVERY = tuple(TOOLS)
@@ -44,6 +45,7 @@ class Case:
     """A reply and what it is.
 
     `invalid` are the names of its broken calls, each with a part of the text that the call must keep.
+    `cut` are the calls that a part of the reply makes, if it ends there, though the whole reply makes none.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Case:
     tools: tuple[str, ...] = EVERY
     choice: ToolChoice = AUTO
     parallel: bool = True
+    cut: Calls = ()
 
     @property
     def bound(self) -> list[Tool]:

@@ -82,5 +82,5 @@ TAGGED = [
     text("TOOL_CALLS in prose", "The token [TOOL_CALLS] comes before Mistral's calls."),
     text("python_tag in prose", "Llama writes <|python_tag|> before code."),
     text("function_call in prose", "Old models wrote <function_call> tags."),
-    text("tag with a call and more", f"[TOOL_CALLS] [{ADD}] is how Mistral writes it."),
+    text("tag with a call and more", f"[TOOL_CALLS] [{ADD}] is how Mistral writes it.", cut=(SUM,)),
 ]
