@@ -5,6 +5,7 @@ from typing import Literal
 
 from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
 from langchain_darkai._json.values import read_value
+from langchain_darkai._tool_calls.formats import LAYOUT
 from langchain_darkai._tool_calls.markup import (
     MADE_UP_LINE,
     MADE_UP_LINE_BEGINS,
@@ -31,8 +32,9 @@ MAX_BEGINNING = 512
 """Characters of JSON, or of Python, within which its beginning must show whether it may be a call."""
 
 _FUNCTION_START = "<function="
-_BETWEEN_VALUES = re.compile(rf"(?:[\s;,]|(?:`{{3,}}|~{{3,}})[\w+-]*|{CALL_END})*")
-_BETWEEN_BEGINS = re.compile(rf"(?:`{{1,2}}|~{{1,2}}|{beginnings(CALL_END)})\Z")
+_ENDS = (CALL_END, *LAYOUT)
+_BETWEEN_VALUES = re.compile(rf"(?:[\s;,]|(?:`{{3,}}|~{{3,}})[\w+-]*|{'|'.join(map(re.escape, _ENDS))})*")
+_BETWEEN_BEGINS = re.compile(rf"(?:`{{1,2}}|~{{1,2}}|{beginnings(*_ENDS)})\Z")
 _FENCE_GOES_ON = {"`": re.compile(r"`*[\w+-]*"), "~": re.compile(r"~*[\w+-]*")}
 _LANGUAGE_GOES_ON = re.compile(r"[\w+-]*")
 _SEPARATOR_OR_TAG_END = re.compile(r"[\s;,>]")
@@ -191,7 +193,9 @@ class BareCallState(State):
         """Return the calls that a text consists of; [] for a text of anything else."""
         if len(held) > MAX_WHOLE:
             return []
-        bare = held.strip().removesuffix(CALL_END)
+        bare = held.strip()
+        while end := next(filter(bare.endswith, _ENDS), None):
+            bare = bare.removesuffix(end).rstrip()
         calls: list[RawToolCall] = []
         for content in fenced_contents(bare) or [bare]:
             found = read_calls(content, self.context.tools, exact=True)

@@ -121,13 +121,16 @@ class Cursor:
     def run(self, pattern: re.Pattern[str], limit: int | None = None) -> Wait[str]:
         """Read what a pattern of any number of letters matches. More than the limit is no call."""
         pieces: list[str] = []
+        size = 0
         while True:
             found = pattern.match(self._text, self._position)
             end = found.end() if found else self._position
+            if limit is not None and size + end - self._position > limit:
+                self._position += limit - size
+                raise NotReadError
+            size += end - self._position
             pieces.append(self._text[self._position : end])
             self._position = end
-            if limit is not None and sum(map(len, pieces)) > limit:
-                raise NotReadError
             if end < len(self._text) or self.is_over:
                 return "".join(pieces)
             yield
@@ -145,20 +148,30 @@ class Cursor:
         self._position += len(mark)
         return mark
 
-    def until(self, marks: Marks, limit: int | None = None) -> Wait[tuple[str, str]]:
-        """Read up to a mark and past it; return both, the mark as "" for the end. More than the limit is no call."""
+    def head(self, marks: Marks) -> Wait[tuple[str, str]]:
+        """Return the text before a mark and the mark, which are read; "" for the end. No mark near is no call."""
+        while True:
+            start = self._position
+            mark = marks.search(self._text, start)
+            is_far = (mark.start() if mark else len(self._text) - marks.longest) - start > MAX_HEAD
+            if is_far:
+                raise NotReadError
+            if mark or self.is_over:
+                end = mark.start() if mark else len(self._text)
+                self._position = mark.end() if mark else end
+                return self._text[start:end], mark[0] if mark else ""
+            yield
+
+    def until(self, marks: Marks) -> Wait[tuple[str, str]]:
+        """Read up to a mark and past it; return both, the mark as "" for the end."""
         pieces: list[str] = []
-        size = 0
         while True:
             mark = marks.search(self._text, self._position)
             certain = mark.start() if mark else len(self._text)
             if mark is None and not self.is_over:
                 certain = marks.begins_at(self._text, self._position)
             pieces.append(self._text[self._position : certain])
-            size += certain - self._position
             self._position = certain
-            if limit is not None and size > limit:
-                raise NotReadError
             if mark or self.is_over:
                 self._position += len(mark[0]) if mark else 0
                 return "".join(pieces), mark[0] if mark else ""

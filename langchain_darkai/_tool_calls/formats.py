@@ -82,7 +82,7 @@ FORMATS = (
         "Qwen3-Coder, Llama 3.1, Seed-OSS, Nemotron 3, Step 3.5",
         ("<function=",),
         "tags",
-        ("</function>",),
+        ("</function>", CALL_END),
         separator=">",
         argument="<parameter=",
         argument_end="</parameter>",

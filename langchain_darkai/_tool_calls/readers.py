@@ -21,7 +21,7 @@ from langchain_darkai._tool_calls.cursor import (
     TruncatedCallError,
     Wait,
 )
-from langchain_darkai._tool_calls.formats import BARE, FORMATS, LAYOUT, Format, prefixed
+from langchain_darkai._tool_calls.formats import BARE, BARE_THOUGHT, FORMATS, LAYOUT, Format, prefixed
 from langchain_darkai._tool_calls.markup import MADE_UP_LINE, without_fence
 from langchain_darkai._tool_calls.syntaxes import (
     RawToolCall,
@@ -48,6 +48,7 @@ AT_START = Marks([mark for row in FORMATS if row.at_start for mark in row.marks]
 """The marks that count at the reply's beginning, and after a call."""
 
 _ALL = Marks([mark for row in FORMATS if not row.at_start for mark in row.marks])
+_AFTER_BARE = Marks([mark for row in FORMATS if row.at_start for mark in row.marks] + list(BARE_THOUGHT.closes))
 _MESSAGE = Marks(["<|message|>"])
 _MISTRAL_ARGUMENTS = Marks(["[ARGS]"])
 _MISTRAL_ID = Marks(["[CALL_ID]"])
@@ -139,7 +140,9 @@ class FormatReader(TagReader):
 
     def _name_first(self) -> Wait[list[RawToolCall] | None]:
         written = yield from self.cursor.run(_NAME, MAX_HEAD)
-        self.name = name = clean_name(written.removeprefix("call:"))
+        self.name = name = self._tool_name(written)
+        if written.startswith("call:") and (yield from self.cursor.peek()) == "(":
+            return self._python(name + (yield from self.cursor.brackets()))
         if written.startswith("call:"):
             return (yield from self._gemma(name))
         if name not in self.tools and not any(part in self.tools for part in written.split(".")):
@@ -151,14 +154,23 @@ class FormatReader(TagReader):
             return None
         return (yield from self._arguments(name))
 
+    def _tool_name(self, written: str) -> str:
+        """Return the name of the tool in a name as it is written, with a prefix or a number."""
+        if written in self.tools:
+            return written
+        name = clean_name(written.removeprefix("call:"))
+        # DeepSeek V3, its marks taken out, writes the kind of the call right before the name.
+        is_marked = name not in self.tools and name.removeprefix("function") in self.tools
+        return name.removeprefix("function") if is_marked else name
+
     def _arguments(self, name: str) -> Wait[list[RawToolCall] | None]:
         """Read the arguments after a name: JSON, or tagged pairs."""
         if (yield from self.cursor.take(_MISTRAL_ID)):
-            yield from self.cursor.until(_MISTRAL_ARGUMENTS, MAX_HEAD)
+            yield from self.cursor.head(_MISTRAL_ARGUMENTS)
         else:
             yield from self.cursor.take(_MISTRAL_ARGUMENTS)
         yield from self.cursor.take(_TOOL_SEPARATOR)
-        yield from self.cursor.run(BLANK)
+        yield from self._fence()
         letter = yield from self.cursor.peek()
         if letter == "{":
             call = call_of(name, (yield from self.cursor.json()), self.tools.get(name), exact=self.exact)
@@ -204,13 +216,13 @@ class FormatReader(TagReader):
         yield from self.cursor.run(BLANK)
         if (yield from self.cursor.at(_ALL)):
             return Inner((yield from self.cursor.at(_ALL)))
-        head, separator = yield from self.cursor.until(marks_of(self.row.separator), MAX_HEAD)
+        head, separator = yield from self.cursor.head(marks_of(self.row.separator))
         name = clean_name(head.rpartition("|>")[2].strip())
         if name == "function" and name not in self.tools:  # DeepSeek V3 writes the kind of the call first
             yield from self.cursor.run(BLANK)
             if (yield from self.cursor.at(_ALL)):
                 return Inner((yield from self.cursor.at(_ALL)))
-            head, separator = yield from self.cursor.until(marks_of("\n"), MAX_HEAD)
+            head, separator = yield from self.cursor.head(marks_of("\n"))
             name = head.strip()
         if not separator or not name or BLANK.search(name):
             raise NotReadError
@@ -227,17 +239,18 @@ class FormatReader(TagReader):
         value = yield from self.cursor.json()
         yield from self._fence()
         closed = yield from self.cursor.take(marks_of(*self.row.closes, *LAYOUT))
-        if not closed and not (yield from self.cursor.at(_ALL)) and (yield from self._follows()):
+        if not closed and (yield from self._text_follows()):
             raise NotReadError
         call = call_of(name, value, self.tools.get(name), exact=self.exact) if self.is_known(name) else None
         if call is None:
             raise NotReadError
         return [call]
 
-    def _follows(self) -> Wait[bool]:
+    def _text_follows(self) -> Wait[bool]:
         """Return whether text follows that is no next call."""
-        letter = yield from self.cursor.peek()
-        return bool(letter) and not (letter == ">" and self.row.at_start)
+        if not (yield from self.cursor.peek()) or (yield from self.cursor.at(_ALL)):
+            return False
+        return not (self.row.at_start and (yield from self.cursor.at(_AFTER_BARE)))
 
     def _fence(self) -> Wait[None]:
         yield from self.cursor.run(BLANK)
@@ -255,7 +268,7 @@ class FormatReader(TagReader):
                 break
             if not (yield from self.cursor.at(marks_of("<|channel|>", "<|constrain|>"))):
                 raise NotReadError
-            _, found = yield from self.cursor.until(marks_of("<|channel|>", "<|constrain|>"), MAX_HEAD)
+            _, found = yield from self.cursor.head(marks_of("<|channel|>", "<|constrain|>"))
             head += found + (yield from self.cursor.run(_HEADER, MAX_HEAD))
         recipient = _RECIPIENT.search(f"to={head}" if mark.endswith("to=") else head)
         name = recipient[1] if recipient else ""

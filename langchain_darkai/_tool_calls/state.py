@@ -63,7 +63,9 @@ class ParserContext:
         self.out = out
         self.reads_calls = reads_calls  # else thoughts alone are looked for
         self.reasoning = reasoning
-        self.longest_name = max(map(len, self.tools), default=0)
+        # DeepSeek V3, its marks taken out, writes "function" right before the name.
+        self._written_names = [*self.tools, *(f"function{name}" for name in self.tools)]
+        self.longest_name = max(map(len, self._written_names), default=0)
         self.only_preamble = True  # nothing came but blank space and thoughts: calls without a mark may follow
         self.skip_candidate = False  # the text begins with a fence or JSON that is no call: not to be held back again
         self.held_in_vain = 0  # characters that were held back as a call without a mark, and are none
@@ -94,13 +96,18 @@ class ParserContext:
 
     @cached_property
     def _tool_name(self) -> re.Pattern[str]:
-        names = "|".join(map(re.escape, self.tools))
+        names = "|".join(map(re.escape, self._written_names))
         return re.compile(rf"(?:{names})(?![\w-])" if names else r"(?!)")
 
     def starts_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool."""
         return self._tool_name.match(text) is not None
 
+    def goes_on_after_tool(self, text: str) -> bool:
+        """Return whether a text begins with the name of a bound tool, and something follows it."""
+        found = self._tool_name.match(text)
+        return found is not None and found.end() < len(text)
+
     def may_start_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool, or may do so once more of it has come."""
-        return any(name.startswith(text) for name in self.tools) or self.starts_with_tool(text)
+        return any(name.startswith(text) for name in self._written_names) or self.starts_with_tool(text)

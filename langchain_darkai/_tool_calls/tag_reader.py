@@ -6,7 +6,6 @@ from functools import cache
 from typing import NoReturn
 
 from langchain_darkai._tool_calls.cursor import (
-    MAX_HEAD,
     BrokenCallError,
     Cursor,
     Marks,
@@ -57,7 +56,7 @@ class TagReader:
             yield from self.cursor.run(BLANK)
             if not (yield from self.cursor.take(marks_of(pairs.key))):
                 break
-            key, end = yield from self.cursor.until(marks_of(pairs.key_end), MAX_HEAD)
+            key, end = yield from self.cursor.head(marks_of(pairs.key_end))
             if not end:
                 raise NotReadError if BLANK.search(key.strip()) and not arguments else TruncatedCallError
             yield from self.cursor.run(BLANK)
@@ -91,7 +90,7 @@ class TagReader:
             pieces.append(tag)
 
     def read_tags(self) -> Wait[list[RawToolCall]]:
-        head, end = yield from self.cursor.until(marks_of(self.row.separator, "\n"), MAX_HEAD)
+        head, end = yield from self.cursor.head(marks_of(self.row.separator, "\n"))
         name = attribute_name(head)
         if end != self.row.separator or not name:
             raise NotReadError
@@ -133,7 +132,7 @@ class TagReader:
                     if not mark and not (yield from self.cursor.peek()):
                         raise TruncatedCallError
                     return (arguments, json_keys) if mark else self.fail("an argument or the closing tag is missing")
-                head, end = yield from self.cursor.until(marks_of(self.row.separator), MAX_HEAD)
+                head, end = yield from self.cursor.head(marks_of(self.row.separator))
                 if not end:
                     raise TruncatedCallError
             key = attribute_name(head)
@@ -159,7 +158,7 @@ class TagReader:
             kind = kinds[tag.lower()]
             head = ""
             if kind == "argument":
-                head, end = yield from self.cursor.until(marks_of(row.separator), MAX_HEAD)
+                head, end = yield from self.cursor.head(marks_of(row.separator))
                 if not shown and attribute_name(head) in others and "".join(pieces[-3:]).rstrip(" \t").endswith("\n"):
                     return "".join(pieces), head
                 head += end

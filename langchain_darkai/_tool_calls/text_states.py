@@ -88,13 +88,15 @@ class TextState(State):
         """Return whether this may be something that counts at the reply's beginning only."""
         if self._marks.match(start):
             return False
-        if start in ("`", "``", "~", "~~") or self._marks.may_begin(start) or "analysis".startswith(start[:8]):
+        if start in ("`", "``", "~", "~~") or self._marks.may_begin(start):
+            return True
+        if any(word.startswith(start[: len(word)]) for word in _BARE_HEADERS):
             return True
         if not self.context.reads_calls:
-            return start.startswith(BARE_THOUGHT.closes)
+            return False
         if start.startswith(("{", "[", "```", "~~~")) or _AT_START.match(start) or _AT_START.may_begin(start):
             return True
-        return start.startswith(BARE_THOUGHT.closes) or self.context.may_start_with_tool(start)
+        return self.context.may_start_with_tool(start)
 
     def _read_start(self, start: str) -> str:
         """Read what may count at the reply's beginning only: JSON, fences, names, harmony without its marks."""
@@ -109,7 +111,7 @@ class TextState(State):
             mark = _AT_START.match(start)
             if mark and mark[0] not in ("functions.", "call:"):
                 return context.switch_to(FormatState(context, mark[0]), start[mark.end() :])
-            if mark or (context.starts_with_tool(start) and len(start) > context.longest_name):
+            if mark or context.goes_on_after_tool(start):
                 return context.switch_to(FormatState(context, "", row=BARE), start)
             if _AT_START.may_begin(start) or (
                 len(start) <= context.longest_name and context.may_start_with_tool(start)

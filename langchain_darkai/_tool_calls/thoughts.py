@@ -12,7 +12,7 @@ _CLOSED_BY_NEXT = frozenset(mark for mark in HARMONY_THOUGHT.closes if mark in (
     BARE_THOUGHT.closes
 )
 
-BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Z\"'])")
+BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Za-z\d\"(*])")
 """The beginning of a thought of harmony without its marks: no space follows it."""
 
 

@@ -68,6 +68,25 @@ ABOUT = [
 ]
 
 STRIPPED = [
+    Case("DeepSeek V3 without its marks", f"functionadd\n```json\n{ARGUMENTS}\n```", calls=(SUM,)),
+    Case("a name and fenced JSON", f"add\n```json\n{ARGUMENTS}\n```", calls=(SUM,)),
+    Case("two names and JSON", f"add{ARGUMENTS}add{ARGUMENTS}", calls=(SUM, SUM)),
+    Case("Kimi's names and numbers", f"functions.add:0 {ARGUMENTS}\nfunctions.add:1 {ARGUMENTS}", calls=(SUM, SUM)),
+    Case("Cohere's list", f'[{{"tool_call_id": "0", "tool_name": "add", "parameters": {ARGUMENTS}}}]', calls=(SUM,)),
+    Case(
+        "DeepSeek V3.2 without its marks",
+        '<function_calls>\n<invoke name="now">\n</invoke>\n</function_calls>',
+        calls=(NOW,),
+    ),
+    Case("Llama's bare JSON, a turn's end", f"{ADD}<|eot_id|>", calls=(SUM,)),
+    Case("fenced JSON, a turn's end", f"```json\n{ADD}\n```<|im_end|>", calls=(SUM,)),
+    Case("announced JSON, a turn's end", f"I add.\n{ADD}</s>", "I add.", (SUM,)),
+    Case(
+        "harmony without marks, two calls",
+        f"assistantcommentary to=functions.add json{ARGUMENTS}assistantcommentary to=functions.add json{ARGUMENTS}",
+        calls=(SUM, SUM),
+    ),
+    text("a sentence that begins with function", "function add is what you need."),
     Case("a name and JSON", f"add{ARGUMENTS}", calls=(SUM,)),
     Case("a name, a line end and JSON", f"add\n{ARGUMENTS}", calls=(SUM,)),
     Case("a name and ARGS", f"add[ARGS]{ARGUMENTS}", calls=(SUM,)),

@@ -62,6 +62,7 @@ THOUGHTS = [
     text("analysis and answer without marks", f"analysisMaybe {ADD_BLOCK}.assistantfinalIt is 3."),
     text("a word that begins like analysis", "analysis of the data shows 3."),
     text("the word analysis", "analysis"),
+    text("analysis without marks, in lower case", f"analysisthe user wants {ADD_BLOCK}assistantfinal3"),
     text("analyst, not analysis", "analysts say 3."),
     Case(
         "analysis without marks, then a call",
@@ -182,6 +183,8 @@ TAGS = [
         "<function=add>\n<parameter=a>\n1\n</parameter>\nand so on",
         invalid=(("add", "1"),),
     ),
+    Case("Qwen XML, the function's end missing", QWEN_BLOCK.replace("</function>\n", ""), calls=(SUM,)),
+    Case("Gemma 4, Python", "<|tool_call>call:add(a=1, b=2)<tool_call|>", calls=(SUM,)),
     Case("GLM without arguments", "<tool_call>now\n</tool_call>", calls=(NOW,)),
     Case(
         "GLM on one line",
