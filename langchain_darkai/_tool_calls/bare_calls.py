@@ -170,7 +170,8 @@ class BareCallState(State):
         """Return what was held back, to be read again as text."""
         held = "".join(self._held)
         self.context.skip_candidate = True
-        self.context.held_in_vain += len(held)
+        if self._reader is not None or self._waits_for_end:
+            self.context.held_in_vain += len(held)
         return self.context.fall_back_to_text(held)
 
     def end(self, pending: str) -> str:

@@ -48,9 +48,8 @@ class Marks:
     """
 
     def __init__(self, marks: Sequence[str]) -> None:
-        longest_first = sorted(set(marks), key=lambda mark: (-len(mark), mark))
         self.longest = max(map(len, marks), default=0)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)) or "(?!)", IGNORE_CASE)
+        self._pattern = re.compile(_pattern_of({mark.lower() for mark in marks}) if marks else "(?!)", IGNORE_CASE)
         self._first = re.compile(f"[{''.join(sorted({re.escape(mark[0]) for mark in marks}))}]" if marks else "(?!)")
         self._beginnings = frozenset(mark[:length].lower() for mark in marks for length in range(1, len(mark)))
 
@@ -76,6 +75,15 @@ class Marks:
             if self.may_begin(text, first.start()):
                 return first.start()
         return len(text)
+
+
+def _pattern_of(marks: set[str]) -> str:
+    """Return a pattern of any of these marks, the longest first; it tells by each letter which of them are left."""
+    rests: dict[str, set[str]] = {}
+    for mark in marks - {""}:
+        rests.setdefault(mark[0], set()).add(mark[1:])
+    branches = "|".join(re.escape(letter) + _pattern_of(rest) for letter, rest in sorted(rests.items()))
+    return branches and (f"(?:{branches})?" if "" in marks else f"(?:{branches})" if len(rests) > 1 else branches)
 
 
 class Cursor:

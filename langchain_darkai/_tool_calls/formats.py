@@ -6,6 +6,7 @@ which mark begins a call, what stands after it (its family), and what closes it:
 - "body": calls that bring their names along: JSON, Python, a name with JSON, or another row's calls.
 - "named": a name, a separator, and the arguments as JSON.
 - "tags": a tag with the name, then a tag for each argument, or the arguments as JSON.
+- "tree": a tag with the name, then a tag of each argument's own name, with tags for what is in a list or an object.
 - "message": harmony's header of a message, which names the tool, then the arguments as JSON.
 
 Values that come as text get their types from the tool's schema; a string stays a string.
@@ -16,7 +17,7 @@ from typing import Literal
 
 from langchain_darkai.prompts import CALL_END, CALL_START
 
-Family = Literal["body", "named", "tags", "message"]
+Family = Literal["body", "named", "tags", "tree", "message"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Format:
     - `marks`: the texts of which each begins a call. They are compared without regard to case.
     - `closes`: what may end it. A row of the family "body" or "named" may lack it at the reply's end.
     - `separator`: what ends the name, for the family "named"; for "tags", what ends a tag.
-    - `argument`, `argument_end`: for "tags", the tag of an argument up to its name, and what ends its value.
+    - `argument`, `argument_end`: for "tags", the tag of an argument up to its name, and what ends its value. In a
+      "tree", `argument` is what stands before each tag.
     - `pairs`: for "body", the tags of arguments after a name.
     - `inner`: a mark that may follow and is in no row.
     - `at_start`: the mark is too common a word to count anywhere but at the reply's beginning, thoughts aside.
@@ -108,6 +110,14 @@ FORMATS = (
         argument="<|open|>argument ",
         argument_end="<|close|>argument<|sep|>",
     ),
+    Format(
+        "MiniMax M3",
+        ("]<]minimax[>[<invoke name=",),
+        "tree",
+        ("]<]minimax[>[</invoke>",),
+        separator=">",
+        argument="]<]minimax[>[",
+    ),
     # A name, then JSON.
     Format(
         "DeepSeek V3 and V3.1",
@@ -176,6 +186,7 @@ FORMATS = (
     Format("Gemma 4", ("<|tool_call>",), closes=("<tool_call|>",)),
     Format("FunctionGemma", ("<start_function_call>",), closes=("<end_function_call>",)),
     # Around calls of the rows above.
+    Format("MiniMax M3, around its calls", ("]<]minimax[>[<tool_call>",), closes=("]<]minimax[>[</tool_call>",)),
     Format("MiniMax M2, around its calls", ("<minimax:tool_call>",), closes=("</minimax:tool_call>",)),
     Format("Seed-OSS, around its call", ("<seed:tool_call>",), closes=("</seed:tool_call>",)),
     *(

@@ -82,6 +82,8 @@ class FormatReader(TagReader):
             return (yield from self._named())
         if self.row.family == "tags":
             return (yield from self.read_tags())
+        if self.row.family == "tree":
+            return (yield from self.read_tree())
         if self.row.family == "message":
             return (yield from self._message(mark))
         return (yield from self._body())

@@ -123,6 +123,11 @@ def call_of_texts(
     return RawToolCall(name, _with_types_of(values, tool))
 
 
+def call_of_tree(name: str, arguments: dict[str, Any], tool: Tool | None) -> RawToolCall:
+    """Return the call whose arguments are texts, lists and objects of texts."""
+    return RawToolCall(name, _with_types_of(arguments, tool))
+
+
 def keyed_calls(value: Any, tools: Mapping[str, Tool]) -> list[RawToolCall] | None:
     """Return the calls in objects of which each has one member, named like a tool; None for anything else."""
     values = value if isinstance(value, list) else [value]

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from langchain_darkai._json.reader import MAX_DEPTH
 from langchain_darkai._tool_calls.cursor import (
     BrokenCallError,
     Cursor,
@@ -14,7 +15,7 @@ from langchain_darkai._tool_calls.cursor import (
     Wait,
 )
 from langchain_darkai._tool_calls.formats import Format, Pairs
-from langchain_darkai._tool_calls.syntaxes import RawToolCall, call_of, call_of_texts
+from langchain_darkai._tool_calls.syntaxes import RawToolCall, call_of, call_of_texts, call_of_tree
 from langchain_darkai._tool_calls.tools import Tool
 
 BLANK = re.compile(r"\s+")
@@ -33,6 +34,26 @@ def _tags_of(row: Format) -> dict[str, str]:
     kinds = dict.fromkeys(row.marks, "call") | dict.fromkeys(row.closes, "call's end")
     kinds |= {row.argument: "argument", row.argument_end: "argument's end"}
     return {tag.lower(): kind for tag, kind in kinds.items()}
+
+
+class _Tag:
+    """A tag of a tree, with the text and the tags in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.text: list[str] = []
+        self.inner: list[_Tag] = []
+
+    def value(self) -> Any:
+        """Return a text, an object of tags, or a list where these have one name."""
+        if not self.inner:
+            return "".join(self.text)
+        values: dict[str, list[Any]] = {}
+        for tag in self.inner:
+            values.setdefault(tag.name, []).append(tag.value())
+        if values.keys() == {"item"}:
+            return values["item"]
+        return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
 class TagReader:
@@ -168,6 +189,36 @@ class TagReader:
                     return "".join(pieces), None
             _count(kind, shown)
             pieces += (tag, head)
+
+    def read_tree(self) -> Wait[list[RawToolCall]]:
+        head, end = yield from self.cursor.head(marks_of(self.row.separator, "\n"))
+        name = attribute_name(head)
+        if end != self.row.separator or not name:
+            raise NotReadError
+        self.name = name
+        root = tag = _Tag("")
+        open_tags: list[_Tag] = []
+        while True:
+            text, mark = yield from self.cursor.until(marks_of(self.row.argument))
+            tag.text.append(text)
+            if not mark:
+                raise TruncatedCallError
+            head, end = yield from self.cursor.head(marks_of(self.row.separator))
+            if head == "</invoke" and not open_tags:
+                break
+            if head.startswith("</"):
+                if head[2:] != tag.name or not open_tags:
+                    self.fail(f"{head}> closes nothing")
+                tag = open_tags.pop()
+            else:
+                if len(open_tags) == MAX_DEPTH:
+                    self.fail(f"more than {MAX_DEPTH} tags within each other")
+                open_tags.append(tag)
+                tag = _Tag(head.removeprefix("<"))
+                open_tags[-1].inner.append(tag)
+        if not self.is_known(name):
+            raise NotReadError
+        return [call_of_tree(name, {inner.name: inner.value() for inner in root.inner}, self.tools.get(name))]
 
     def is_known(self, name: str) -> bool:
         return name in self.tools or not self.exact

@@ -26,13 +26,15 @@ from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, ThoughtState, thought_of
 from langchain_darkai.prompts import CALL_START
 
-_SIGN = re.compile(r"[`~<\[◁{]")
+_SIGN = re.compile(r"[`~<\[\]◁{]")
 _TICKS = re.compile(rf"`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}}")
 _PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
 _PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
 _INDENT = 3  # blanks that may stand before what begins a line
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
+_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
+_FENCED = re.compile(r"[^\n]*\n\s*(\S)")
 _AT_START = Marks([*(mark for row in FORMATS if row.at_start for mark in row.marks), "functions.", "call:"])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
@@ -137,13 +139,15 @@ class TextState(State):
         """Return where the first mark stands, and the mark; the text's length and "" if there is none."""
         for sign in _SIGN.finditer(text):
             position, letter = sign.start(), sign[0]
+            if letter == "]" and not text.startswith("]<", position):
+                continue
             if letter in "`~":
                 mark = _TICKS.match(text, position)
             else:
                 mark = self._marks.match(text, position)
                 if mark is None and letter == "<" and self._begins_line(text, position):
                     mark = _PREFIXED.match(text, position)
-                if mark is None and letter in "{[" and self._may_announce(text, position):
+                if mark is None and _CANDIDATE.match(text, position) and self._may_announce(text, position):
                     return position, letter
             if mark:
                 return position, mark[0]
@@ -206,6 +210,8 @@ class TextState(State):
         starts_line = self.out.at_line_start
         # A call that other text announces may stand in a fence.
         may_be_call = self._may_hold() and not self.context.skip_candidate
+        if may_be_call and not self.context.choice.forced and (inner := _FENCED.match(rest)):
+            may_be_call = inner[1] in "{["
         if may_be_call and len(ticks) >= 3 and starts_line:
             return self.context.switch_to("announced call", ticks + rest)
         self.context.only_preamble = self.context.skip_candidate = False

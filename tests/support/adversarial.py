@@ -127,6 +127,8 @@ ADVERSARIAL: dict[str, TextOfSize] = {
     "values that show ends, blanks": repeated("</parameter>  \n", "<function=say><parameter=text>", "</function>"),
     "a value's text": repeated("a\n", "<function=say><parameter=text>", "</parameter></function>"),
     "a value's less-than signs": repeated("<", "<function=say><parameter=text>", "</parameter></function>"),
+    "tags within tags": repeated("]<]minimax[>[<a>", "]<]minimax[>[<invoke name=say>"),
+    "tags beside tags": repeated("]<]minimax[>[<a>x]<]minimax[>[</a>", "]<]minimax[>[<invoke name=say>"),
     "names of arguments": repeated("<parameter=a", "<function=say>", ">"),
     "pairs": repeated("<arg_key>a</arg_key><arg_value>1</arg_value>", "<tool_call>add", "</tool_call>"),
     "pairs that do not end": repeated("<arg_value>", "<tool_call>add<arg_key>a</arg_key>"),

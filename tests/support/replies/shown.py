@@ -1,6 +1,7 @@
 """Calls that are only shown, in thoughts and in arguments, and arguments in tags."""
 
 from tests.support.replies.case import ADD, ADD_BLOCK, NOW, NOW_BLOCK, PARIS, SUM, Calls, Case, bare, text
+from tests.support.replies.written import minimax_m3
 
 ARGUMENTS = '{"a": 1, "b": 2}'
 QWEN = "<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>"
@@ -184,6 +185,11 @@ TAGS = [
         invalid=(("add", "1"),),
     ),
     Case("Qwen XML, the function's end missing", QWEN_BLOCK.replace("</function>\n", ""), calls=(SUM,)),
+    Case(
+        "MiniMax M3, lists and objects",
+        minimax_m3([("save", {"data": {"x": {"y": "1"}}, "tags": ["a", "b"], "sure": True, "ratio": 0.5})]),
+        calls=(("save", {"data": {"x": {"y": "1"}}, "tags": ["a", "b"], "sure": True, "ratio": 0.5}),),
+    ),
     Case("Gemma 4, Python", "<|tool_call>call:add(a=1, b=2)<tool_call|>", calls=(SUM,)),
     Case("GLM without arguments", "<tool_call>now\n</tool_call>", calls=(NOW,)),
     Case(

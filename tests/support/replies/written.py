@@ -128,6 +128,23 @@ def kimi_k3(calls: Pairs) -> str:
     return f"<|open|>tools<|sep|>{''.join(parts)}<|close|>tools<|sep|><|close|>message<|sep|>"
 
 
+def minimax_m3(calls: Pairs) -> str:
+    sign = "]<]minimax[>["
+
+    def tag(name: str, value: Any) -> str:
+        if isinstance(value, dict):
+            inner = "".join(tag(key, item) for key, item in value.items())
+        else:
+            inner = "".join(tag("item", item) for item in value) if isinstance(value, list) else as_text(value)
+        return f"{sign}<{name}>{inner}{sign}</{name}>"
+
+    parts = [
+        f'{sign}<invoke name="{tool}">{"".join(tag(name, item) for name, item in given.items())}{sign}</invoke>\n'
+        for tool, given in calls
+    ]
+    return f"{sign}<tool_call>\n{''.join(parts)}{sign}</tool_call>"
+
+
 def invoke(prefix: str, around: str) -> Writer:
     tags = tagged(
         f'<{prefix}invoke name="{{}}">',
@@ -200,6 +217,7 @@ WRITERS: dict[str, Writer] = {
     ),
     "MiniMax M1": wrapped(each(""), "<tool_calls>\n", "\n</tool_calls>"),
     "MiniMax M2": invoke("", "minimax:tool_call"),
+    "MiniMax M3": minimax_m3,
     "invoke": invoke("", ""),
     "invoke in function_calls": invoke("", "function_calls"),
     "invoke with any prefix": invoke("acme:", "acme:function_calls"),

@@ -12,7 +12,7 @@ from langchain_darkai.protocol import StreamEnd
 from tests.support.reading import in_sizes
 from tests.support.replies.case import ADD_BLOCK
 from tests.support.replies.shown import THOUGHT_MARKS
-from tests.support.scripted_transport import ScriptedTransport
+from tests.support.scripted_transport import Script, ScriptedTransport
 
 THOUGHT = 'First {"name": "Bob"}\nthen  more.'
 THINKING = f"<think>\n{THOUGHT}\n</think>\n\nIt is 3."
@@ -31,7 +31,7 @@ class Person(BaseModel):
 
 
 def model_of(*replies: str, size: int = 5, **settings: Any) -> ChatDarkAI:
-    scripts = [[*in_sizes(text, size), StreamEnd()] for text in replies]
+    scripts: list[Script] = [[*in_sizes(text, size), StreamEnd()] for text in replies]
     return ScriptedTransport(*scripts).model(**settings)
 
 

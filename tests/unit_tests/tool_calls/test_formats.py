@@ -38,7 +38,7 @@ def test_a_call_after_any_mark_of_a_thought_is_a_draft(mark: str) -> None:
 @pytest.mark.parametrize("row", FORMATS, ids=lambda row: row.title)
 def test_a_row_is_whole(row: Format) -> None:
     assert row.marks
-    assert bool(row.separator) == (row.family in ("named", "tags"))
+    assert bool(row.separator) == (row.family in ("named", "tags", "tree"))
     assert bool(row.argument and row.argument_end) == (row.family == "tags")
     assert row.pairs is None or row.family == "body"
 
