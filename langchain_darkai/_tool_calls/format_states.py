@@ -16,6 +16,7 @@ MAX_AROUND = 4
 """Marks around one call. More of them are text: each is passed on to the reader of the next."""
 
 
+_PYTHON_NAME = re.compile(r"\s*\[\s*([\w.-]+)\s*\(")
 _TAGS = [tag for tag in PREFIXED if tag.endswith(">")]
 _PREFIXED_CLOSE = re.compile(rf"</[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(_TAGS)})")
 _PREFIXED_CLOSE_BEGINS = re.compile(rf"</[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*_TAGS)})?)?\Z")
@@ -111,7 +112,8 @@ class FormatState(State):
     def _break(self, error: BrokenCallError) -> str:
         """Make a broken call of what was read, up to what closes it; text, if it may be no call."""
         body = self._read_text()
-        name = self._reader.name or name_in(body)
+        python = _PYTHON_NAME.match(body)
+        name = self._reader.name or name_in(body) or (python[1] if python else None)
         is_cut = isinstance(error, TruncatedCallError)
         is_call = name in self.context.tools or (is_cut and name is None and is_truncated_json(body))
         if self._row is BARE or (self._exact and not is_call):

@@ -69,6 +69,7 @@ class TagReader:
         self.exact = exact
         self.name: str | None = None  # the tool's, once it is known
         self.closes = marks_of(*row.closes)
+        self._has_open_value = False  # whether the end of an argument was missing so far
 
     def read_pairs(self, name: str, pairs: Pairs) -> Wait[RawToolCall]:
         """Read arguments of which each has a tag for its name and one for its value, and what closes the call."""
@@ -157,10 +158,13 @@ class TagReader:
                 if not end:
                     raise TruncatedCallError
             key = attribute_name(head)
+            if self._has_open_value and key in arguments:
+                self.fail(f"the end of a value is missing, and {key} comes twice")
             if _IS_JSON.search(head):
                 json_keys.append(key)
             known = tool.node.member_names() - arguments.keys() - {key} if tool else frozenset()
             arguments[key], head = yield from self._tagged_value(known)
+            self._has_open_value = self._has_open_value or head is not None
 
     def _tagged_value(self, others: frozenset[str]) -> Wait[tuple[str, str | None]]:
         """Read a value up to its end. If that is missing, return the head of the argument that follows, too.
@@ -187,6 +191,8 @@ class TagReader:
                 head = yield from self.cursor.run(BLANK)
                 if (yield from self.cursor.at(marks_of(row.argument, *row.closes))):
                     return "".join(pieces), None
+                if self._has_open_value:
+                    self.fail("the end of a value is missing, and another value has two")
             _count(kind, shown)
             pieces += (tag, head)
 

@@ -31,10 +31,10 @@ _TICKS = re.compile(rf"`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}}")
 _PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
 _PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
-_INDENT = 3  # blanks that may stand before what begins a line
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
 _CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
 _FENCED = re.compile(r"[^\n]*\n\s*(\S)")
+_ANSWERS = frozenset(mark.lower() for mark in ANSWER_MARKS)
 _AT_START = Marks([*(mark for row in FORMATS if row.at_start for mark in row.marks), "functions.", "call:"])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
@@ -59,12 +59,14 @@ class TextState(State):
 
     def __init__(self, context: ParserContext) -> None:
         super().__init__(context)
+        self._skips = False  # whether the text begins with what may be no call
         self._marks = marks_of(calls=context.reads_calls, answers=context.reasoning is not None)
 
     def read(self, text: str) -> str:
         if not (self.context.only_preamble or self.out.calls or _SIGN.search(text)):
             self.out.add_text(text)  # as most text is
             return ""
+        self._skips, self.context.skip_candidate = self.context.skip_candidate, False
         if self.context.only_preamble:
             start = text.lstrip()
             if start and self._begins_reply(start):
@@ -83,7 +85,7 @@ class TextState(State):
         self._add_text(text[:position])
         rest = text[position + len(mark) :]
         if mark[0] in "`~":
-            return self._read_ticks(mark, rest)
+            return self._read_ticks(mark, rest, skips=self._skips and position == 0)
         return self._read_mark(mark, rest)
 
     def _begins_reply(self, start: str) -> bool:
@@ -154,16 +156,16 @@ class TextState(State):
         return len(text), ""
 
     def _begins_line(self, text: str, position: int) -> bool:
-        """Return whether a position is the beginning of a line, a few blanks aside."""
-        before = text[max(0, position - _INDENT - 1) : position].rstrip(" \t")
-        return before.endswith("\n") or (not before and position <= _INDENT and self.out.at_line_start)
+        """Return whether a position is the beginning of a line, blanks aside."""
+        if position and text[position - 1] not in "\n \t":
+            return False
+        line_start = text.rfind("\n", 0, position) + 1
+        return not text[line_start:position].strip(" \t") and (line_start > 0 or self.out.at_line_start)
 
     def _may_announce(self, text: str, position: int) -> bool:
         """Return whether JSON after other text may be a call that the text announces."""
-        if position == 0 and self.context.skip_candidate:
-            self.context.skip_candidate = False
-            return False
-        return self._begins_line(text, position) and self._may_hold()
+        is_skipped = self._skips and position == 0
+        return not is_skipped and self._begins_line(text, position) and self._may_hold()
 
     def _may_hold(self) -> bool:
         """Return whether what may be a call without a mark may be held back after other text."""
@@ -199,22 +201,23 @@ class TextState(State):
             return context.switch_to(ThoughtState(context, mark, thought), rest)
         if mark.lower() == CALL_START:
             return context.switch_to("call head", mark + rest)
-        if context.reasoning is not None and mark in ANSWER_MARKS:
+        if context.reasoning is not None and mark.lower() in _ANSWERS:
             self.out.drop_mark()
             return rest
         return context.switch_to(FormatState(context, mark), rest)
 
-    def _read_ticks(self, ticks: str, rest: str) -> str:
+    def _read_ticks(self, ticks: str, rest: str, *, skips: bool) -> str:
         if not rest and len(ticks) < MAX_TICKS:
+            self.context.skip_candidate = skips
             return self.context.need_more(ticks)
         starts_line = self.out.at_line_start
         # A call that other text announces may stand in a fence.
-        may_be_call = self._may_hold() and not self.context.skip_candidate
+        may_be_call = self._may_hold() and not skips
         if may_be_call and not self.context.choice.forced and (inner := _FENCED.match(rest)):
             may_be_call = inner[1] in "{["
         if may_be_call and len(ticks) >= 3 and starts_line:
             return self.context.switch_to("announced call", ticks + rest)
-        self.context.only_preamble = self.context.skip_candidate = False
+        self.context.only_preamble = False
         self.out.add_text(ticks)
         if ticks[0] == "~" and not starts_line:
             return rest  # tildes open nothing but fences, which begin a line

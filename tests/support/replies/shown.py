@@ -147,6 +147,18 @@ TAGS = [
         "<tool_call>\n<function=get_weather>\n<parameter=city>\nOslo\n</function>\n</tool_call>",
         invalid=(("get_weather", "Oslo"),),
     ),
+    Case(
+        "Qwen XML that shows an argument of the same tool",
+        "<function=write_file>\n<parameter=content>\n<parameter=path>\nx\n</parameter>\n</parameter>\n"
+        "<parameter=path>\ny\n</parameter>\n</function>",
+        invalid=(("write_file", "<parameter=path>"),),
+    ),
+    Case(
+        "Qwen XML that shows an argument of the same tool, and lacks it",
+        "<function=write_file>\n<parameter=content>\n<parameter=path>\nx\n</parameter>\n</parameter>\n</function>",
+        invalid=(("write_file", "<parameter=path>"),),
+    ),
+    Case("Python in marks, cut", "<|tool_call_start|>[add(a=1, b", invalid=(("add", "a=1"),)),
     Case("Qwen XML, CR LF", QWEN_BLOCK.replace("\n", "\r\n"), calls=(SUM,)),
     Case(
         "Qwen XML, CR LF in a text",
