@@ -86,6 +86,10 @@ class ChatSettings(Closable, BaseChatModel):
     transport: Transport | None = Field(default=None, repr=False, exclude=True)
     """What sends the calls, for tests and for models that need no HTTP; None for HTTP. Never serialized."""
 
+    reasoning: bool | None = None
+    """What becomes of thoughts, which models write in `<think>` and the like. None leaves them in the text. True takes
+    them out of it, into `additional_kwargs["reasoning_content"]`. False drops them."""
+
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further members of the request's JSON body."""
 

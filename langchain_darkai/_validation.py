@@ -34,6 +34,13 @@ def check_count(name: str, value: Any, minimum: int = 0) -> int:
     return value
 
 
+def check_switch(name: str, value: Any) -> bool | None:
+    """Return True, False, or None for neither."""
+    if value is None or isinstance(value, bool):
+        return value
+    raise DarkAIInvalidRequestError(f"{name}={value!r} is not True, False or None.")
+
+
 def check_limit(name: str, limit: Any) -> int | None:
     """Return a limit of 1 or more, None for no limit."""
     return None if limit is None else check_count(name, limit, minimum=1)

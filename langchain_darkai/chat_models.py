@@ -301,7 +301,7 @@ class ChatDarkAI(LoopMethods):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        await load_parsers(kwargs)
+        await load_parsers(self, kwargs)
         result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
         generation = ChatGeneration(message=message_of(result))
         return ChatResult(generations=[generation], llm_output=llm_output_of(result))
@@ -316,7 +316,7 @@ class ChatDarkAI(LoopMethods):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
-        await load_parsers(kwargs)
+        await load_parsers(self, kwargs)
         loop = self._loop(messages, stop, kwargs, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:

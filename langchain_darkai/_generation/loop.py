@@ -208,4 +208,6 @@ async def _late_usage(events: "AsyncGenerator[str | StreamEnd | Restart, None]")
 
 def _renumbered(part: "Part", first_index: int) -> "Part":
     """Return a part of a reply, its calls counted on from those of the replies before it."""
-    return part if not first_index or isinstance(part, str) else replace(part, index=first_index + part.index)
+    if not first_index or isinstance(part, str) or part.kind != "call":
+        return part
+    return replace(part, index=first_index + part.index)

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 PROVIDER = "darkai"
 
+REASONING = "reasoning_content"
+"""Where a message keeps the thoughts that were taken out of its text. langchain_core makes reasoning blocks of it."""
+
 BYTES_PER_TOKEN = 4
 """In current models, a token is about four letters of English text. Letters of other scripts take two or three bytes
 and are more tokens each, so four bytes a token are about right for them too."""
@@ -33,6 +36,7 @@ def message_of(result: GenerationResult) -> AIMessage:
     reply = result.reply
     return AIMessage(
         content=reply.content,
+        additional_kwargs={REASONING: reply.reasoning} if reply.reasoning else {},
         response_metadata=_metadata(result),
         usage_metadata=result.usage,
         tool_calls=[
@@ -80,8 +84,10 @@ def chunk_of(part: "Part | Reask") -> ChatGenerationChunk:
         message = AIMessageChunk(content=part)
     elif isinstance(part, Reask):
         message = AIMessageChunk(content="", response_metadata=dict(NEXT_REPLY))
-    else:
+    elif part.kind == "call":
         message = _call_chunk(part)
+    else:
+        message = AIMessageChunk(content="", additional_kwargs={REASONING: part.text})
     return ChatGenerationChunk(message=message)
 
 

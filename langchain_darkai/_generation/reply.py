@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from langchain_darkai._generation.request import GenerationRequest, ReplyRequirements
+from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.stop import StopSequenceFilter
 from langchain_darkai._json.reader import MAX_SLICE
 from langchain_darkai.client import Restart
@@ -37,7 +37,7 @@ class Reply:
         self._parts: list[Part] = []
         self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
         requirements = self.request.requirements
-        self._parser = _parser_for(requirements) if requirements.tools else None
+        self._parser = _parser_for(self.request) if requirements.tools or self.request.reasoning is not None else None
         self._answer: AnswerText | None = None
         self._scanner: AnswerScanner | None = None  # for an answer that the text only has to contain
         if requirements.output is not None and requirements.content_must_be_json:
@@ -124,6 +124,11 @@ class Reply:
         return self._parser.content if self._parser else self.text
 
     @property
+    def reasoning(self) -> str:
+        """The thoughts that were taken out of the text."""
+        return self._parser.reasoning if self._parser else ""
+
+    @property
     def rest(self) -> str:
         """The text that is part of the content if the reply is the last one, and is not among the parts."""
         return self._answer.rest() if self._answer else ""
@@ -186,8 +191,15 @@ class Reply:
         return None
 
 
-def _parser_for(requirements: ReplyRequirements) -> "ReplyParser":
+def _parser_for(request: GenerationRequest) -> "ReplyParser":
     from langchain_darkai._tool_calls.parser import ReplyParser
     from langchain_darkai._tool_calls.tools import ToolChoice
 
-    return ReplyParser(requirements.tools, requirements.choice or ToolChoice(), parallel=requirements.parallel)
+    requirements = request.requirements
+    return ReplyParser(
+        requirements.tools,
+        requirements.choice or ToolChoice(),
+        parallel=requirements.parallel,
+        reads_calls=bool(requirements.tools),
+        reasoning=request.reasoning,
+    )

@@ -16,6 +16,7 @@ from langchain_darkai._validation import (
     check_model,
     check_model_kwargs,
     check_stop,
+    check_switch,
     refuse_unknown,
     sampling_parameters,
 )
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 CALL_PARAMETERS = (
     *("model", "temperature", "max_tokens", "timeout", "max_retries", "max_reasks", "model_kwargs", "stream"),
-    *("tool_choice", "parallel_tool_calls"),
+    *("tool_choice", "parallel_tool_calls", "reasoning"),
 )
 """The keyword arguments of a call that can be given to `with_structured_output`, too."""
 
@@ -77,6 +78,7 @@ class GenerationRequest:
     stop: tuple[str, ...]
     max_reasks: int
     on_unsupported: OnUnsupported
+    reasoning: bool | None
 
     def can_reask(self, reasks: int) -> bool:
         """Return whether the model can be asked once more, after `reasks` times, in the time that is left."""
@@ -138,7 +140,13 @@ def build_request(
         stop=check_stop((settings.stop if stop is None else stop) or ()),
         max_reasks=settings.max_reasks if reasks is None else check_count("max_reasks", reasks),
         on_unsupported=settings.on_unsupported,
+        reasoning=reasoning_of(settings, arguments),
     )
+
+
+def reasoning_of(settings: ChatSettings, arguments: Mapping[str, Any]) -> bool | None:
+    """Return what is to become of thoughts: a call's own argument, also None, or else the model's setting."""
+    return check_switch("reasoning", arguments.get("reasoning", settings.reasoning))
 
 
 def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
@@ -178,10 +186,11 @@ _PARSERS = ("langchain_darkai._structured_output.output_format", "langchain_dark
 _loaded: list[object] = []
 
 
-async def load_parsers(arguments: Mapping[str, Any]) -> None:
+async def load_parsers(settings: ChatSettings, arguments: Mapping[str, Any]) -> None:
     """Import the code for tools and schemas, if a call's keyword arguments need it, while the event loop goes on.
 
     jsonschema lists folders and reads files when it is imported.
     """
-    if not _loaded and arguments.keys() & {"tools", "response_format", "output_format"}:
+    needs_any = arguments.keys() & {"tools", "response_format", "output_format"}
+    if not _loaded and (needs_any or reasoning_of(settings, arguments) is not None):
         _loaded.append(await in_thread(lambda: list(map(import_module, _PARSERS))))

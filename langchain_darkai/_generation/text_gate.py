@@ -1,12 +1,13 @@
 """Which text of a streamed reply is passed on at once, and which is held back."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from langchain_darkai._json.reader import LenientJsonReader
 
 if TYPE_CHECKING:
-    from langchain_darkai._tool_calls.output import Part
+    from langchain_darkai._tool_calls.output import Part, ReasoningDelta
 
 
 class TextGate:
@@ -28,11 +29,14 @@ class TextGate:
     def __init__(self, *, hold: bool) -> None:
         self._hold = hold
         self._has_shown = False  # text was passed on, in this reply or an earlier one
+        self._replies = 0
+        self._thought_replies = 0  # up to the last one of which a thought was passed on
         self.begin_reply()
 
     def begin_reply(self) -> None:
         """Drop the text that was held: that reply was not the answer, and another one begins."""
         self._follows_shown = self._has_shown
+        self._replies += 1
         self._held: list[str] = []
         self._has_call = False
 
@@ -40,7 +44,9 @@ class TextGate:
         """Return the parts to hand over now. Held text goes before a call, unless an earlier reply's text was shown."""
         passed: list[Part] = []
         for part in parts:
-            if not isinstance(part, str):
+            if not isinstance(part, str) and part.kind == "thought":
+                passed.append(self._parted(part))
+            elif not isinstance(part, str):
                 passed += self._before_call()
                 passed.append(part)
             elif self._follows_shown or (self._hold and not self._has_call):
@@ -49,6 +55,13 @@ class TextGate:
                 self._has_shown = True
                 passed.append(part)
         return passed
+
+    def _parted(self, thought: "ReasoningDelta") -> "ReasoningDelta":
+        """Return a piece of a thought, which is no part of the answer; parted from those of an earlier reply."""
+        is_first = self._thought_replies < self._replies
+        parted = replace(thought, text=f"\n\n{thought.text}") if is_first and self._thought_replies else thought
+        self._thought_replies = self._replies
+        return parted
 
     def _before_call(self) -> "list[Part]":
         held, self._held = "".join(self._held), []

@@ -1,6 +1,7 @@
 """What near-JSON is made of: numbers, names, literals, quotes and escapes."""
 
 import json
+import math
 import re
 
 SPACE = re.compile(r"[ \t\r\n\ufeff\xa0]*")
@@ -26,3 +27,13 @@ QUOTES = {
 
 ESCAPES = {letter: json.dumps(letter, ensure_ascii=False)[1:-1] for letter in (*map(chr, range(0x20)), *QUOTES)}
 """How a string writes the characters that mean more than themselves, or that cannot stand in one."""
+
+
+def is_infinite(token: str) -> bool:
+    """Return whether a token is a number with an exponent that Python reads as infinity, which JSON has not.
+
+    Example:
+        >>> is_infinite("1e999"), is_infinite("1e9"), is_infinite("true")
+        (True, False, False)
+    """
+    return ("e" in token or "E" in token) and NUMBER.match(token) is not None and math.isinf(float(token))

@@ -24,6 +24,7 @@ from langchain_darkai._json.patterns import (
     SPACE,
     TOKEN,
     WHOLE_FLOAT,
+    is_infinite,
 )
 from langchain_darkai._json.schema import SchemaNode, dump
 
@@ -244,8 +245,9 @@ class LenientJsonReader:
             return
         types = self._node.types()
         written = LITERALS.get(token) or (token if NUMBER.match(token) else None)
-        if written is None:
+        if written is None or is_infinite(token):
             self.failure = f"{token!r} is not a JSON value"
+            self._pending = token
             return
         if types is not None and INTEGER.match(token) and "string" in types and not types & {"integer", "number"}:
             written = dump(token)  # such as a postal code
@@ -374,7 +376,7 @@ def coerce_text(text: str, node: SchemaNode) -> str:
     types = node.types()
     stripped = text.strip()
     if types is not None and "string" not in types:
-        if types & {"integer", "number"} and NUMBER.match(stripped):
+        if types & {"integer", "number"} and NUMBER.match(stripped) and not is_infinite(stripped):
             if "number" in types or INTEGER.match(stripped):
                 return stripped
         elif "boolean" in types and stripped.lower() in ("true", "false"):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from langchain_darkai._structured_output.extraction import AnswerScanner, Judgement
-from langchain_darkai._tool_calls.output import Part
+from langchain_darkai._tool_calls.output import Part, ReasoningDelta
 
 
 class AnswerText:
@@ -34,7 +34,9 @@ class AnswerText:
     def steps(self, parts: Iterable[Part]) -> Iterator[Judgement]:
         """Read parts of the reply, in the steps of an `AnswerScanner`."""
         for part in parts:
-            if not isinstance(part, str):
+            if isinstance(part, ReasoningDelta):
+                self._new.append(part)
+            elif not isinstance(part, str):
                 self._new += [*self._before_call(), part]
             elif self._is_plain:
                 self._new.append(part)

@@ -1,13 +1,14 @@
 """Finding the answer in a reply: the first whole JSON value that is valid, anywhere outside thoughts."""
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import SchemaNode, dump
-from langchain_darkai._tool_calls.markup import IGNORE_CASE, THOUGHT_END, THOUGHT_STARTS
+from langchain_darkai._tool_calls.cursor import Marks
+from langchain_darkai._tool_calls.formats import HARMONY_THOUGHT, THOUGHTS, Thought
+from langchain_darkai._tool_calls.thoughts import closes_of, thought_of
 
 MAX_CANDIDATES = 64
 """Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""
@@ -27,8 +28,8 @@ MAX_JUDGED_AT_ONCE = 4096
 """Characters of an answer that is judged at once, in a few milliseconds; most answers are shorter. What a longer one
 takes depends on its schema: an event loop lets it be judged in a thread."""
 
-_MARK = re.compile(rf"[{{\[]|{'|'.join(THOUGHT_STARTS)}", IGNORE_CASE)
-_LONGEST_MARK = max(map(len, THOUGHT_STARTS)) + len("/")
+_ANALYSIS = "<|channel|>analysis<|message|>"
+_MARKS = Marks(["{", "[", _ANALYSIS, *(mark for thought in THOUGHTS for mark in thought.opens)])
 
 
 class InvalidAnswer(ValueError):
@@ -96,7 +97,7 @@ class AnswerScanner:
         self._answer: tuple[str, Any] | None = None
         self._fault: str | None = None  # the first one
         self._is_over = False
-        self._in_thought = False
+        self._thought: Thought | None = None  # the one that the text is in
         self._tail = ""  # the text's end, in which a mark may have begun
         self._candidates = 0
         self._vain = 0  # characters that were read as JSON, and are prose
@@ -174,14 +175,17 @@ class AnswerScanner:
         """Read up to the next bracket outside thoughts; return the text from there on."""
         text, self._tail = self._tail + text, ""
         position = 0
-        while mark := (THOUGHT_END if self._in_thought else _MARK).search(text, position):
+        while True:
+            marks = closes_of(self._thought) if self._thought else _MARKS
+            mark = marks.search(text, position)
+            begins = marks.begins_at(text, position) if mark is None or mark[0] == "[" else len(text)
+            if mark is None or begins <= mark.start():
+                self._tail = text[begins:]
+                return ""
             if mark[0] in ("{", "["):
                 break
-            self._in_thought = not self._in_thought
+            self._thought = None if self._thought else thought_of(mark[0]) or HARMONY_THOUGHT
             position = mark.end()
-        if mark is None:
-            self._tail = text[max(position, len(text) - _LONGEST_MARK) :]
-            return ""
         if self._candidates == MAX_CANDIDATES or self._vain > MAX_VAIN:
             self._is_over = True
             return ""

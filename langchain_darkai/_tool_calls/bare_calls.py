@@ -5,8 +5,8 @@ from typing import Literal
 
 from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
 from langchain_darkai._json.values import read_value
+from langchain_darkai._tool_calls.formats import LAYOUT
 from langchain_darkai._tool_calls.markup import (
-    FUNCTION_START,
     MADE_UP_LINE,
     MADE_UP_LINE_BEGINS,
     MAX_TICKS,
@@ -16,14 +16,14 @@ from langchain_darkai._tool_calls.markup import (
     without_fence,
 )
 from langchain_darkai._tool_calls.output import TRUNCATED
+from langchain_darkai._tool_calls.readers import read_calls
 from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai._tool_calls.syntaxes import (
     RawToolCall,
     arguments_of_value,
+    fits,
     looks_like_a_call,
     name_in,
-    read_blocks,
-    read_calls,
     skip,
 )
 from langchain_darkai.prompts import CALL_END, CALL_START
@@ -31,8 +31,10 @@ from langchain_darkai.prompts import CALL_END, CALL_START
 MAX_BEGINNING = 512
 """Characters of JSON, or of Python, within which its beginning must show whether it may be a call."""
 
-_BETWEEN_VALUES = re.compile(rf"(?:[\s;,]|(?:`{{3,}}|~{{3,}})[\w+-]*|{CALL_END})*")
-_BETWEEN_BEGINS = re.compile(rf"(?:`{{1,2}}|~{{1,2}}|{beginnings(CALL_END)})\Z")
+_FUNCTION_START = "<function="
+_ENDS = (CALL_END, *LAYOUT)
+_BETWEEN_VALUES = re.compile(rf"(?:[\s;,]|(?:`{{3,}}|~{{3,}})[\w+-]*|{'|'.join(map(re.escape, _ENDS))})*")
+_BETWEEN_BEGINS = re.compile(rf"(?:`{{1,2}}|~{{1,2}}|{beginnings(*_ENDS)})\Z")
 _FENCE_GOES_ON = {"`": re.compile(r"`*[\w+-]*"), "~": re.compile(r"~*[\w+-]*")}
 _LANGUAGE_GOES_ON = re.compile(r"[\w+-]*")
 _SEPARATOR_OR_TAG_END = re.compile(r"[\s;,>]")
@@ -97,7 +99,7 @@ class BareCallState(State):
         self._start = inner = self._start.lstrip()
         if not inner:
             return "need more"
-        for mark in (CALL_START, FUNCTION_START):
+        for mark in (CALL_START, _FUNCTION_START):
             if self._is_fenced and mark.startswith(inner[: len(mark)]):
                 return "calls" if inner.startswith(mark) else "need more"
         if self._language == "tool_code":
@@ -167,8 +169,9 @@ class BareCallState(State):
     def _release(self) -> str:
         """Return what was held back, to be read again as text."""
         held = "".join(self._held)
-        self.context.skip_fence = held[0] in "`~"
-        self.context.held_in_vain += len(held)
+        self.context.skip_candidate = True
+        if self._reader is not None or self._waits_for_end:
+            self.context.held_in_vain += len(held)
         return self.context.fall_back_to_text(held)
 
     def end(self, pending: str) -> str:
@@ -191,10 +194,12 @@ class BareCallState(State):
         """Return the calls that a text consists of; [] for a text of anything else."""
         if len(held) > MAX_WHOLE:
             return []
-        bare = held.strip().removesuffix(CALL_END)
+        bare = held.strip()
+        while end := next(filter(bare.endswith, _ENDS), None):
+            bare = bare.removesuffix(end).rstrip()
         calls: list[RawToolCall] = []
         for content in fenced_contents(bare) or [bare]:
-            found = read_blocks(content, self.context.tools) or read_calls(content, self.context.tools, exact=True)
+            found = read_calls(content, self.context.tools, exact=True)
             if not found:
                 return self._bare_arguments(bare)
             calls += found
@@ -206,3 +211,16 @@ class BareCallState(State):
         read = read_value(without_fence(text).strip()) if tool else None
         arguments = arguments_of_value(read[0], tool) if tool and read and not read[1].strip() else None
         return [RawToolCall(tool.name, arguments)] if tool and arguments is not None else []
+
+
+class AnnouncedCallState(BareCallState):
+    """JSON or a fence after other text. Where no call is forced, it is a call only if it is JSON at the reply's end."""
+
+    def _find_json(self) -> Literal["need more", "JSON", "calls", "text"]:
+        found = super()._find_json()
+        return "text" if found == "calls" and not self.context.choice.forced else found
+
+    def _calls_in(self, held: str) -> list[RawToolCall]:
+        calls = super()._calls_in(held)
+        is_call = self.context.choice.forced or all(fits(call, self.context.tools) for call in calls)
+        return calls if is_call else []

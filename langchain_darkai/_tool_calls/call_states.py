@@ -1,14 +1,15 @@
-"""The states that read calls with a mark before them."""
+"""The states that read the form of call that the model is asked for, as it comes."""
 
 import re
 from collections.abc import Callable
 
-from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
+from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.values import read_value
-from langchain_darkai._tool_calls.markup import FUNCTION_START, IGNORE_CASE, VENDOR_MARKS
+from langchain_darkai._tool_calls.format_states import FormatState
+from langchain_darkai._tool_calls.formats import OURS
 from langchain_darkai._tool_calls.output import TRUNCATED
 from langchain_darkai._tool_calls.state import ParserContext, State
-from langchain_darkai._tool_calls.syntaxes import is_truncated_json, name_in, read_calls, skip, why_not_json
+from langchain_darkai._tool_calls.syntaxes import skip, why_not_json
 from langchain_darkai.prompts import CALL_END, CALL_START
 
 MAX_HEAD = 512
@@ -24,9 +25,6 @@ _CALL_END = re.compile(re.escape(CALL_END))
 _CLOSING = re.compile(r"[\s`}\]]*")
 _SEPARATORS = re.compile(r"[,; \t\r\n]*")
 _BRACKETS, _COMMAS = set("`}]"), set(",;")
-_FUNCTION_TAG = re.compile(r"<function=([^>\s]*)(>)?")
-_FUNCTION_END = re.compile("</function>")
-_VENDOR_MARK = re.compile("|".join(map(re.escape, VENDOR_MARKS)), IGNORE_CASE)
 
 _Then = Callable[[str, str], None]
 
@@ -78,12 +76,23 @@ class HoldUntilState(State):
 
 
 class CallHeadState(State):
-    """The beginning of a block, up to its arguments where these can be passed on as they come, else the whole block."""
+    """The beginning of a block, up to its arguments where these can be passed on as they come.
+
+    A block of any other form is read as a whole, by the table of formats. A mark that no call follows is text.
+    """
+
+    def __init__(self, context: ParserContext) -> None:
+        super().__init__(context)
+        self._begins_line = self.out.at_line_start
 
     def read(self, text: str) -> str:
         mark, block = text[: len(CALL_START)], text[len(CALL_START) :]
         inner = block.lstrip()
-        if inner and inner[0] not in "{[<`\"'“~" and not self.context.may_start_with_tool(inner):
+        if not inner:
+            return self.context.need_more(text)
+        if CALL_END.startswith(inner[: len(CALL_END)]):
+            return self._read_empty(mark, block, inner[len(CALL_END) :])
+        if not self._may_be_call(inner):
             self.out.add_text(mark)
             return self.context.fall_back_to_text(block)
         end = block.find(CALL_END)
@@ -91,23 +100,39 @@ class CallHeadState(State):
         name = read_value(f'"{head["name"]}"') if head else None
         if head and name and (end < 0 or head.end() <= end) and self.out.allows(str(name[0])):
             return self.context.switch_to(CallArgumentsState(self.context, str(name[0])), block[head.end() :])
-        if end >= 0:
-            self._read_block(block[:end], CALL_END)
-            return self.context.switch_to("text", block[end + len(CALL_END) :])
-        if len(block) > MAX_HEAD:
-            return self.context.switch_to(HoldUntilState(self.context, _CALL_END, self._read_block), block)
-        return self.context.need_more(text)
+        if end < 0 and len(block) <= MAX_HEAD and inner[0] in "{`~":
+            return self.context.need_more(text)
+        return self.context.switch_to(FormatState(self.context, mark, row=OURS), block)
 
-    def _read_block(self, block: str, end: str) -> None:
-        calls = read_calls(block, self.context.tools, exact=False)
-        for call in calls or ():
-            self.out.add_call(call)
-        if not calls:
-            self.out.add_invalid(block, _why_not_read(block, end), name_in(block))
+    def _may_be_call(self, inner: str) -> bool:
+        is_fence = any(fence.startswith(inner[:3]) for fence in ("```", "~~~"))
+        return inner[0] in "{[<" or is_fence or self.context.may_start_with_tool(inner)
+
+    def _read_empty(self, mark: str, block: str, after: str) -> str:
+        """Read an empty block: a broken call where it stands alone, and text where text follows it."""
+        following = after.lstrip()
+        if not following:
+            return self.context.need_more(mark + block)
+        if self._begins_line and following.startswith("<"):
+            return self._add_empty(after)
+        self.out.add_text(mark)
+        return self.context.fall_back_to_text(block)
+
+    def _add_empty(self, rest: str) -> str:
+        self.context.only_preamble = False
+        self.out.add_invalid("", why_not_json(""), None)
+        return self.context.switch_to("text", rest)
 
     def end(self, pending: str) -> str:
+        block = pending[len(CALL_START) :]
+        inner = block.strip()
+        if inner and not CALL_END.startswith(inner):
+            return self.context.switch_to(FormatState(self.context, pending[: len(CALL_START)], row=OURS), block)
+        if not self._begins_line:
+            self.out.add_text(pending)
+            return self.context.switch_to("text")
         self.context.switch_to("text")
-        self._read_block(pending[len(CALL_START) :], "")
+        self.out.add_invalid("", why_not_json("") if inner == CALL_END else TRUNCATED, None)
         return ""
 
 
@@ -147,7 +172,7 @@ class CallArgumentsState(State):
             return self.context.switch_to(CallTailState(self.context), inner[1:])
         if inner.startswith(CALL_END):
             self._complete()
-            return self.context.switch_to("text", inner[len(CALL_END) :])
+            return self.context.switch_to("after call", inner[len(CALL_END) :])
         if CALL_END.startswith(inner):
             return self.context.need_more(inner)
         if inner.startswith(","):
@@ -195,7 +220,7 @@ class CallTailState(State):
         if not self._has_separator:
             text = self._pass(text, _CLOSING)
             if text.startswith(CALL_END):
-                return self.context.switch_to("text", text[len(CALL_END) :])
+                return self.context.switch_to("after call", text[len(CALL_END) :])
             if CALL_END.startswith(text):
                 return self.context.need_more(text)
         if not self._has_bracket:
@@ -216,90 +241,3 @@ class CallTailState(State):
 
     def end(self, pending: str) -> str:
         return ""
-
-
-class FunctionTagState(State):
-    """A call that has its name in the tag. It counts for a tool that is bound."""
-
-    def read(self, text: str) -> str:
-        longest_name = max(map(len, self.context.tools), default=0)
-        tag = _FUNCTION_TAG.match(text, 0, len(FUNCTION_START) + longest_name + 1)
-        name, is_whole = (tag[1], bool(tag[2])) if tag else ("", False)
-        is_known = name in self.context.tools if is_whole else any(tool.startswith(name) for tool in self.context.tools)
-        if tag is None or not is_known or (not is_whole and tag.end() < len(text)):
-            self.out.add_text(text[: len(FUNCTION_START)])
-            return self.context.fall_back_to_text(text[len(FUNCTION_START) :])
-        if not is_whole:
-            return self.context.need_more(text)
-        self._name = name
-        hold = HoldUntilState(self.context, _FUNCTION_END, self._read_call, held=tag[0])
-        return self.context.switch_to(hold, text[tag.end() :])
-
-    def _read_call(self, written: str, end: str) -> None:
-        arguments = written.partition(">")[2]
-        if len(arguments) > MAX_WHOLE or (not end and not read_value(arguments.strip() or "{")):
-            self.out.add_invalid(arguments, _why_not_read(arguments, end), self._name)
-            return
-        calls = read_calls(f"{written}</function>", self.context.tools, exact=True)
-        for call in calls or ():
-            self.out.add_call(call)
-        if not calls:
-            self.context.only_preamble = False
-            self.out.add_text(written + end)
-
-
-class VendorTagState(State):
-    """Calls after a mark of a vendor's models. They count for tools that are bound."""
-
-    def __init__(self, context: ParserContext) -> None:
-        super().__init__(context)
-        self._mark = ""
-        self._blank: list[str] = []  # after the mark
-
-    def read(self, text: str) -> str:
-        if not self._mark:
-            self._mark, text = _split_mark(text)
-        inner = text.lstrip()
-        self._blank.append(text[: len(text) - len(inner)])
-        if not inner:
-            return ""
-        names_tool = self.context.starts_with_tool(inner) and len(inner) > max(map(len, self.context.tools))
-        if inner[0] in "{[" or names_tool:
-            end = next(end for name, end in VENDOR_MARKS.items() if name.lower() == self._mark.lower())
-            hold = HoldUntilState(self.context, end, self._read_calls, held=self._mark)
-            return self.context.switch_to(hold, "".join(self._blank) + inner)
-        if self.context.may_start_with_tool(inner):
-            return self.context.need_more(inner)
-        self.out.add_text(self._mark)
-        return self.context.fall_back_to_text("".join(self._blank) + inner)
-
-    def _read_calls(self, written: str, end: str) -> None:
-        body = _split_mark(written)[1]
-        calls = read_calls(body, self.context.tools, exact=True)
-        name = name_in(body)
-        for call in calls or ():
-            self.out.add_call(call)
-        if calls:
-            return
-        may_be_call = len(body) > MAX_WHOLE or (not end and body.strip() and is_truncated_json(body))
-        if may_be_call and (name is None or name in self.context.tools):
-            self.out.add_invalid(body, _why_not_read(body, end), name)
-        else:
-            self.context.only_preamble = False
-            self.out.add_text(written + end)
-
-    def end(self, pending: str) -> str:
-        self.context.switch_to("text")
-        self._read_calls("".join((self._mark, *self._blank, pending)), "")
-        return ""
-
-
-def _why_not_read(text: str, end: str) -> str:
-    """Return the reason why the text of a call could not be read; `end` is what ended it, "" for the reply's end."""
-    return why_not_json(text) if end or len(text) > MAX_WHOLE else TRUNCATED
-
-
-def _split_mark(text: str) -> tuple[str, str]:
-    mark = _VENDOR_MARK.match(text)
-    assert mark is not None
-    return mark[0], text[mark.end() :]

@@ -1,39 +1,9 @@
-"""The marks in a reply after which text is read in another way: of thoughts, code and calls. The one list of each."""
+"""Code fences, and lines that a model makes up. The marks of calls and thoughts are in `formats`."""
 
 import re
 
-from langchain_darkai.prompts import CALL_START
-
 IGNORE_CASE = re.IGNORECASE | re.ASCII
 """Upper case counts too, for ASCII letters only: else Python also takes a Turkish dotless i for an i."""
-
-_THOUGHTS = ("think", "thinking", "thought", "reasoning")
-THOUGHT_STARTS = tuple(f"<{name}>" for name in _THOUGHTS)
-"""The tags that open a thought, in lower case. Calls and answers inside a thought are drafts, and do not count."""
-
-THOUGHT_END = re.compile(rf"</(?:{'|'.join(_THOUGHTS)})>", IGNORE_CASE)
-"""The tag that closes a thought."""
-
-THOUGHT_END_BEGINS = re.compile(r"<(?:/[a-z]{0,9})?\Z", IGNORE_CASE)
-"""What may be the beginning of such a tag, at the end of a text."""
-
-FUNCTION_START = "<function="
-"""The beginning of Llama's tag for a call."""
-
-MISTRAL_START = "[TOOL_CALLS]"
-"""Mistral's mark, the only one that begins with a bracket of JSON."""
-
-VENDOR_MARKS = {
-    "<|python_tag|>": re.compile(r"<\|eo[mt]_id\|>"),
-    MISTRAL_START: re.compile(r"</s>"),
-    "<function_call>": re.compile(r"</function_call>"),
-    "<tool_calls>": re.compile(r"</tool_calls>"),
-    "<|tool_call|>": re.compile(r"<\|/tool_call\|>"),
-}
-"""The marks that models of several vendors write before calls, each with what ends those calls."""
-
-MARKS = (CALL_START, FUNCTION_START, *THOUGHT_STARTS, *VENDOR_MARKS)
-"""All marks after which text is read in another way."""
 
 _MADE_UP = (
     *("<tool_response", "<tool_result", "<function_result", "Observation:", "Tool:", "Tool (", "Tool result:"),

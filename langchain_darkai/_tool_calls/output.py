@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field
+from typing import Literal
 
 from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import dump
@@ -16,6 +17,7 @@ class ToolCallDelta:
     id: str | None
     name: str | None
     arguments: str
+    kind: Literal["call"] = field(default="call", repr=False)
 
 
 @dataclass
@@ -33,8 +35,16 @@ class ParsedToolCall:
         return "".join(self.pieces)
 
 
-Part = str | ToolCallDelta
-"""A reply consists of parts, in order: pieces of text and pieces of calls."""
+@dataclass(frozen=True)
+class ReasoningDelta:
+    """A piece of a thought that is taken out of the text."""
+
+    text: str
+    kind: Literal["thought"] = field(default="thought", repr=False)
+
+
+Part = str | ToolCallDelta | ReasoningDelta
+"""A reply consists of parts, in order: pieces of text, of calls, and of thoughts that are taken out of the text."""
 
 TRUNCATED = "the reply ended in the middle of the call"
 
@@ -43,13 +53,18 @@ class PartBuffer:
     """Collects the parts of one reply until they are fetched.
 
     Blank space beside a call is layout and is dropped; between two texts it stays. With `parallel=False` the reply is
-    over with its first call. With `only_tool`, calls of other tools are invalid.
+    over with its first call. With `only_tool`, calls of other tools are invalid. Thoughts are text, to the letter, for
+    `reasoning=None`; for True they are parts of their own, and for False they are dropped.
     """
 
-    def __init__(self, *, parallel: bool, only_tool: str | None) -> None:
+    def __init__(self, *, parallel: bool, only_tool: str | None, reasoning: bool | None = None) -> None:
         self.calls: list[ParsedToolCall] = []
         self.done = False
         self.at_line_start = True
+        self.reasoning_pieces: list[str] = []
+        self._thought_space = ""  # blank space at the end of a thought so far; before it, what parts it from another
+        self._in_thought_text = False  # whether the thought has text already
+        self._reasoning = reasoning
         self._parallel = parallel
         self._only_tool = only_tool
         self._parts: list[Part] = []
@@ -110,6 +125,46 @@ class PartBuffer:
             self._end_text_part()
         self._parts.append(delta)
 
+    def begin_thought(self, opening: str) -> None:
+        """Begin a thought."""
+        if self._reasoning is None:
+            self.add_text(opening)
+            return
+        self._leave_text()
+        self._thought_space = "\n\n" if self.reasoning_pieces else ""
+        self._in_thought_text = False
+
+    def add_thought(self, text: str) -> None:
+        """Add to the thought. Where it is taken out, blank space around it is layout."""
+        if self._reasoning is None:
+            self.add_text(text)
+            return
+        text = text if self._in_thought_text else text.lstrip()
+        if not text or not self._reasoning:
+            return
+        self._in_thought_text = True
+        body = (self._thought_space + text).rstrip()
+        self._thought_space = (self._thought_space + text)[len(body) :]
+        if body:
+            self.reasoning_pieces.append(body)
+            if self._text:
+                self._end_text_part()
+            self._parts.append(ReasoningDelta(body))
+
+    def end_thought(self, closing: str) -> None:
+        """End the thought."""
+        if self._reasoning is None:
+            self.add_text(closing)
+
+    def drop_mark(self) -> None:
+        """Leave out a mark around the answer."""
+        self._leave_text()
+
+    def _leave_text(self) -> None:
+        """Take the blank space at the text's end, and what follows, for layout."""
+        self._space_before_calls, self._space = "".join(self._space) or self._space_before_calls, []
+        self._after_call = self.at_line_start = True
+
     def allows(self, name: str) -> bool:
         """Return whether a call of this tool may run."""
         return self._only_tool in (None, name)
@@ -117,8 +172,7 @@ class PartBuffer:
     def begin_call(self, name: str | None) -> ParsedToolCall:
         """Begin a call, whose arguments are added afterwards."""
         call = ParsedToolCall(f"call_{uuid.uuid4().hex}", name)
-        self._space_before_calls, self._space = "".join(self._space) or self._space_before_calls, []
-        self._after_call = self.at_line_start = True
+        self._leave_text()
         self.calls.append(call)
         self._add_delta(ToolCallDelta(len(self.calls) - 1, call.id, name, ""))
         return call

@@ -7,23 +7,20 @@ and a missing closing tag are accepted:
     {"name": "get_weather", "arguments": {"city": "Paris"}}
     </tool_call>
 
-Forms that models write out of habit count for the tools that are bound only:
+Forms that models write out of habit, the rows of `formats.FORMATS`, count for the tools that are bound only.
 
-    <function=get_weather>{"city": "Paris"}</function>              also with <parameter=city>Paris</parameter>
-    <|python_tag|>get_weather(city="Paris")                         or JSON; to the end of the reply
-    [TOOL_CALLS] [{"name": "get_weather", "arguments": {...}}]      or get_weather{...}, get_weather[ARGS]{...}
-    <function_call>, <tool_calls>, <|tool_call|>                    around JSON
-
-and these only where they are the whole reply, thoughts before them aside:
+These count for bound tools, too, where they are the whole reply, thoughts before them aside:
 
     {"name": "get_weather", "arguments": {"city": "Paris"}}         also "parameters"; several; a list of them
     [get_weather(city="Paris"), add(a=1, b=2)]
+    get_weather{"city": "Paris"}
     any of these in a code fence that holds nothing else
 
-Where the model must call one certain tool, an object of nothing but arguments is a call of it.
+JSON or a fence with JSON at the reply's end is a call, too, where it begins a line and has the arguments that the tool
+requires, and no others. Where the model must call one certain tool, an object of nothing but arguments is a call of it.
 
-A call is text in `inline code`, in a code fence with prose around it, and in <think>. Text is passed on unchanged; only
-the blank space around calls is dropped. It is held back no longer than it may still be the beginning of a call.
+A call is text in `inline code`, in a code fence with prose behind it, and in a thought. Text is passed on unchanged;
+only the blank space around calls is dropped. It is held back no longer than it may still be the beginning of a call.
 
 A call that is broken or truncated is invalid. It keeps its text and gets a reason. Its arguments get an end that keeps
 LangChain, which completes partial JSON, from completing them: else the call would run.
@@ -32,8 +29,9 @@ LangChain, which completes partial JSON, from completing them: else the call wou
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from langchain_darkai._json.reader import MAX_SLICE
-from langchain_darkai._tool_calls.bare_calls import BareCallState
-from langchain_darkai._tool_calls.call_states import CallHeadState, FunctionTagState, VendorTagState
+from langchain_darkai._tool_calls.bare_calls import AnnouncedCallState, BareCallState
+from langchain_darkai._tool_calls.call_states import CallHeadState
+from langchain_darkai._tool_calls.format_states import AfterCallState
 from langchain_darkai._tool_calls.output import ParsedToolCall, Part, PartBuffer
 from langchain_darkai._tool_calls.state import ParserContext, State, StateName
 from langchain_darkai._tool_calls.text_states import TextState
@@ -42,12 +40,11 @@ from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 STATES: Mapping[StateName, type[State]] = {
     "text": TextState,  # the first one, to which all others return; from it, any other is reached
     "bare call": BareCallState,
+    "announced call": AnnouncedCallState,
     "call head": CallHeadState,
-    "function tag": FunctionTagState,
-    "vendor tag": VendorTagState,
+    "after call": AfterCallState,
 }
-"""The states that are entered from other files. Thoughts and code have states of their own in `text_states`, the rest
-of a call has them in `call_states`."""
+"""The states that are entered by name. Thoughts, code, formats and the rest of a call have states beside these."""
 
 _AUTO = ToolChoice()
 
@@ -56,7 +53,8 @@ class ReplyParser:
     """Reads one reply that comes in pieces.
 
     `tools` are those that are bound. `feed` returns the parts that a piece makes certain, `finish` those that the
-    reply's end makes certain; `abort` takes the place of `finish` where the reply breaks off with an error.
+    reply's end makes certain; `abort` takes the place of `finish` where the reply breaks off with an error. `reasoning`
+    says what becomes of thoughts: see `PartBuffer`. Without `reads_calls`, nothing else is looked for.
 
     Example:
         >>> parser = ReplyParser([Tool("now", "", {})])
@@ -68,9 +66,17 @@ class ReplyParser:
         ('now', '{}', None)
     """
 
-    def __init__(self, tools: Sequence[Tool], choice: ToolChoice = _AUTO, *, parallel: bool = True) -> None:
-        self._out = PartBuffer(parallel=parallel, only_tool=choice.name)
-        self._context = ParserContext(tools, choice, self._out, STATES)
+    def __init__(
+        self,
+        tools: Sequence[Tool],
+        choice: ToolChoice = _AUTO,
+        *,
+        parallel: bool = True,
+        reads_calls: bool = True,
+        reasoning: bool | None = None,
+    ) -> None:
+        self._out = PartBuffer(parallel=parallel, only_tool=choice.name, reasoning=reasoning)
+        self._context = ParserContext(tools, choice, self._out, STATES, reads_calls=reads_calls, reasoning=reasoning)
 
     @property
     def calls(self) -> list[ParsedToolCall]:
@@ -81,6 +87,11 @@ class ReplyParser:
     def content(self) -> str:
         """The text so far, without the calls."""
         return self._out.content
+
+    @property
+    def reasoning(self) -> str:
+        """The thoughts so far that were taken out of the text."""
+        return "".join(self._out.reasoning_pieces)
 
     @property
     def done(self) -> bool:

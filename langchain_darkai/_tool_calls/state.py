@@ -22,7 +22,7 @@ from typing import Literal
 from langchain_darkai._tool_calls.output import PartBuffer
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-StateName = Literal["text", "bare call", "call head", "function tag", "vendor tag"]
+StateName = Literal["text", "bare call", "announced call", "call head", "after call"]
 
 
 class State:
@@ -49,13 +49,25 @@ class ParserContext:
     """What the states share: the tools, where parts go, and what is known of the reply so far."""
 
     def __init__(
-        self, tools: Sequence[Tool], choice: ToolChoice, out: PartBuffer, states: Mapping[StateName, type[State]]
+        self,
+        tools: Sequence[Tool],
+        choice: ToolChoice,
+        out: PartBuffer,
+        states: Mapping[StateName, type[State]],
+        *,
+        reads_calls: bool,
+        reasoning: bool | None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.choice = choice
         self.out = out
+        self.reads_calls = reads_calls  # else thoughts alone are looked for
+        self.reasoning = reasoning
+        # DeepSeek V3, its marks taken out, writes "function" right before the name.
+        self._written_names = [*self.tools, *(f"function{name}" for name in self.tools)]
+        self.longest_name = max(map(len, self._written_names), default=0)
         self.only_preamble = True  # nothing came but blank space and thoughts: calls without a mark may follow
-        self.skip_fence = False  # the next fence is known to hold no call, and must not be held back again
+        self.skip_candidate = False  # the text begins with a fence or JSON that is no call: not to be held back again
         self.held_in_vain = 0  # characters that were held back as a call without a mark, and are none
         self.ends_in_made_up = False
         self.pending = ""
@@ -84,13 +96,18 @@ class ParserContext:
 
     @cached_property
     def _tool_name(self) -> re.Pattern[str]:
-        names = "|".join(map(re.escape, self.tools))
+        names = "|".join(map(re.escape, self._written_names))
         return re.compile(rf"(?:{names})(?![\w-])" if names else r"(?!)")
 
     def starts_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool."""
         return self._tool_name.match(text) is not None
 
+    def goes_on_after_tool(self, text: str) -> bool:
+        """Return whether a text begins with the name of a bound tool, and something follows it."""
+        found = self._tool_name.match(text)
+        return found is not None and found.end() < len(text)
+
     def may_start_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool, or may do so once more of it has come."""
-        return any(name.startswith(text) for name in self.tools) or self.starts_with_tool(text)
+        return any(name.startswith(text) for name in self._written_names) or self.starts_with_tool(text)

@@ -1,27 +1,25 @@
-"""The forms in which models write tool calls: the whole text of calls to names and arguments."""
+"""What stands in calls, whole: JSON values, texts and Python to names and arguments."""
 
 import ast
+import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
-from langchain_darkai._json.values import coerce, read_value, read_value_at
-from langchain_darkai._tool_calls.markup import without_fence
+from langchain_darkai._json.values import coerce, read_value
 from langchain_darkai._tool_calls.tools import Tool
 
 _NAME_KEYS = ("name", "tool", "tool_name", "function", "action")
 _ARGUMENT_KEYS = ("arguments", "parameters", "args", "input", "params", "action_input", "tool_input")
 # The members of an object that is unmistakably a call.
-_EXACT_KEYS = frozenset({"name", "arguments", "parameters", "args", "type", "id", "function"})
+_EXACT_KEYS = frozenset(
+    {"name", "arguments", "parameters", "args", "type", "id", "function", "tool", "tool_name", "tool_call_id"}
+)
 
-_SPACE = re.compile(r"\s*")
-_SEPARATOR = re.compile(r"[\s;,]*")
-_XML_CALL = re.compile(r"\s*<function=([^>\s]+)>(.*?)</function>\s*", re.DOTALL)
-_XML_PARAMETER = re.compile(r"\s*<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
-_NAME_FIRST = re.compile(r"(?:\[TOOL_CALLS\]\s*)?([\w.-]+)\s*(?:\[ARGS\]|\n|(?=\{))\s*")
-_BLOCK = re.compile(r"\s*<tool_call>(.*?)</tool_call>", re.DOTALL)
+_LAYOUT = re.compile(r"\A\n|\n\Z")
+_CDATA = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*\Z", re.DOTALL)
 _NAME = re.compile(r"""["'“]name["'”]\s*:\s*["'“](?P<name>(?:[^"'”\\]|\\.)*)["'”]""")
 _FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')
 
@@ -35,40 +33,6 @@ class RawToolCall(NamedTuple):
     arguments: dict[str, Any] | None
     reason: str | None = None
     raw: Any = None
-
-
-def read_calls(text: str, tools: Mapping[str, Tool], *, exact: bool) -> list[RawToolCall] | None:
-    """Return the calls that a text consists of; None for a text of anything else.
-
-    `exact` is for a text without our tag around it, which may be ordinary text. It must be unmistakably a call: of a
-    tool that is bound, with arguments, and with no members that calls do not have. A text that is longer than MAX_WHOLE
-    is not read.
-
-    Example:
-        >>> read_calls('{"name": "now", "arguments": {}}', {}, exact=False)
-        [RawToolCall(name='now', arguments={}, reason=None, raw=None)]
-    """
-    if len(text) > MAX_WHOLE:
-        return None
-    text = without_fence(text)
-    for read in (_read_json, _read_xml, _read_name_first, _read_python):
-        calls = read(text, tools, exact)
-        if calls:
-            return calls
-    return None
-
-
-def read_blocks(text: str, tools: Mapping[str, Tool]) -> list[RawToolCall]:
-    """Return the calls in a text that consists of `<tool_call>` blocks; [] for any other text."""
-    calls: list[RawToolCall] = []
-    position = 0
-    while block := _BLOCK.match(text, position):
-        found = read_calls(block[1], tools, exact=False)
-        if not found:
-            return []
-        calls += found
-        position = block.end()
-    return [] if text[position:].strip() else calls
 
 
 def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> list[RawToolCall] | None:
@@ -100,7 +64,7 @@ def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> RawTo
     name_key = next((key for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
     argument_key = next((key for key in _ARGUMENT_KEYS if key in value), None)
     if name_key is None:
-        return _call_keyed_by_name(value, tools, exact)
+        return None if exact else _call_keyed_by_name(value, tools)
     name = value[name_key]
     tool = tools.get(name)
     if exact and (tool is None or argument_key is None or not value.keys() <= _EXACT_KEYS):
@@ -110,17 +74,17 @@ def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> RawTo
         arguments: Any = others if tool and others.keys() <= tool.node.member_names() else {}
     else:
         arguments = value[argument_key]
-    return _call(name, arguments, tool, exact)
+    return call_of(name, arguments, tool, exact=exact)
 
 
-def _call_keyed_by_name(value: dict[str, Any], tools: Mapping[str, Tool], exact: bool) -> RawToolCall | None:
-    if exact or len(value) != 1:
+def _call_keyed_by_name(value: dict[str, Any], tools: Mapping[str, Tool]) -> RawToolCall | None:
+    if len(value) != 1:
         return None
     ((name, arguments),) = value.items()
-    return _call(name, arguments, tools[name], exact) if name in tools else None
+    return call_of(name, arguments, tools[name], exact=False) if name in tools else None
 
 
-def _call(name: str, arguments: Any, tool: Tool | None, exact: bool) -> RawToolCall | None:
+def call_of(name: str, arguments: Any, tool: Tool | None, *, exact: bool) -> RawToolCall | None:
     if isinstance(arguments, str) and arguments.strip():
         read = read_value(arguments.strip())
         arguments = read[0] if read and not read[1].strip() else arguments
@@ -142,71 +106,54 @@ def _with_types_of(arguments: dict[str, Any], tool: Tool | None) -> dict[str, An
     return coerced
 
 
+def call_of_texts(
+    name: str, arguments: Mapping[str, str], tool: Tool | None, json_keys: Collection[str]
+) -> RawToolCall:
+    """Return the call whose arguments came as text: the tool's schema decides which of them are more than text.
+
+    `json_keys` are those that are marked as JSON. The line ends beside a value belong to the tags around it.
+    """
+    values: dict[str, Any] = {}
+    for key, written in arguments.items():
+        text = _LAYOUT.sub("", written.replace("\r\n", "\n"))
+        if cdata := _CDATA.match(text):
+            text = cdata[1]
+        read = read_value(text.strip()) if key in json_keys else None
+        values[key] = read[0] if read and not read[1].strip() else text
+    return RawToolCall(name, _with_types_of(values, tool))
+
+
+def call_of_tree(name: str, arguments: dict[str, Any], tool: Tool | None) -> RawToolCall:
+    """Return the call whose arguments are texts, lists and objects of texts."""
+    return RawToolCall(name, _with_types_of(arguments, tool))
+
+
+def keyed_calls(value: Any, tools: Mapping[str, Tool]) -> list[RawToolCall] | None:
+    """Return the calls in objects of which each has one member, named like a tool; None for anything else."""
+    values = value if isinstance(value, list) else [value]
+    calls = [_call_keyed_by_name(item, tools) if isinstance(item, dict) else None for item in values]
+    found = [call for call in calls if call and call.arguments is not None]
+    return found if found and len(found) == len(calls) else None
+
+
+def fits(call: RawToolCall, tools: Mapping[str, Tool]) -> bool:
+    """Return whether a call has all the arguments that its tool requires, and none that the tool has not."""
+    tool = tools.get(call.name)
+    if tool is None or call.arguments is None:
+        return False
+    required = tool.parameters.get("required", ())
+    return call.arguments.keys() <= (tool.node.member_names() or call.arguments.keys()) and set(required) <= set(
+        call.arguments
+    )
+
+
 def skip(pattern: re.Pattern[str], text: str, position: int = 0) -> int:
     """Return where a pattern ends that can match nothing."""
     found = pattern.match(text, position)
     return found.end() if found else position
 
 
-def _read_json(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
-    """Read JSON values with calls, one after another."""
-    calls: list[RawToolCall] = []
-    position = skip(_SPACE, text, 0)
-    while position < len(text):
-        read = read_value_at(text, position) if text[position] in "{[" else None
-        found = calls_of_value(read[0], tools, exact=exact) if read else None
-        if read is None or not found:
-            return None
-        calls += found
-        position = skip(_SEPARATOR, text, read[1])
-    return calls
-
-
-def _read_xml(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
-    """Read `<function=name>` tags, with the arguments as JSON or in `<parameter=name>` tags."""
-    calls: list[RawToolCall] = []
-    position = 0
-    while position < len(text):
-        block = _XML_CALL.match(text, position)
-        if block is None or (exact and block[1] not in tools):
-            return None
-        tool = tools.get(block[1])
-        parameters = _xml_parameters(block[2])
-        if parameters:
-            found: RawToolCall | None = RawToolCall(block[1], _with_types_of(parameters, tool))
-        else:
-            found = _call(block[1], block[2].strip(), tool, exact=False)
-        calls += [found] if found else []
-        position = block.end()
-    return calls
-
-
-def _xml_parameters(text: str) -> dict[str, str]:
-    """Return the parameters that a text consists of, in `<parameter=name>` tags; {} for any other text."""
-    parameters: dict[str, str] = {}
-    position = 0
-    while parameter := _XML_PARAMETER.match(text, position):
-        parameters[parameter[1]] = parameter[2]
-        position = parameter.end()
-    return parameters if not text[position:].strip() else {}
-
-
-def _read_name_first(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
-    """Read names with their arguments as JSON behind them, as Mistral's and GLM's models write them."""
-    calls: list[RawToolCall] = []
-    position = skip(_SPACE, text, 0)
-    while position < len(text):
-        name = _NAME_FIRST.match(text, position)
-        read = read_value_at(text, name.end()) if name and name[1] in tools else None
-        if name is None or read is None:
-            return None
-        found = _call(name[1], read[0], tools[name[1]], exact)
-        calls += [found] if found else []
-        position = skip(_SEPARATOR, text, read[1])
-    return calls
-
-
-def _read_python(text: str, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall] | None:
+def read_python(text: str, tools: Mapping[str, Tool]) -> list[RawToolCall] | None:
     """Read calls that are written as Python. Arguments must be literals: nothing is evaluated."""
     if "(" not in text or len(text) > _MAX_PYTHON:
         return None
@@ -236,11 +183,24 @@ def _call_of_node(node: ast.expr | None, tools: Mapping[str, Tool]) -> RawToolCa
     if len(node.args) > len(names) or not all(item.arg for item in node.keywords):
         return None
     try:
-        arguments = {names[place]: ast.literal_eval(argument) for place, argument in enumerate(node.args)}
-        arguments.update({str(item.arg): ast.literal_eval(item.value) for item in node.keywords})
+        arguments = {names[place]: _literal(argument) for place, argument in enumerate(node.args)}
+        arguments.update({str(item.arg): _literal(item.value) for item in node.keywords})
+        json.dumps(arguments, allow_nan=False)  # 1e999 is infinity, which JSON has not
         return RawToolCall(name, _with_types_of(arguments, tool))
     except (ValueError, TypeError, RecursionError):
         return None
+
+
+class _JsonLiterals(ast.NodeTransformer):
+    """Takes `true`, `false` and `null` for what they are in JSON."""
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        names = {"true": True, "false": False, "null": None}
+        return ast.Constant(names[node.id]) if node.id in names else node
+
+
+def _literal(node: ast.expr) -> Any:
+    return ast.literal_eval(_JsonLiterals().visit(node))
 
 
 def _dotted(node: ast.expr) -> list[str]:

@@ -1,68 +1,176 @@
-"""The states that read what is passed on as text: ordinary text, thoughts and code."""
+"""The states that read what is passed on as text: ordinary text and code."""
 
 import re
+from functools import cache
 
+from langchain_darkai._tool_calls.cursor import Marks
+from langchain_darkai._tool_calls.format_states import FormatState
+from langchain_darkai._tool_calls.formats import (
+    ANSWER_MARKS,
+    BARE,
+    BARE_THOUGHT,
+    FORMATS,
+    MAX_PREFIX,
+    PREFIXED,
+    THOUGHTS,
+)
 from langchain_darkai._tool_calls.markup import (
-    FUNCTION_START,
-    IGNORE_CASE,
     MADE_UP_LINE,
     MADE_UP_LINE_BEGINS,
-    MARKS,
     MAX_TICKS,
-    MISTRAL_START,
-    THOUGHT_END,
-    THOUGHT_END_BEGINS,
-    THOUGHT_STARTS,
     beginnings,
     fence_end,
     fence_end_begins,
 )
 from langchain_darkai._tool_calls.state import ParserContext, State
+from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, ThoughtState, thought_of
 from langchain_darkai.prompts import CALL_START
 
-_MARK = re.compile(rf"(?P<ticks>`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}})|{'|'.join(map(re.escape, MARKS))}", IGNORE_CASE)
-_MARK_BEGINS = re.compile(rf"(?:{beginnings(*MARKS)})\Z", IGNORE_CASE)
-_LONGEST_MARK = max(map(len, MARKS))
+_SIGN = re.compile(r"[`~<\[\]◁{]")
+_TICKS = re.compile(rf"`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}}")
+_PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
+_PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
+_LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
+_BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
+_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
+_FENCED = re.compile(r"[^\n]*\n\s*(\S)")
+_ANSWERS = frozenset(mark.lower() for mark in ANSWER_MARKS)
+_AT_START = Marks([*(mark for row in FORMATS if row.at_start for mark in row.marks), "functions.", "call:"])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
 _IN_HELD = re.compile(r"`+|\n|[^`\n]+")
 
 
 MAX_HELD_IN_VAIN = 64 * 1024
-"""Characters of fences that were held back as calls, and were none. Each is read again as text, up to the next fence,
-which is held back in turn: without a limit, many fences would cost the square of their number."""
+"""Characters of fences and JSON that were held back as calls, and were none. Each is read again as text, up to the next
+one, which is held back in turn: without a limit, many of them would cost the square of their number."""
+
+
+@cache
+def marks_of(*, calls: bool, answers: bool) -> Marks:
+    """Return the marks after which text is read in another way."""
+    marks = [mark for thought in THOUGHTS for mark in thought.opens]
+    marks += [mark for row in FORMATS if calls or row.family == "message" for mark in row.marks if not row.at_start]
+    return Marks([*marks, *(ANSWER_MARKS if answers else ())])
 
 
 class TextState(State):
     """Ordinary text, up to a mark after which text is read in another way."""
 
+    def __init__(self, context: ParserContext) -> None:
+        super().__init__(context)
+        self._skips = False  # whether the text begins with what may be no call
+        self._marks = marks_of(calls=context.reads_calls, answers=context.reasoning is not None)
+
     def read(self, text: str) -> str:
+        if not (self.context.only_preamble or self.out.calls or _SIGN.search(text)):
+            self.out.add_text(text)  # as most text is
+            return ""
+        self._skips, self.context.skip_candidate = self.context.skip_candidate, False
         if self.context.only_preamble:
-            # JSON and fences may hold calls without a mark; half a fence or half of Mistral's mark looks like neither.
             start = text.lstrip()
-            may_be_mark = start in ("`", "``", "~", "~~") or MISTRAL_START.startswith(start)
-            if may_be_mark or (start.startswith(("{", "[", "```", "~~~")) and not start.startswith(MISTRAL_START)):
+            if start and self._begins_reply(start):
                 self.out.add_text(text[: len(text) - len(start)])
-                return self.context.need_more(start) if may_be_mark else self.context.switch_to("bare call", start)
-        mark = _MARK.search(text)
-        made_up = self._find_made_up(text, mark.start() if mark else len(text)) if self.out.calls else None
+                return self._read_start(start)
+        position, mark = self._find(text)
+        made_up = self._find_made_up(text, position) if self.out.calls else None
         if made_up is not None:
             self.out.add_text(text[:made_up])
             self.out.done = self.context.ends_in_made_up = True
             return ""
-        if mark is None:
+        if not mark:
             certain = self._certain_length(text)
             self._add_text(text[:certain])
             return self.context.need_more(text[certain:])
-        self._add_text(text[: mark.start()])
-        if mark["ticks"]:
-            return self._read_ticks(mark["ticks"], text[mark.end() :])
-        return self._read_mark(mark[0], text[mark.end() :])
+        self._add_text(text[:position])
+        rest = text[position + len(mark) :]
+        if mark[0] in "`~":
+            return self._read_ticks(mark, rest, skips=self._skips and position == 0)
+        return self._read_mark(mark, rest)
+
+    def _begins_reply(self, start: str) -> bool:
+        """Return whether this may be something that counts at the reply's beginning only."""
+        if self._marks.match(start):
+            return False
+        if start in ("`", "``", "~", "~~") or self._marks.may_begin(start):
+            return True
+        if any(word.startswith(start[: len(word)]) for word in _BARE_HEADERS):
+            return True
+        if not self.context.reads_calls:
+            return False
+        if start.startswith(("{", "[", "```", "~~~")) or _AT_START.match(start) or _AT_START.may_begin(start):
+            return True
+        return self.context.may_start_with_tool(start)
+
+    def _read_start(self, start: str) -> str:
+        """Read what may count at the reply's beginning only: JSON, fences, names, harmony without its marks."""
+        context = self.context
+        if start in ("`", "``", "~", "~~") or self._marks.may_begin(start):
+            return context.need_more(start)
+        if thought := BARE_THOUGHT_BEGINS.match(start):
+            return context.switch_to(ThoughtState(context, thought[0], BARE_THOUGHT), start[thought.end() :])
+        if context.reads_calls:
+            if start.startswith(("{", "[", "```", "~~~")):
+                return context.switch_to("bare call", start)
+            mark = _AT_START.match(start)
+            if mark and mark[0] not in ("functions.", "call:"):
+                return context.switch_to(FormatState(context, mark[0]), start[mark.end() :])
+            if mark or context.goes_on_after_tool(start):
+                return context.switch_to(FormatState(context, "", row=BARE), start)
+            if _AT_START.may_begin(start) or (
+                len(start) <= context.longest_name and context.may_start_with_tool(start)
+            ):
+                return context.need_more(start)
+        if any(word.startswith(start) for word in _BARE_HEADERS):
+            return context.need_more(start)
+        return self._read_plain(start)
+
+    def _read_plain(self, start: str) -> str:
+        """Read as text what might have counted at the reply's beginning."""
+        if self.context.reasoning is not None and start.startswith("assistantfinal"):
+            self.out.drop_mark()
+            start = start.removeprefix("assistantfinal")
+        return self.context.fall_back_to_text(start)
 
     def _add_text(self, text: str) -> None:
         if text and not text.isspace():
             self.context.only_preamble = False
         self.out.add_text(text)
+
+    def _find(self, text: str) -> tuple[int, str]:
+        """Return where the first mark stands, and the mark; the text's length and "" if there is none."""
+        for sign in _SIGN.finditer(text):
+            position, letter = sign.start(), sign[0]
+            if letter == "]" and not text.startswith("]<", position):
+                continue
+            if letter in "`~":
+                mark = _TICKS.match(text, position)
+            else:
+                mark = self._marks.match(text, position)
+                if mark is None and letter == "<" and self._begins_line(text, position):
+                    mark = _PREFIXED.match(text, position)
+                if mark is None and _CANDIDATE.match(text, position) and self._may_announce(text, position):
+                    return position, letter
+            if mark:
+                return position, mark[0]
+        return len(text), ""
+
+    def _begins_line(self, text: str, position: int) -> bool:
+        """Return whether a position is the beginning of a line, blanks aside."""
+        if position and text[position - 1] not in "\n \t":
+            return False
+        line_start = text.rfind("\n", 0, position) + 1
+        return not text[line_start:position].strip(" \t") and (line_start > 0 or self.out.at_line_start)
+
+    def _may_announce(self, text: str, position: int) -> bool:
+        """Return whether JSON after other text may be a call that the text announces."""
+        is_skipped = self._skips and position == 0
+        return not is_skipped and self._begins_line(text, position) and self._may_hold()
+
+    def _may_hold(self) -> bool:
+        """Return whether what may be a call without a mark may be held back after other text."""
+        context = self.context
+        return bool(context.tools) and not self.out.calls and context.held_in_vain < MAX_HELD_IN_VAIN
 
     def _find_made_up(self, text: str, end: int) -> int | None:
         """Return where the first line begins that is made up, up to the next mark; None if there is none."""
@@ -75,8 +183,10 @@ class TextState(State):
         """Return how much of a text without a mark can be passed on; the rest may be the beginning of a mark."""
         if text[-1] == "~":
             return len(text.rstrip("~"))
-        begins = _MARK_BEGINS.search(text, max(0, len(text) - _LONGEST_MARK))
-        certain = begins.start() if begins else len(text)
+        certain = self._marks.begins_at(text)
+        tag = text.rfind("<", max(0, len(text) - _LONGEST_PREFIXED), certain)
+        if tag >= 0 and _PREFIXED_BEGINS.match(text, tag) and self._begins_line(text, tag):
+            certain = tag
         if self.out.calls and ("\n" in text or self.out.at_line_start):
             line_start = text.rfind("\n") + 1
             if line_start < certain and MADE_UP_LINE_BEGINS.match(text, line_start):
@@ -84,24 +194,30 @@ class TextState(State):
         return certain
 
     def _read_mark(self, mark: str, rest: str) -> str:
-        kind = mark.lower()
-        if kind in THOUGHT_STARTS:
-            self.out.add_text(mark)
-            return self.context.switch_to(QuotedState(self.context, THOUGHT_END, THOUGHT_END_BEGINS, "<"), rest)
-        if kind == CALL_START:
-            return self.context.switch_to("call head", mark + rest)
-        return self.context.switch_to("function tag" if kind == FUNCTION_START else "vendor tag", mark + rest)
+        context = self.context
+        if mark in ("{", "["):
+            return context.switch_to("announced call", mark + rest)
+        if thought := thought_of(mark):
+            return context.switch_to(ThoughtState(context, mark, thought), rest)
+        if mark.lower() == CALL_START:
+            return context.switch_to("call head", mark + rest)
+        if context.reasoning is not None and mark.lower() in _ANSWERS:
+            self.out.drop_mark()
+            return rest
+        return context.switch_to(FormatState(context, mark), rest)
 
-    def _read_ticks(self, ticks: str, rest: str) -> str:
+    def _read_ticks(self, ticks: str, rest: str, *, skips: bool) -> str:
         if not rest and len(ticks) < MAX_TICKS:
+            self.context.skip_candidate = skips
             return self.context.need_more(ticks)
         starts_line = self.out.at_line_start
-        # Where a call is forced, it may stand in a fence with prose before it.
-        may_be_call = self.context.choice.forced and not self.out.calls and not self.context.skip_fence
-        may_be_call = may_be_call and self.context.held_in_vain < MAX_HELD_IN_VAIN
+        # A call that other text announces may stand in a fence.
+        may_be_call = self._may_hold() and not skips
+        if may_be_call and not self.context.choice.forced and (inner := _FENCED.match(rest)):
+            may_be_call = inner[1] in "{["
         if may_be_call and len(ticks) >= 3 and starts_line:
-            return self.context.switch_to("bare call", ticks + rest)
-        self.context.only_preamble = self.context.skip_fence = False
+            return self.context.switch_to("announced call", ticks + rest)
+        self.context.only_preamble = False
         self.out.add_text(ticks)
         if ticks[0] == "~" and not starts_line:
             return rest  # tildes open nothing but fences, which begin a line

@@ -13,7 +13,7 @@ from langchain_darkai._json.reader import MAX_SLICE, MAX_WHOLE
 from langchain_darkai._json.schema import SchemaNode
 from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer
 from langchain_darkai._tool_calls.parser import ReplyParser
-from langchain_darkai._tool_calls.syntaxes import read_calls
+from langchain_darkai._tool_calls.readers import read_calls
 from langchain_darkai._tool_calls.tools import ToolChoice
 from tests.support.adversarial import ADVERSARIAL, assert_linear
 from tests.support.reading import EVERY, in_sizes, read

@@ -35,9 +35,40 @@ def test_each_reply_gives_the_same_message_in_any_pieces(case: Case) -> None:
 
     for size in (1, 2, 3, 5, 7, 16, 100):
         assert read(parser_of(case), in_sizes(case.text, size)) == whole
-    if len(case.text) < 400:
-        for cut in range(len(case.text)):
-            assert read(parser_of(case), pieces(case.text, [cut])) == whole
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_reply_gives_the_same_message_in_every_cut_in_two(case: Case) -> None:
+    whole = record_of(case, [case.text])
+
+    for cut in cuts_of(case):
+        assert record_of(case, [case.text[:cut], case.text[cut:]]) == whole, case.text[:cut]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_no_part_of_a_reply_runs_a_call_that_the_reply_does_not_hold(case: Case) -> None:
+    allowed = [list(case.calls[:count]) for count in range(len(case.calls) + 1)]
+
+    for cut in cuts_of(case):
+        by_end = record_of(case, [case.text[:cut]])[1]
+        assert by_end in allowed or by_end == list(case.cut), case.text[:cut]
+        assert record_of(case, [case.text[:cut]], is_fault=True)[1] in allowed, case.text[:cut]
+
+
+def cuts_of(case: Case) -> range:
+    """Return where a reply is cut: everywhere, or at some places of a very long one."""
+    return range(0, len(case.text), 1 if len(case.text) < 1_500 else 997)
+
+
+def record_of(case: Case, chunks: list[str], *, is_fault: bool = False) -> tuple[Any, ...]:
+    """Return what a parser makes of a reply that ends, or breaks off: its text, its calls, its broken calls."""
+    parser = parser_of(case)
+    for chunk in chunks:
+        parser.feed(chunk)
+    parser.abort() if is_fault else parser.finish()
+    valid = [(call.name, json.loads(call.arguments)) for call in parser.calls if call.reason is None]
+    broken = [(call.name, call.arguments, call.reason) for call in parser.calls if call.reason is not None]
+    return parser.content, valid, broken
 
 
 @settings(deadline=None, max_examples=500)
@@ -48,8 +79,8 @@ def test_each_reply_gives_the_same_message_in_random_cuts(case: Case, data: st.D
     assert read(parser_of(case), pieces(case.text, cuts)) == read(parser_of(case), [case.text])
 
 
-def test_the_table_has_a_hundred_replies_with_names_of_their_own() -> None:
-    assert len(CASES) >= 100
+def test_the_table_has_hundreds_of_replies_with_names_of_their_own() -> None:
+    assert len(CASES) >= 900
     assert len({case.name for case in CASES}) == len(CASES)
 
 

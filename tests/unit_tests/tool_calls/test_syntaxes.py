@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from langchain_darkai._tool_calls.markup import without_fence
+from langchain_darkai._tool_calls.readers import read_calls
 from langchain_darkai._tool_calls.syntaxes import (
     arguments_of_value,
     calls_of_value,
     looks_like_a_call,
-    read_calls,
 )
 from tests.support.replies import ADD, TOOLS, WEATHER, bare
 

@@ -1,0 +1,52 @@
+"""The state that reads thoughts, in which calls are drafts."""
+
+import re
+from functools import cache
+
+from langchain_darkai._tool_calls.cursor import Marks
+from langchain_darkai._tool_calls.formats import BARE_THOUGHT, HARMONY_THOUGHT, THOUGHTS, Thought
+from langchain_darkai._tool_calls.state import ParserContext, State
+
+_BY_MARK = {mark.lower(): thought for thought in THOUGHTS for mark in thought.opens}
+_CLOSED_BY_NEXT = frozenset(mark for mark in HARMONY_THOUGHT.closes if mark in ("<|start|>", "<|channel|>")) | set(
+    BARE_THOUGHT.closes
+)
+
+BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Za-z\d\"(*])")
+"""The beginning of a thought of harmony without its marks: no space follows it."""
+
+
+@cache
+def closes_of(thought: Thought) -> Marks:
+    """Return what closes a thought."""
+    return Marks(thought.closes)
+
+
+def thought_of(mark: str) -> Thought | None:
+    """Return the thought that a mark opens; None if it opens none."""
+    return _BY_MARK.get(mark.lower())
+
+
+class ThoughtState(State):
+    """A thought, up to what closes it. It is text, or goes where the caller wants thoughts: see `PartBuffer`."""
+
+    def __init__(self, context: ParserContext, opening: str, thought: Thought) -> None:
+        super().__init__(context)
+        self._closes = closes_of(thought)
+        self.out.begin_thought(opening)
+
+    def read(self, text: str) -> str:
+        close = self._closes.search(text)
+        if close is None:
+            certain = self._closes.begins_at(text)
+            self.out.add_thought(text[:certain])
+            return self.context.need_more(text[certain:])
+        self.out.add_thought(text[: close.start()])
+        # What begins the next message stays to be read.
+        end = close.start() if close[0].lower() in _CLOSED_BY_NEXT else close.end()
+        self.out.end_thought(text[close.start() : end])
+        return self.context.switch_to("text", text[end:])
+
+    def end(self, pending: str) -> str:
+        self.out.add_thought(pending)
+        return ""
