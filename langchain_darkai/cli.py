@@ -78,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
         )
 
     serve = add("serve", _serve, "run the local server; clients must send the key in DARKAI_API_KEY, if it is set")
+    _add_server_options(serve)
+    return parser
+
+
+def _add_server_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     serve.add_argument("--port", type=int, default=8000, help="the port; 0 for a free one (default: %(default)s)")
     serve.add_argument(
@@ -87,11 +92,15 @@ def _parser() -> argparse.ArgumentParser:
         help="a name by which clients may call the server, such as that of a proxy before it; may be repeated",
     )
     serve.add_argument(
+        "--no-prefill",
+        action="store_true",
+        help="do not begin required tool calls for the model behind, for APIs that refuse it",
+    )
+    serve.add_argument(
         "--backend",
         metavar="PROVIDER:MODEL",
         help="the model behind, as langchain's init_chat_model names it (default: the offline model)",
     )
-    return parser
 
 
 def _demo(_options: argparse.Namespace) -> None:
@@ -221,6 +230,7 @@ def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         api_key=os.environ.get("DARKAI_API_KEY"),
         allowed_hosts=options.allowed_host,
+        prefill=not options.no_prefill,
         on_ready=lambda url: print(f"Serving {name} at {url} (Ctrl+C stops).", flush=True),
     )
 

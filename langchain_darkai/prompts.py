@@ -50,6 +50,7 @@ def format_prompt(
     messages: PromptValue | str | BaseMessage | Sequence[Any],
     *,
     instructions: str = "",
+    prefill: str = "",
     on_unsupported: OnUnsupported = None,
 ) -> str:
     """Return the prompt string for a conversation.
@@ -57,6 +58,8 @@ def format_prompt(
     - `messages`: anything that LangChain accepts as a conversation: a string, a message, a prompt value, or a list of
       messages, `(role, text)` pairs or dicts. If the last one is an assistant message, the model continues it.
     - `instructions`: a text for the end of the first system turn, which is added if there is none; "" for no text.
+    - `prefill`: the beginning of the model's reply, which the model continues; "" for none. It is the text of an
+      assistant's last message, and is ignored if the conversation ends in one.
     - `on_unsupported`: what becomes of image, audio, video, file and other blocks that are no text. "describe" puts a
       text in their place that names type, name and size, such as `[image: chart.png, image/png, 12 kB]`; "error"
       refuses them. None, the default, describes them in tool results and assistant messages, and refuses them in what
@@ -78,7 +81,7 @@ def format_prompt(
     conversation = _to_messages(messages)
     roles = [role_of(message, place) for place, message in enumerate(conversation)]
     texts = [message_text(message, place, on_unsupported=on_unsupported) for place, message in enumerate(conversation)]
-    if roles == ["human"] and not conversation[0].name and not instructions and texts[0].strip():
+    if roles == ["human"] and not (conversation[0].name or instructions or prefill) and texts[0].strip():
         return quote(texts[0])
     turns = [_format_turn(*turn) for turn in zip(conversation, roles, texts, range(len(roles)), strict=True)]
     instructions = quote(instructions)
@@ -89,7 +92,7 @@ def format_prompt(
     elif instructions:
         turns.insert(0, f"System: {instructions}")
     if roles[-1] != "ai":
-        turns.append("Assistant:")
+        turns.append(f"Assistant: {quote(prefill)}" if prefill else "Assistant:")
     return "\n".join(turns)
 
 

@@ -8,7 +8,7 @@ from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.stop import StopSequenceFilter
 from langchain_darkai._json.reader import MAX_SLICE
 from langchain_darkai.client import Restart
-from langchain_darkai.prompts import CALL_START
+from langchain_darkai.prompts import CALL_END, CALL_START
 from langchain_darkai.protocol import StreamEnd, Usage
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Reply:
         self._has_ended = False
         self._texts: list[str] = []
         self._parts: list[Part] = []
+        self._prefill = self.request.prefill  # None once it is known whether the reply continues it
+        self._start = ""  # of the reply, until then
         self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
         requirements = self.request.requirements
         self._parser = _parser_for(self.request) if requirements.tools or self.request.reasoning is not None else None
@@ -68,13 +70,26 @@ class Reply:
 
     def abort(self) -> "list[Part]":
         """Return the last parts of a failed reply: held-back text, and an end that keeps half a call from running."""
-        for _ in self._read(self._stop.finish() if self._stop else ""):
+        for _ in self._read(self._stop.finish() if self._stop else "", is_end=True):
             pass  # an answer in it needs no judgement
         for _ in self._add(self._parser.abort()) if self._parser else ():
             pass
         return self.take()
 
-    def _read(self, text: str) -> "Iterator[Judgement | None]":
+    def _joined(self, text: str, *, is_end: bool) -> str:
+        """Return the text that is to be read, behind what was written for the model if the reply continues that."""
+        if self._prefill is None:
+            return text
+        self._start += text
+        is_continued = self._prefill.is_continued_by(self._start)
+        if is_continued is None and not is_end:
+            return ""
+        text = f"{self._prefill.text}{self._start}" if is_continued else self._start
+        self._prefill = None
+        return text
+
+    def _read(self, text: str, *, is_end: bool = False) -> "Iterator[Judgement | None]":
+        text = self._joined(text, is_end=is_end)
         if not text:
             return
         self._texts.append(text)
@@ -101,7 +116,7 @@ class Reply:
     def _end(self, text: str) -> "Iterator[Judgement | None]":
         self._has_ended = True
         yield from self._read(text)
-        yield from self._read(self._stop.finish() if self._stop else "")
+        yield from self._read(self._stop.finish() if self._stop else "", is_end=True)
         if self._parser and not self._parser.done:
             yield from self._parser.slices(None)
             yield from self._add(self._parser.take())
@@ -113,7 +128,7 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """The reply as the model wrote it, its calls included."""
+        """The reply as the model wrote it, its calls included, and what was written for it if it continued that."""
         return "".join(self._texts)
 
     @property
@@ -161,15 +176,18 @@ class Reply:
         if self.valid_calls:
             return None
         if self.calls:
-            return (
-                f"Your tool call could not be read: {self.calls[0].reason}. Write it again, as a {CALL_START} block "
-                "with valid JSON."
-            )
+            return f"Your tool call could not be read: {self.calls[0].reason}. Write it again:\n{self._block()}"
         requirements = self.request.requirements
         if not requirements.forces_call:
             return None
         wanted = f"the tool {requirements.forced_tool}" if requirements.forced_tool else "a tool"
-        return f"Your reply does not call {wanted}, but it must. Reply with the {CALL_START} block."
+        return f"Your reply does not call {wanted}, but it must. Reply with this block:\n{self._block()}"
+
+    def _block(self) -> str:
+        """Return the block that the model is to write, with the name of the tool if it is known."""
+        name = self.request.requirements.forced_tool or (self.calls[0].name if self.calls else None)
+        shown = json.dumps(name, ensure_ascii=False) if name else "<tool name>"
+        return f'{CALL_START}\n{{"name": {shown}, "arguments": <arguments as valid JSON>}}\n{CALL_END}'
 
     def _output_violation(self) -> str | None:
         output = self.request.requirements.output

@@ -26,6 +26,7 @@ from langchain_darkai.transport import ApiCall
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
+    from langchain_darkai._tool_calls.prefill import Prefill
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
 CALL_PARAMETERS = (
@@ -42,11 +43,12 @@ CALL_ARGUMENTS = (*CALL_PARAMETERS, "tools", "response_format", "output_format",
 class ReplyRequirements:
     """What a reply must be, apart from an answer to the messages. By default, nothing more is required.
 
-    `instructions` tell it to the model. `content_must_be_json` is true where the caller reads the message's content as
-    JSON, as it is.
+    `instructions` tell it to the model, and `prefill` begins a reply that must be a call. `content_must_be_json` is
+    true where the caller reads the message's content as JSON, as it is.
     """
 
     instructions: str = ""
+    prefill: "Prefill | None" = None
     tools: "tuple[Tool, ...]" = ()
     choice: "ToolChoice | None" = None
     parallel: bool = True
@@ -80,6 +82,12 @@ class GenerationRequest:
     on_unsupported: OnUnsupported
     reasoning: bool | None
 
+    @property
+    def prefill(self) -> "Prefill | None":
+        """The beginning of the reply that stands in the prompt. There is none if the conversation ends in another."""
+        prefill = self.requirements.prefill
+        return prefill if prefill and self.call.query.endswith(prefill.text) else None
+
     def can_reask(self, reasks: int) -> bool:
         """Return whether the model can be asked once more, after `reasks` times, in the time that is left."""
         return reasks < self.max_reasks and not self.policy.budget.is_spent
@@ -87,8 +95,7 @@ class GenerationRequest:
     def with_feedback(self, reply: str, violation: str) -> "GenerationRequest":
         """Return the request that shows the model its reply and what is wrong with it, in the same time budget."""
         messages = [*self.messages, AIMessage(reply), HumanMessage(violation)]
-        instructions = self.requirements.instructions
-        query = format_prompt(messages, instructions=instructions, on_unsupported=self.on_unsupported)
+        query = _query(messages, self.requirements, self.on_unsupported)
         return replace(self, call=replace(self.call, query=query), policy=replace(self.policy, is_reask=True))
 
 
@@ -118,7 +125,7 @@ def build_request(
     requirements = requirements_from(arguments)
     model = arguments.get("model")
     call = client.call(
-        format_prompt(messages, instructions=requirements.instructions, on_unsupported=settings.on_unsupported),
+        _query(messages, requirements, settings.on_unsupported),
         check_model(settings.model if model is None else model, client.models),
         parameters=parameters,
         per_event=settings.chunk_per_event,
@@ -144,6 +151,15 @@ def build_request(
     )
 
 
+def _query(messages: list[BaseMessage], requirements: ReplyRequirements, on_unsupported: OnUnsupported) -> str:
+    return format_prompt(
+        messages,
+        instructions=requirements.instructions,
+        prefill=requirements.prefill.text if requirements.prefill else "",
+        on_unsupported=on_unsupported,
+    )
+
+
 def reasoning_of(settings: ChatSettings, arguments: Mapping[str, Any]) -> bool | None:
     """Return what is to become of thoughts: a call's own argument, also None, or else the model's setting."""
     return check_switch("reasoning", arguments.get("reasoning", settings.reasoning))
@@ -158,6 +174,7 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     if not any(arguments.get(name) for name in names) and arguments.get("response_format") is None:
         return _NO_REQUIREMENTS
     from langchain_darkai._structured_output.output_format import format_of_response_format
+    from langchain_darkai._tool_calls.prefill import Prefill
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
     response_format = format_of_response_format(arguments.get("response_format"))
@@ -174,6 +191,7 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
         instructions.append(output.instructions())
     return ReplyRequirements(
         instructions="\n\n".join(instructions),
+        prefill=Prefill(tools, choice) if choice.forced else None,
         tools=tuple(tools),
         choice=choice,
         parallel=parallel,

@@ -24,11 +24,27 @@ MUST_CALL = "You must call a tool in this reply."
 ONE_CALL = "Call one tool at most."
 """The sentence that rules out parallel calls. The offline model looks for it."""
 
-_HOW_TO_CALL = f"""To call a tool, write a block like this, one for each call:
+_TASK = (
+    "You are an expert in calling tools. Given a request and a set of tools, write every tool call that is needed to "
+    "fulfil the request."
+)
+
+_ONE_BLOCK = f"""Write each call as a JSON object between {CALL_START} and {CALL_END}:
 {CALL_START}
-{{"name": "the tool's name", "arguments": {{"the parameter's name": "its value"}}}}
-{CALL_END}
-End your reply after the last block. The results come in the next turn; never write them yourself."""
+{{"name": <tool name>, "arguments": <arguments>}}
+{CALL_END}"""
+
+_SEVERAL_CALLS = f"""When the request mentions several items, cities, numbers or actions, write a list of such \
+objects, one for each of them:
+{CALL_START}
+[{{"name": <tool name>, "arguments": <arguments of the first call>}}, {{"name": <tool name>, "arguments": <arguments \
+of the second call>}}]
+{CALL_END}"""
+
+_CALL_OR_TEXT = (
+    "Write only the block, no other text. Only if none of the tools can be used, or the results of your calls are "
+    "there already, answer in plain text."
+)
 
 
 @dataclass(frozen=True)
@@ -181,21 +197,22 @@ def offered_tools(tools: Sequence[Tool], choice: ToolChoice) -> list[Tool]:
 def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bool = True) -> str:
     """Return the text that offers the tools. It is always the same text for the same tools, so servers can cache it.
 
+    Each sentence and its place is there because small models call better with it, as `evals/` measures.
+
     Example:
-        >>> print(tool_instructions([Tool("now", "Tells the time.", {"type": "object"})], ToolChoice()))
-        <tools>
-        {"name": "now", "description": "Tells the time.", "parameters": {"type": "object"}}
-        </tools>
-        To call a tool, write a block like this, one for each call:
+        >>> now = Tool("now", "Tells the time.", {"type": "object"})
+        >>> print(tool_instructions([now], ToolChoice("required", "now")).partition("</tools>\\n")[2])
+        Write each call as a JSON object between <tool_call> and </tool_call>:
         <tool_call>
-        {"name": "the tool's name", "arguments": {"the parameter's name": "its value"}}
+        {"name": <tool name>, "arguments": <arguments>}
         </tool_call>
-        End your reply after the last block. The results come in the next turn; never write them yourself.
-        Call a tool only where it helps; otherwise answer in plain text.
+        You must call a tool in this reply.
     """
     lines = [
         one_line(dump({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
         for tool in tools
     ]
-    when = MUST_CALL if choice.forced else "Call a tool only where it helps; otherwise answer in plain text."
-    return "\n".join([TOOLS_START, *lines, TOOLS_END, _HOW_TO_CALL, when, *([] if parallel else [ONE_CALL])])
+    several = [_SEVERAL_CALLS] if parallel and not choice.forced else []
+    when = MUST_CALL if choice.forced else _CALL_OR_TEXT
+    end = [] if parallel else [ONE_CALL]
+    return "\n".join([_TASK, TOOLS_START, *lines, TOOLS_END, _ONE_BLOCK, *several, when, *end])

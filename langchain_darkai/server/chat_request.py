@@ -15,11 +15,11 @@ from pydantic.errors import PydanticUserError
 
 from langchain_darkai._text import structure_of
 from langchain_darkai.errors import DarkAIInvalidRequestError
-from langchain_darkai.prompts import parse_prompt
+from langchain_darkai.prompts import CALL_START, parse_prompt
 from langchain_darkai.protocol import decode_request
 from langchain_darkai.server.error_responses import echoed
 
-__all__ = ["AskedChat", "check_content_type", "check_encoding", "read_chat", "with_parameters"]
+__all__ = ["AskedChat", "check_content_type", "check_encoding", "read_chat", "with_parameters", "without_begun_call"]
 
 # Parameters of a request that set a model's field of the same name. A list, and not every field that a model has:
 # clients must not change where it lives, and with which key.
@@ -82,6 +82,13 @@ def read_chat(body: bytes) -> AskedChat:
     if not messages:
         raise DarkAIInvalidRequestError('"query" has no message, only the label for the model to continue.')
     return AskedChat(messages, model, parameters, _memory_of([messages, parameters]))
+
+
+def without_begun_call(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Return a conversation without the beginning of a tool call at its end, which a client begins for the model."""
+    last = messages[-1]
+    is_begun = isinstance(last, AIMessage) and last.text.startswith(CALL_START)
+    return messages[:-1] if is_begun and len(messages) > 1 else messages
 
 
 def _text_of(body: bytes) -> str:

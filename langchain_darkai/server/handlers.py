@@ -31,6 +31,7 @@ from langchain_darkai.server.chat_request import (
     check_encoding,
     read_chat,
     with_parameters,
+    without_begun_call,
 )
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
@@ -62,6 +63,7 @@ class ChatServer:
         bodies: Bodies,
         hosts: AllowedHosts,
         origins: AllowedOrigins,
+        prefill: bool,
         timeouts: ServerTimeouts,
     ) -> None:
         self._models = models
@@ -70,6 +72,7 @@ class ChatServer:
         self._grace_period = grace_period
         self._bodies = bodies
         self._readers = asyncio.Semaphore(_READERS)
+        self._prefill = prefill
         self.origins = origins
         self.hosts = hosts
         self.timeouts = timeouts
@@ -163,7 +166,8 @@ class ChatServer:
             asked = await self._read_chat(held.body)
             held.hold(asked.size)
             model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
-            await self._stream(model, asked.messages, stop, request, response)
+            messages = asked.messages if self._prefill else without_begun_call(asked.messages)
+            await self._stream(model, messages, stop, request, response)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)

@@ -188,9 +188,9 @@ def test_each_tool_is_one_line_of_json_whatever_it_holds() -> None:
     )
     lines = tool_instructions([odd, tool_from(weather)], ToolChoice()).split("\n")
 
-    assert (lines[0], lines[3]) == ("<tools>", "</tools>")
-    assert json.loads(lines[1]) == {"name": odd.name, "description": odd.description, "parameters": odd.parameters}
-    assert len(lines[1].splitlines()) == 1
+    assert (lines[1], lines[4]) == ("<tools>", "</tools>")
+    assert json.loads(lines[2]) == {"name": odd.name, "description": odd.description, "parameters": odd.parameters}
+    assert len(lines[2].splitlines()) == 1
 
 
 def test_recursive_types_stay_whole() -> None:

@@ -1,0 +1,176 @@
+"""A reply that must be a call is begun for the model, which continues it or begins anew."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+from langchain_darkai import DarkAIToolChoiceError
+from langchain_darkai._tool_calls.prefill import Prefill
+from langchain_darkai._tool_calls.tools import ToolChoice, tool_from
+from langchain_darkai.prompts import format_prompt, parse_prompt
+from langchain_darkai.protocol import StreamEnd
+from tests.support.scripted_transport import ScriptedTransport
+
+ONE = '<tool_call>\n{"name": "get_weather", "arguments": {'
+ANY = '<tool_call>\n{"name": "'
+PARIS = {"city": "Paris"}
+CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
+
+
+def get_weather(city: str, unit: str = "celsius") -> str:
+    """Get the weather."""
+    return city + unit
+
+
+def now() -> str:
+    """Tell the time."""
+    return "12:00"
+
+
+def invoke(transport: ScriptedTransport, choice: str, tools: Sequence[Callable[..., Any]] = (get_weather, now)) -> Any:
+    return transport.model().bind_tools(tools, tool_choice=choice).invoke("Weather?")
+
+
+def replying(*replies: str, size: int = 1_000) -> ScriptedTransport:
+    """Return a transport with these replies, in pieces of a size."""
+    pieces = [[text[at : at + size] for at in range(0, len(text), size)] for text in replies]
+    return ScriptedTransport(*([*reply, StreamEnd()] for reply in pieces))
+
+
+@pytest.mark.parametrize(
+    ("choice", "tools", "end"),
+    [
+        ("get_weather", (get_weather, now), ONE),
+        ("any", (get_weather, now), ANY),
+        ("any", (get_weather,), ONE),
+    ],
+)
+def test_the_prompt_of_a_required_call_ends_in_its_beginning(
+    choice: str, tools: Sequence[Callable[..., Any]], end: str
+) -> None:
+    transport = replying(CALL)
+    invoke(transport, choice, tools)
+    query = transport.calls[0].query
+
+    assert query.endswith(f"\nAssistant: {end}")
+    assert parse_prompt(query)[-1] == AIMessage(end)
+
+
+def test_the_prompt_of_a_call_that_is_not_required_begins_nothing() -> None:
+    transport = replying("Sunny.")
+    invoke(transport, "auto")
+
+    assert transport.calls[0].query.endswith("\nUser: Weather?\nAssistant:")
+
+
+# What a model may write behind the beginning.
+CONTINUED = {
+    ("get_weather", "goes on"): '"city": "Paris"}}\n</tool_call>',
+    ("get_weather", "goes on after a blank"): ' "city": "Paris"}}\n</tool_call>',
+    ("get_weather", "goes on in single quotes"): "'city': 'Paris'}}\n</tool_call>",
+    ("get_weather", "goes on without quotes"): 'city: "Paris"}}\n</tool_call>',
+    ("get_weather", "repeats the beginning"): f'{ONE}"city": "Paris"}}}}\n</tool_call>',
+    ("get_weather", "begins anew"): CALL,
+    ("get_weather", "begins anew after a blank"): f"\n{CALL}",
+    ("get_weather", "bare arguments"): '{"city": "Paris"}',
+    ("get_weather", "arguments in a fence"): '```json\n{"city": "Paris"}\n```',
+    ("get_weather", "a bare call"): '{"name": "get_weather", "arguments": {"city": "Paris"}}',
+    ("any", "goes on"): 'get_weather", "arguments": {"city": "Paris"}}\n</tool_call>',
+    ("any", "repeats the beginning"): f'{ANY}get_weather", "arguments": {{"city": "Paris"}}}}\n</tool_call>',
+    ("any", "begins anew"): CALL,
+    ("any", "a fence"): '```json\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n```',
+}
+
+
+@pytest.mark.parametrize("size", [1, 3, 1_000])
+@pytest.mark.parametrize(("choice", "how"), CONTINUED)
+def test_a_reply_that_continues_or_begins_anew_is_the_call(choice: str, how: str, size: int) -> None:
+    transport = replying(CONTINUED[choice, how], size=size)
+    message = invoke(transport, choice)
+
+    assert (message.content, [(call["name"], call["args"]) for call in message.tool_calls]) == (
+        "",
+        [("get_weather", PARIS)],
+    )
+    assert len(transport.calls) == 1
+
+
+@pytest.mark.parametrize(("choice", "how"), CONTINUED)
+def test_a_streamed_reply_is_the_same_call(choice: str, how: str) -> None:
+    model = replying(CONTINUED[choice, how], size=2).model().bind_tools([get_weather, now], tool_choice=choice)
+    first, *others = model.stream("Weather?")
+    merged: Any = first.__add__(others)
+
+    assert [(call["name"], call["args"]) for call in merged.tool_calls] == [("get_weather", PARIS)]
+
+
+@pytest.mark.parametrize("choice", ["get_weather", "any"])
+@pytest.mark.parametrize("text", ["It is sunny.", "now is the time", "", "city", "g", "unit cells are small"])
+def test_text_behind_the_beginning_is_text_and_asked_about_again(choice: str, text: str) -> None:
+    transport = replying(text or " ", CALL)
+    message = invoke(transport, choice)
+
+    assert [call["args"] for call in message.tool_calls] == [PARIS]
+    again = parse_prompt(transport.calls[1].query)
+    assert [type(turn) for turn in again[-3:]] == [AIMessage, HumanMessage, AIMessage]
+    assert "must" in str(again[-2].content)
+    assert transport.calls[1].query.endswith(ONE if choice == "get_weather" else ANY)
+
+
+def test_a_model_that_only_talks_is_an_error_with_its_text() -> None:
+    with pytest.raises(DarkAIToolChoiceError) as caught:
+        invoke(replying("It is sunny."), "any")
+    assert caught.value.partial_text == "It is sunny."
+
+
+def test_a_continued_call_that_is_cut_is_invalid_and_shown_whole_when_asked_again() -> None:
+    transport = replying('"city": "Par', CALL)
+    message = invoke(transport, "get_weather")
+
+    assert [call["args"] for call in message.tool_calls] == [PARIS]
+    assert parse_prompt(transport.calls[1].query)[-3].content == f'{ONE}"city": "Par'
+
+
+def test_a_conversation_that_ends_in_a_beginning_of_its_own_gets_no_other() -> None:
+    transport = replying('"quoted"', CALL)
+    model = transport.model(max_reasks=0).bind_tools([get_weather], tool_choice="any")
+    with pytest.raises(DarkAIToolChoiceError) as caught:
+        model.invoke([HumanMessage("Weather?"), AIMessage("I say")])
+
+    assert transport.calls[0].query.endswith("Assistant: I say")
+    assert caught.value.partial_text == '"quoted"'
+
+
+names = st.text(min_size=1).filter(lambda name: max(name) < "\ud800" or max(name) > "\udfff")
+
+
+@given(st.lists(names, min_size=1, max_size=3, unique=True), st.booleans(), st.text(max_size=20))
+def test_the_beginning_is_json_for_every_name_and_the_prompt_gives_it_back(
+    tool_names: list[str], is_named: bool, question: str
+) -> None:
+    tools = [tool_from({"name": name, "description": "", "parameters": {"type": "object"}}) for name in tool_names]
+    prefill = Prefill(tools, ToolChoice("required", tool_names[0] if is_named else None))
+    messages = [SystemMessage("Help."), HumanMessage(question)]
+    if is_named:
+        assert json.loads(prefill.text.partition("\n")[2] + "}}")["name"] == tool_names[0]
+
+    query = format_prompt(messages, prefill=prefill.text)
+    assert parse_prompt(query)[-1] == AIMessage(prefill.text)
+    assert parse_prompt(query)[:-1] == parse_prompt(format_prompt(messages))
+
+
+@given(st.lists(names, min_size=1, max_size=3, unique=True), st.data())
+def test_what_is_known_of_a_reply_does_not_change_with_more_of_it(tool_names: list[str], data: st.DataObject) -> None:
+    tools = [tool_from({"name": name, "description": "", "parameters": {"type": "object"}}) for name in tool_names]
+    prefill = Prefill(tools, ToolChoice("required", None))
+    reply = data.draw(st.sampled_from([json.dumps(name)[1:] for name in tool_names]) | st.text(max_size=12))
+    known = [prefill.is_continued_by(reply[:end]) for end in range(len(reply) + 1)]
+    decided = [value for value in known if value is not None]
+
+    assert len(set(decided)) <= 1
+    assert known == [None] * (len(known) - len(decided)) + decided
