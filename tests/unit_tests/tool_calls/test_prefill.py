@@ -14,7 +14,7 @@ from langchain_darkai._tool_calls.prefill import Prefill
 from langchain_darkai._tool_calls.tools import ToolChoice, tool_from
 from langchain_darkai.prompts import format_prompt, parse_prompt
 from langchain_darkai.protocol import StreamEnd
-from tests.support.scripted_transport import ScriptedTransport
+from tests.support.scripted_transport import Script, ScriptedTransport
 
 ONE = '<tool_call>\n{"name": "get_weather", "arguments": {'
 ANY = '<tool_call>\n{"name": "'
@@ -38,8 +38,10 @@ def invoke(transport: ScriptedTransport, choice: str, tools: Sequence[Callable[.
 
 def replying(*replies: str, size: int = 1_000) -> ScriptedTransport:
     """Return a transport with these replies, in pieces of a size."""
-    pieces = [[text[at : at + size] for at in range(0, len(text), size)] for text in replies]
-    return ScriptedTransport(*([*reply, StreamEnd()] for reply in pieces))
+    scripts: list[Script] = [
+        [*(text[at : at + size] for at in range(0, len(text), size)), StreamEnd()] for text in replies
+    ]
+    return ScriptedTransport(*scripts)
 
 
 @pytest.mark.parametrize(
