@@ -5,13 +5,15 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from langchain_core.language_models import FakeListChatModel, FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import ToolCallChunk
 
+from langchain_darkai import ChatDarkAI
 from langchain_darkai.prompts import format_prompt, parse_prompt
-from langchain_darkai.server import OfflineChatModel
+from langchain_darkai.server import LocalServer, OfflineChatModel
 from tests.support.app_client import END, decode, serving, soon, text_chunk, text_of
 from tests.support.models import ScriptedModel, scripted
 
@@ -40,6 +42,31 @@ async def test_pieces_arrive_while_the_model_still_works() -> None:
             assert await soon(response.content.readline()) == b"\n"
             go_on.set()
         assert decode(await soon(response.content.read())) == [END]
+
+
+@pytest.mark.parametrize("prefill", [True, False])
+async def test_the_beginning_of_a_required_call_reaches_models_that_take_it(prefill: bool) -> None:
+    model = scripted('"city": "Paris"}}' if prefill else '{"city": "Paris"}')
+    with LocalServer(model, prefill=prefill) as server:
+        forced = ChatDarkAI(base_url=server.url).bind_tools([weather], tool_choice="any")
+        message = await forced.ainvoke("Weather in Paris?")
+
+    assert [call["args"] for call in message.tool_calls] == [{"city": "Paris"}]
+    begun = [("ai", '<tool_call>\n{"name": "weather", "arguments": {')] if prefill else []
+    assert model.asked[0][1:] == [("human", "Weather in Paris?"), *begun]
+
+
+def weather(city: str) -> str:
+    """Tell the weather."""
+    return city
+
+
+async def test_without_prefill_the_beginning_of_a_text_stays() -> None:
+    model = scripted("ok")
+    async with serving(model, prefill=False) as client:
+        await client.events("User: Hi\nAssistant: Well,")
+        await client.events("Assistant: <tool_call>")
+    assert model.asked == [[("human", "Hi"), ("ai", "Well,")], [("ai", "<tool_call>")]]
 
 
 async def test_the_model_sees_real_roles() -> None:
