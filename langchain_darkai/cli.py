@@ -94,7 +94,7 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--no-prefill",
         action="store_true",
-        help="do not begin required tool calls for the model behind, for APIs that refuse it",
+        help="do not begin tool calls and JSON for the model behind, for APIs that refuse it",
     )
     serve.add_argument(
         "--backend",
@@ -230,7 +230,7 @@ def _serve(options: argparse.Namespace) -> None:
         port=options.port,
         api_key=os.environ.get("DARKAI_API_KEY"),
         allowed_hosts=options.allowed_host,
-        prefill=not options.no_prefill,
+        prefill=False if options.no_prefill else None,
         on_ready=lambda url: print(f"Serving {name} at {url} (Ctrl+C stops).", flush=True),
     )
 

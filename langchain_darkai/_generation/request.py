@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
+from langchain_darkai._generation.prefill import Prefill, answer_prefill, call_prefill
 from langchain_darkai._retry import CallPolicy
 from langchain_darkai._settings import ChatSettings
 from langchain_darkai._threads import in_thread
@@ -26,7 +27,6 @@ from langchain_darkai.transport import ApiCall
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.output_format import OutputFormat
-    from langchain_darkai._tool_calls.prefill import Prefill
     from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
 CALL_PARAMETERS = (
@@ -43,12 +43,12 @@ CALL_ARGUMENTS = (*CALL_PARAMETERS, "tools", "response_format", "output_format",
 class ReplyRequirements:
     """What a reply must be, apart from an answer to the messages. By default, nothing more is required.
 
-    `instructions` tell it to the model, and `prefill` begins a reply that must be a call. `content_must_be_json` is
-    true where the caller reads the message's content as JSON, as it is.
+    `instructions` tell it to the model, and `prefill` begins a reply that must be a call or JSON.
+    `content_must_be_json` is true where the caller reads the message's content as JSON, as it is.
     """
 
     instructions: str = ""
-    prefill: "Prefill | None" = None
+    prefill: Prefill | None = None
     tools: "tuple[Tool, ...]" = ()
     choice: "ToolChoice | None" = None
     parallel: bool = True
@@ -83,10 +83,10 @@ class GenerationRequest:
     reasoning: bool | None
 
     @property
-    def prefill(self) -> "Prefill | None":
+    def prefill(self) -> Prefill | None:
         """The beginning of the reply that stands in the prompt. There is none if the conversation ends in another."""
         prefill = self.requirements.prefill
-        return prefill if prefill and self.call.query.endswith(prefill.text) else None
+        return prefill if prefill and self.call.query.endswith(f"\nAssistant: {prefill.text}") else None
 
     def can_reask(self, reasks: int) -> bool:
         """Return whether the model can be asked once more, after `reasks` times, in the time that is left."""
@@ -174,7 +174,6 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     if not any(arguments.get(name) for name in names) and arguments.get("response_format") is None:
         return _NO_REQUIREMENTS
     from langchain_darkai._structured_output.output_format import format_of_response_format
-    from langchain_darkai._tool_calls.prefill import Prefill
     from langchain_darkai._tool_calls.tools import offered_tools, parse_tool_choice, tool_from, tool_instructions
 
     response_format = format_of_response_format(arguments.get("response_format"))
@@ -187,11 +186,13 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     choice = parse_tool_choice(tool_choice, bound)
     tools = offered_tools(bound, choice)
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
+    prefill = call_prefill(tools, choice) if choice.forced else None
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())
+        prefill = prefill if tools else answer_prefill({} if output.is_wrapped else output.schema)
     return ReplyRequirements(
         instructions="\n\n".join(instructions),
-        prefill=Prefill(tools, choice) if choice.forced else None,
+        prefill=prefill,
         tools=tuple(tools),
         choice=choice,
         parallel=parallel,

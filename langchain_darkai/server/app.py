@@ -55,7 +55,7 @@ class AppOptions(TypedDict, total=False):
     timeout: float | None
     cors_origins: Collection[str]
     allowed_hosts: Collection[str] | None
-    prefill: bool
+    prefill: bool | None
     timeouts: ServerTimeouts
 
 
@@ -68,7 +68,7 @@ def create_app(
     grace_period: float = 10.0,
     cors_origins: Collection[str] = (),
     allowed_hosts: Collection[str] | None = None,
-    prefill: bool = True,
+    prefill: bool | None = None,
     timeouts: ServerTimeouts = ServerTimeouts(),  # noqa: B008 - it cannot be changed
 ) -> web.Application:
     """Return an aiohttp application that answers the DarkAI chat API with a LangChain chat model.
@@ -86,9 +86,10 @@ def create_app(
     - `allowed_hosts`: names by which clients may call the server, beside localhost and the addresses of loopback, such
       as "chat.example" behind a proxy that passes on its own name; "*" for every name. None asks for a name only where
       the server listens on loopback, since a web page can let a name of its own point there (421).
-    - `prefill`: whether the model gets the beginning of a tool call that a client begins for it, as an assistant
-      message at the end. Models that run locally continue it, and so call more surely. False leaves it out, for APIs
-      that refuse such a message.
+    - `prefill`: whether the model gets the beginning of a tool call or of JSON that a client begins for it, as an
+      assistant message at the end. Models that run locally continue it, and so answer in that form more surely. False
+      leaves it out, for APIs that refuse such a message. None leaves it out for those known to do so: Anthropic's,
+      Amazon Bedrock's, Google's and Mistral's.
     - `timeouts`: how long to wait for clients and models that do not go on.
 
     The prompt is parsed back into messages. `stop` is passed on to the model; temperature, max_tokens, top_p, top_k,

@@ -19,12 +19,25 @@ from langchain_darkai.prompts import CALL_START, parse_prompt
 from langchain_darkai.protocol import decode_request
 from langchain_darkai.server.error_responses import echoed
 
-__all__ = ["AskedChat", "check_content_type", "check_encoding", "read_chat", "with_parameters", "without_begun_call"]
+__all__ = [
+    "AskedChat",
+    "check_content_type",
+    "check_encoding",
+    "read_chat",
+    "takes_prefill",
+    "with_parameters",
+    "without_beginning",
+]
 
 # Parameters of a request that set a model's field of the same name. A list, and not every field that a model has:
 # clients must not change where it lives, and with which key.
 _WHOLE_NUMBERS = frozenset({"max_tokens", "top_k", "seed"})
 _NUMBERS = _WHOLE_NUMBERS | {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
+
+_WITHOUT_PREFILL = frozenset(
+    f"langchain_{name}" for name in ("anthropic", "aws", "google_genai", "google_vertexai", "mistralai")
+)
+"""Packages of chat models whose APIs, or the newest models there, refuse an assistant's message at the end."""
 
 _MAX_STRUCTURE = 512 * 1024
 """Characters of a request that may stand outside of its strings: a request is one long string and a few parameters."""
@@ -84,11 +97,19 @@ def read_chat(body: bytes) -> AskedChat:
     return AskedChat(messages, model, parameters, _memory_of([messages, parameters]))
 
 
-def without_begun_call(messages: list[BaseMessage]) -> list[BaseMessage]:
-    """Return a conversation without the beginning of a tool call at its end, which a client begins for the model."""
+def without_beginning(messages: list[BaseMessage]) -> list[BaseMessage]:
+    """Return a conversation without the beginning of a tool call or of JSON, which a client begins for the model."""
     last = messages[-1]
-    is_begun = isinstance(last, AIMessage) and last.text.startswith(CALL_START)
+    is_begun = isinstance(last, AIMessage) and last.text.startswith((CALL_START, "{"))
     return messages[:-1] if is_begun and len(messages) > 1 else messages
+
+
+def takes_prefill(model: BaseChatModel) -> bool:
+    """Return whether a model continues an assistant's message at the end of a conversation, or may do so.
+
+    The APIs of those that do not answer it with an error.
+    """
+    return not _WITHOUT_PREFILL & {base.__module__.partition(".")[0] for base in type(model).__mro__}
 
 
 def _text_of(body: bytes) -> str:

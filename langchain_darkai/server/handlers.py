@@ -30,8 +30,9 @@ from langchain_darkai.server.chat_request import (
     check_content_type,
     check_encoding,
     read_chat,
+    takes_prefill,
     with_parameters,
-    without_begun_call,
+    without_beginning,
 )
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
@@ -63,7 +64,7 @@ class ChatServer:
         bodies: Bodies,
         hosts: AllowedHosts,
         origins: AllowedOrigins,
-        prefill: bool,
+        prefill: bool | None,
         timeouts: ServerTimeouts,
     ) -> None:
         self._models = models
@@ -166,7 +167,8 @@ class ChatServer:
             asked = await self._read_chat(held.body)
             held.hold(asked.size)
             model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
-            messages = asked.messages if self._prefill else without_begun_call(asked.messages)
+            prefill = takes_prefill(model) if self._prefill is None else self._prefill
+            messages = asked.messages if prefill else without_beginning(asked.messages)
             await self._stream(model, messages, stop, request, response)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:

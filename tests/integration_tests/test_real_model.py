@@ -140,7 +140,11 @@ async def test_a_stream_that_is_left_frees_a_real_engine(model: ChatDarkAI, engi
 
 
 def test_a_real_model_fills_a_small_schema(model: ChatDarkAI) -> None:
-    answer = model.model_copy(update={"max_reasks": 3}).with_structured_output(City).invoke("Paris is in France.")
+    answer = (
+        model.model_copy(update={"max_reasks": 3})
+        .with_structured_output(City)
+        .invoke("Give the name and the country of this city: Paris is in France.")
+    )
     assert isinstance(answer, City)
 
 
@@ -148,4 +152,4 @@ def test_a_real_model_makes_a_call_that_is_forced(model: ChatDarkAI) -> None:
     forced = model.bind_tools([get_weather], tool_choice="any")
     reply = forced.invoke("What is the weather in Paris?")
     assert [call["name"] for call in reply.tool_calls] == ["get_weather"]
-    assert isinstance(reply.tool_calls[0]["args"]["city"], str)
+    assert reply.tool_calls[0]["args"].keys() == {"city"}

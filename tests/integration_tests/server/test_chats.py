@@ -44,21 +44,34 @@ async def test_pieces_arrive_while_the_model_still_works() -> None:
         assert decode(await soon(response.content.read())) == [END]
 
 
-@pytest.mark.parametrize("prefill", [True, False])
-async def test_the_beginning_of_a_required_call_reaches_models_that_take_it(prefill: bool) -> None:
-    model = scripted('"city": "Paris"}}' if prefill else '{"city": "Paris"}')
+@pytest.mark.parametrize("prefill", [True, None, False])
+async def test_the_beginning_of_a_required_call_reaches_models_that_take_it(prefill: bool | None) -> None:
+    model = scripted('{"city": "Paris"}' if prefill is False else '"city": "Paris"}}')
     with LocalServer(model, prefill=prefill) as server:
         forced = ChatDarkAI(base_url=server.url).bind_tools([weather], tool_choice="any")
         message = await forced.ainvoke("Weather in Paris?")
 
     assert [call["args"] for call in message.tool_calls] == [{"city": "Paris"}]
-    begun = [("ai", '<tool_call>\n{"name": "weather", "arguments": {')] if prefill else []
+    begun = [("ai", '<tool_call>\n{"name": "weather", "arguments": {')] if prefill is not False else []
     assert model.asked[0][1:] == [("human", "Weather in Paris?"), *begun]
 
 
 def weather(city: str) -> str:
     """Tell the weather."""
     return city
+
+
+async def test_models_whose_api_is_known_to_refuse_a_beginning_get_none() -> None:
+    class Refusing(ScriptedModel):
+        __module__ = "langchain_mistralai.chat_models"
+
+    model = Refusing(replies=[['{"city": "Paris"}']])
+    with LocalServer(model) as server:
+        chat = ChatDarkAI(base_url=server.url)
+        await chat.bind_tools([weather], tool_choice="any").ainvoke("Weather in Paris?")
+        await chat.with_structured_output({"type": "object", "required": ["city"]}).ainvoke("Where?")
+
+    assert [asked[1:] for asked in model.asked] == [[("human", "Weather in Paris?")], [("human", "Where?")]]
 
 
 async def test_without_prefill_the_beginning_of_a_text_stays() -> None:

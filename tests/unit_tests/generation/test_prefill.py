@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_darkai import DarkAIToolChoiceError
-from langchain_darkai._tool_calls.prefill import Prefill
+from langchain_darkai._generation.prefill import call_prefill
 from langchain_darkai._tool_calls.tools import ToolChoice, tool_from
 from langchain_darkai.prompts import format_prompt, parse_prompt
 from langchain_darkai.protocol import StreamEnd
@@ -156,7 +156,7 @@ def test_the_beginning_is_json_for_every_name_and_the_prompt_gives_it_back(
     tool_names: list[str], is_named: bool, question: str
 ) -> None:
     tools = [tool_from({"name": name, "description": "", "parameters": {"type": "object"}}) for name in tool_names]
-    prefill = Prefill(tools, ToolChoice("required", tool_names[0] if is_named else None))
+    prefill = call_prefill(tools, ToolChoice("required", tool_names[0] if is_named else None))
     messages = [SystemMessage("Help."), HumanMessage(question)]
     if is_named:
         assert json.loads(prefill.text.partition("\n")[2] + "}}")["name"] == tool_names[0]
@@ -169,10 +169,87 @@ def test_the_beginning_is_json_for_every_name_and_the_prompt_gives_it_back(
 @given(st.lists(names, min_size=1, max_size=3, unique=True), st.data())
 def test_what_is_known_of_a_reply_does_not_change_with_more_of_it(tool_names: list[str], data: st.DataObject) -> None:
     tools = [tool_from({"name": name, "description": "", "parameters": {"type": "object"}}) for name in tool_names]
-    prefill = Prefill(tools, ToolChoice("required", None))
+    prefill = call_prefill(tools, ToolChoice("required", None))
     reply = data.draw(st.sampled_from([json.dumps(name)[1:] for name in tool_names]) | st.text(max_size=12))
     known = [prefill.is_continued_by(reply[:end]) for end in range(len(reply) + 1)]
     decided = [value for value in known if value is not None]
 
     assert len(set(decided)) <= 1
     assert known == [None] * (len(known) - len(decided)) + decided
+
+
+ANSWER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+# What a model may write behind the beginning of an answer, `{"city":` or `{`.
+ANSWERS = {
+    "goes on": (' "Paris"}', '"city": "Paris"}'),
+    "goes on after a line end": ('\n"Paris"\n}', '\n  "city": "Paris"\n}'),
+    "goes on in single quotes": ("'Paris'}", "city: 'Paris'}"),
+    "repeats the beginning": ('{"city": "Paris"}', '{"city": "Paris"}'),
+    "a fence": ('Here it is:\n```json\n{"city": "Paris"}\n```', '```json\n{"city": "Paris"}\n```'),
+}
+METHODS: dict[Literal["json_schema", "json_mode"], dict[str, Any]] = {
+    "json_schema": ANSWER,
+    "json_mode": {"type": "object"},
+}
+
+
+@pytest.mark.parametrize("size", [1, 1_000])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("how", ANSWERS)
+def test_an_answer_in_json_is_begun_and_read_however_the_model_takes_it(
+    how: str, method: Literal["json_schema", "json_mode"], size: int
+) -> None:
+    is_known = method == "json_schema"
+    transport = replying(ANSWERS[how][0 if is_known else 1], size=size)
+    model = transport.model().with_structured_output(METHODS[method], method=method)
+
+    assert model.invoke("Where?") == PARIS
+    assert list(model.stream("Where?"))[-1] == PARIS
+    assert transport.calls[0].query.endswith('\nAssistant: {"city":' if is_known else "\nAssistant: {")
+
+
+VALUES = {
+    "string": "a",
+    "integer": -1,
+    "number": 0.5,
+    "boolean": False,
+    "array": ["a"],
+    "object": {"b": 1},
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_the_first_value_may_be_of_any_type(kind: str) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": kind}}, "required": ["a"]}
+    written = json.dumps({"a": VALUES[kind]})
+    for begun in ('{"a":', "{", ""):
+        transport = replying(written.removeprefix(begun))
+        if kind in ("object", "null") and begun == '{"a":':
+            continue  # the prompt begins only `{` there
+        if kind not in ("object", "null") and begun == "{":
+            continue
+        assert transport.model().with_structured_output(schema).invoke("?") == {"a": VALUES[kind]}
+        assert len(transport.calls) == 1
+
+
+@pytest.mark.parametrize("written", ['{"value": [1, 2]}', '"value": [1, 2]}', "[1, 2]"])
+def test_an_answer_that_is_no_object_may_come_in_one_or_not(written: str) -> None:
+    assert replying(written).model().with_structured_output(list[int]).invoke("?") == [1, 2]
+
+
+@pytest.mark.parametrize("how", ANSWERS)
+def test_the_content_under_response_format_is_the_whole_json(how: str) -> None:
+    model = replying(ANSWERS[how][0], size=3).model().bind(response_format=ANSWER)
+    first, *others = model.stream("Where?")
+    merged: Any = first.__add__(others)  # type: ignore[operator]
+
+    assert json.loads(model.invoke("Where?").text) == PARIS
+    assert json.loads(merged.text) == PARIS
+
+
+def test_an_answer_beside_tools_is_not_begun() -> None:
+    transport = replying('{"city": "Paris"}')
+    transport.model().bind_tools([now], response_format=ANSWER).invoke("Where?")
+
+    assert transport.calls[0].query.endswith("\nAssistant:")

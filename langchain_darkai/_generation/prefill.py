@@ -1,0 +1,74 @@
+"""The beginning of a reply that must be a call or JSON. It is written for the model, which goes on with it."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_darkai.prompts import CALL_START
+
+_VALUES = {
+    "string": ('"', "'"),
+    "integer": (*"-0123456789",),
+    "number": (*"-0123456789",),
+    "boolean": ("true", "false", "True", "False"),
+    "array": ("[",),
+}
+"""How a value of a type begins in near-JSON. An object is none of them: a reply that begins anew begins with one."""
+
+if TYPE_CHECKING:
+    from langchain_darkai._tool_calls.tools import Tool, ToolChoice
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """The text that stands in the prompt where the reply begins, and what a reply that goes on with it begins with.
+
+    A model that takes no beginning writes a reply of its own: a whole block, whole JSON, or text.
+
+    Example:
+        >>> prefill = answer_prefill({"properties": {"zone": {"type": "string"}}, "required": ["zone"]})
+        >>> prefill.text, prefill.is_continued_by(' "UTC"}'), prefill.is_continued_by("It is")
+        ('{"zone":', True, False)
+        >>> prefill.is_continued_by(" ") is None
+        True
+    """
+
+    text: str
+    continuations: tuple[str, ...]
+
+    def is_continued_by(self, reply: str) -> bool | None:
+        """Return whether a reply goes on with the text; None until enough of it has come."""
+        written = re.sub(r"\s+(?=:)|^\s+", "", reply)
+        if written.startswith(self.continuations):
+            return True
+        return None if any(each.startswith(written.rstrip()) for each in self.continuations) else False
+
+
+def call_prefill(tools: "Sequence[Tool]", choice: "ToolChoice") -> Prefill:
+    """Return the beginning of a call: up to the first argument if one tool must be called, else up to a tool's name."""
+    if choice.name is None:
+        names = (json.dumps(tool.name, ensure_ascii=False)[1:] for tool in tools)
+        return Prefill(f'{CALL_START}\n{{"name": "', tuple(names))
+    begun = f'{CALL_START}\n{{"name": {json.dumps(choice.name, ensure_ascii=False)}, "arguments": {{'
+    return Prefill(begun, _members(name for tool in tools for name in tool.parameters.get("properties", {})))
+
+
+def answer_prefill(schema: Mapping[str, Any]) -> Prefill:
+    """Return the beginning of an answer in JSON, an object: up to its first value if that is known to be no object.
+
+    Small models repeat the schema if nothing of the answer is there.
+    """
+    properties = schema.get("properties", {})
+    first = next(iter(schema.get("required", ())), None)
+    described = properties.get(first)
+    values = _VALUES.get(described.get("type")) if isinstance(described, Mapping) else None
+    if values is None:
+        return Prefill("{", _members(properties))
+    return Prefill(f"{{{json.dumps(first, ensure_ascii=False)}:", values)
+
+
+def _members(names: Iterable[str]) -> tuple[str, ...]:
+    """Return how the members of an object may begin: in near-JSON, names may stand in other quotes, or in none."""
+    return ('"', "'", "}", *(f"{name}:" for name in names))
