@@ -61,9 +61,9 @@ def answer_prefill(schema: Mapping[str, Any]) -> Prefill:
     Small models repeat the schema if nothing of the answer is there.
     """
     properties = schema.get("properties", {})
-    first = next(iter(schema.get("required", ())), None)
+    first = str(next(iter(schema.get("required", ())), ""))
     described = properties.get(first)
-    values = _VALUES.get(described.get("type")) if isinstance(described, Mapping) else None
+    values = _VALUES.get(str(described.get("type"))) if isinstance(described, Mapping) else None
     if values is None:
         return Prefill("{", _members(properties))
     return Prefill(f"{{{json.dumps(first, ensure_ascii=False)}:", values)

@@ -140,11 +140,8 @@ async def test_a_stream_that_is_left_frees_a_real_engine(model: ChatDarkAI, engi
 
 
 def test_a_real_model_fills_a_small_schema(model: ChatDarkAI) -> None:
-    answer = (
-        model.model_copy(update={"max_reasks": 3})
-        .with_structured_output(City)
-        .invoke("Give the name and the country of this city: Paris is in France.")
-    )
+    structured = model.model_copy(update={"max_reasks": 3}).with_structured_output(City)
+    answer = structured.invoke("Give the name and the country of this city: Paris is in France.")
     assert isinstance(answer, City)
 
 

@@ -183,7 +183,7 @@ ANSWER = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 ANSWERS = {
     "goes on": (' "Paris"}', '"city": "Paris"}'),
     "goes on after a line end": ('\n"Paris"\n}', '\n  "city": "Paris"\n}'),
-    "goes on in single quotes": ("'Paris'}", "city: 'Paris'}"),
+    "goes on in single quotes": ("'Paris'}", "'city': 'Paris'}"),
     "repeats the beginning": ('{"city": "Paris"}', '{"city": "Paris"}'),
     "a fence": ('Here it is:\n```json\n{"city": "Paris"}\n```', '```json\n{"city": "Paris"}\n```'),
 }
@@ -208,29 +208,29 @@ def test_an_answer_in_json_is_begun_and_read_however_the_model_takes_it(
     assert transport.calls[0].query.endswith('\nAssistant: {"city":' if is_known else "\nAssistant: {")
 
 
+# The types of a first value, whether the prompt goes up to it, and such a value.
 VALUES = {
-    "string": "a",
-    "integer": -1,
-    "number": 0.5,
-    "boolean": False,
-    "array": ["a"],
-    "object": {"b": 1},
-    "null": None,
+    "string": (True, "a"),
+    "integer": (True, -1),
+    "number": (True, 0.5),
+    "boolean": (True, False),
+    "array": (True, ["a"]),
+    "object": (False, {"b": 1}),
+    "null": (False, None),
 }
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
 @pytest.mark.parametrize("kind", VALUES)
-def test_the_first_value_may_be_of_any_type(kind: str) -> None:
+def test_the_first_value_may_be_of_any_type(kind: str, goes_on: bool) -> None:
+    is_begun, value = VALUES[kind]
     schema = {"type": "object", "properties": {"a": {"type": kind}}, "required": ["a"]}
-    written = json.dumps({"a": VALUES[kind]})
-    for begun in ('{"a":', "{", ""):
-        transport = replying(written.removeprefix(begun))
-        if kind in ("object", "null") and begun == '{"a":':
-            continue  # the prompt begins only `{` there
-        if kind not in ("object", "null") and begun == "{":
-            continue
-        assert transport.model().with_structured_output(schema).invoke("?") == {"a": VALUES[kind]}
-        assert len(transport.calls) == 1
+    begun = '{"a":' if is_begun else "{"
+    written = json.dumps({"a": value})
+    transport = replying(written.removeprefix(begun) if goes_on else written)
+
+    assert transport.model().with_structured_output(schema).invoke("?") == {"a": value}
+    assert [call.query.endswith(f"\nAssistant: {begun}") for call in transport.calls] == [True]
 
 
 @pytest.mark.parametrize("written", ['{"value": [1, 2]}', '"value": [1, 2]}', "[1, 2]"])
@@ -242,7 +242,7 @@ def test_an_answer_that_is_no_object_may_come_in_one_or_not(written: str) -> Non
 def test_the_content_under_response_format_is_the_whole_json(how: str) -> None:
     model = replying(ANSWERS[how][0], size=3).model().bind(response_format=ANSWER)
     first, *others = model.stream("Where?")
-    merged: Any = first.__add__(others)  # type: ignore[operator]
+    merged: Any = first.__add__(others)
 
     assert json.loads(model.invoke("Where?").text) == PARIS
     assert json.loads(merged.text) == PARIS
