@@ -419,9 +419,10 @@ class TestStructuredResponse:
         assert state["structured_response"] == Forecast(city="Paris", degrees=21)
         assert state["messages"][-1].content == '{"city": "Paris", "degrees": 21}'
         assert len(server.requests) == 2
-        *_, bad, fault = parse_prompt(server.requests[1].query)
+        *_, bad, fault, begun = parse_prompt(server.requests[1].query)
         assert bad.text == '{"city": "Paris"}'
         assert "degrees" in fault.text
+        assert begun.text == '{"city":'
 
     @pytest.mark.parametrize("reasks", [0, 1, 3])
     async def test_an_answer_that_is_never_valid(
