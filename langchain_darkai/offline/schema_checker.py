@@ -37,7 +37,7 @@ class SchemaChecker:
     """
 
     def __init__(self, root: Any, budget: Budget) -> None:
-        self.parts = SchemaParts(root, budget)
+        self.parts: SchemaParts = SchemaParts(root, budget)
         self.budget = budget
         self._matcher = PatternMatcher(budget)
 

@@ -28,7 +28,7 @@ class Held:
     """What the server holds of one request, within the room of all: its body, then what was made of it."""
 
     def __init__(self, bodies: "Bodies") -> None:
-        self.body = bytearray()
+        self.body: bytearray = bytearray()
         self._bodies = bodies
         self._taken = 0
 
