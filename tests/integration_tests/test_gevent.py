@@ -66,7 +66,7 @@ def test_other_greenlets_go_on_while_one_waits(serve: Serve, program: Program) -
     """The server answers no call before all of them have come."""
 
     def together(request: Request) -> Iterator[Step]:
-        server.wait_for(lambda server: len([one for one in server.requests if one.query == request.query]) >= 20)
+        server.wait_for(lambda server: len([one for one in server.requests if one.query == request.query]) >= 20, 15)
         yield from reply("Hello")
 
     server = serve(lambda request: together(request) if request.query == "together" else reply("Hello"))
@@ -75,7 +75,7 @@ def ask(n):
     return model.invoke("together").text if n % 2 else "".join(chunk.text for chunk in model.stream("together"))
 
 jobs = [spawn(ask, n) for n in range(20)]
-joinall(jobs, timeout=10)
+joinall(jobs, timeout=20)
 print(*(job.value for job in jobs))
 """
     assert program(server, code) == ["Hello"] * 20
