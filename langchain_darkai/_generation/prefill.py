@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_darkai.prompts import CALL_START
 
+if TYPE_CHECKING:
+    from langchain_darkai._tool_calls.tools import Tool, ToolChoice
+
+MAX_BLANKS = 1024
+"""Blanks at a reply's beginning, or before a colon there; a reply with more of them begins anew."""
+
+_BLANKS = re.compile(r"^\s+|(?<!\s)\s+(?=:)")
+
 _VALUES = {
     "string": ('"', "'"),
     "integer": (*"-0123456789",),
@@ -16,9 +24,6 @@ _VALUES = {
     "array": ("[",),
 }
 """How a value of a type begins in near-JSON. An object is none of them: a reply that begins anew begins with one."""
-
-if TYPE_CHECKING:
-    from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,12 @@ class Prefill:
 
     def is_continued_by(self, reply: str) -> bool | None:
         """Return whether a reply goes on with the text; None until enough of it has come."""
-        written = re.sub(r"\s+(?=:)|^\s+", "", reply)
+        limit = MAX_BLANKS + max(map(len, self.continuations))
+        written = _BLANKS.sub("", reply[:limit])
         if written.startswith(self.continuations):
             return True
-        return None if any(each.startswith(written.rstrip()) for each in self.continuations) else False
+        may_be = len(reply) < limit and any(each.startswith(written.rstrip()) for each in self.continuations)
+        return None if may_be else False
 
 
 def call_prefill(tools: "Sequence[Tool]", choice: "ToolChoice") -> Prefill:

@@ -14,6 +14,7 @@ from langchain_darkai._generation.prefill import call_prefill
 from langchain_darkai._tool_calls.tools import ToolChoice, tool_from
 from langchain_darkai.prompts import format_prompt, parse_prompt
 from langchain_darkai.protocol import StreamEnd
+from tests.support.adversarial import assert_linear, repeated
 from tests.support.scripted_transport import Script, ScriptedTransport
 
 ONE = '<tool_call>\n{"name": "get_weather", "arguments": {'
@@ -253,3 +254,18 @@ def test_an_answer_beside_tools_is_not_begun() -> None:
     transport.model().bind_tools([now], response_format=ANSWER).invoke("Where?")
 
     assert transport.calls[0].query.endswith("\nAssistant:")
+
+
+@pytest.mark.parametrize("before", ["", "city", "now", "It is"])
+@pytest.mark.parametrize("size", [1, 1_000_000])
+def test_a_reply_of_blanks_is_told_apart_in_time_in_proportion_to_its_length(before: str, size: int) -> None:
+    prefill = call_prefill([tool_from(get_weather)], ToolChoice("required", "get_weather"))
+
+    def tell(text: str) -> None:
+        ends = range(size, len(text) + size, size)
+        assert next((known for end in ends if (known := prefill.is_continued_by(text[:end])) is not None), None) in (
+            None,
+            False,
+        )
+
+    assert_linear(tell, repeated(" ", before), 1_500)
