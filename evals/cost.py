@@ -7,16 +7,13 @@ from contextlib import suppress
 from typing import Any
 from urllib.request import Request, urlopen
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, convert_to_openai_messages
-from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import PrivateAttr
+from langchain_core.messages import convert_to_openai_messages
 
 from evals import leaderboard
 from evals.subject import Subject
 from langchain_darkai import ChatDarkAI, DarkAIError
 from langchain_darkai.server import LocalServer
+from tests.support.models import GeneratingModel
 
 COUNTS = (1, 5, 30)
 QUESTION = "What is the weather in Oslo?"
@@ -76,36 +73,13 @@ def _tools(functions: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return tools
 
 
-class _Recorder(BaseChatModel):
-    """Keeps the messages that it gets, as a model behind this package's server gets them."""
-
-    _messages: list[BaseMessage] = PrivateAttr(default_factory=list)
-
-    @property
-    def _llm_type(self) -> str:
-        return "recorder"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **_kwargs: Any,
-    ) -> ChatResult:
-        self._messages[:] = messages
-        call = json.dumps({"name": "none", "arguments": {}})
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(f"<tool_call>\n{call}\n</tool_call>"))])
-
-    def recorded(self) -> Messages:
-        """Return the messages of the last question, in OpenAI's form."""
-        return list(convert_to_openai_messages(self._messages))
-
-
 def _prompted(functions: list[dict[str, Any]], **choice: Any) -> Messages:
-    recorder = _Recorder()
+    """Return the messages that a model behind this package's server gets, in OpenAI's form."""
+    call = json.dumps({"name": "none", "arguments": {}})
+    recorder = GeneratingModel(replies=[[f"<tool_call>\n{call}\n</tool_call>"]])
     with LocalServer(recorder) as server, suppress(DarkAIError):  # of a forced call that the recorder does not make
         ChatDarkAI(base_url=server.url, max_reasks=0).bind_tools(_tools(functions), **choice).invoke(QUESTION)
-    return recorder.recorded()
+    return list(convert_to_openai_messages(recorder.record.asked[-1]))
 
 
 def _count(subject: Subject, messages: Messages, tools: list[dict[str, Any]] | None = None) -> int:

@@ -129,8 +129,9 @@ class LoopMethods(ChatSettings):
 
 _PLAIN: dict[str, Any] = {
     name: getattr(LoopMethods, name)
-    for stem in ("invoke", "generate", "generate_prompt", "_generate", "_stream", "_generate_with_cache")
-    for name in (stem, f"_a{stem[1:]}" if stem.startswith("_") else f"a{stem}")
-    if name not in ("_agenerate", "_astream")
+    for name in (
+        *("invoke", "generate", "generate_prompt", "_generate_with_cache", "_generate", "_stream"),
+        *("ainvoke", "agenerate", "agenerate_prompt", "_agenerate_with_cache"),
+    )
 }
 """The methods between a call and the model's own two, as they are when nobody has replaced them."""

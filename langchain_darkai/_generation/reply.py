@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from langchain_darkai._generation.prefill import Prefill
 from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.stop import StopSequenceFilter
 from langchain_darkai._json.reader import MAX_SLICE
@@ -76,23 +77,24 @@ class Reply:
             pass
         return self.take()
 
-    def _joined(self, text: str, *, is_end: bool) -> str:
+    def _joined(self, prefill: Prefill, text: str, *, is_end: bool) -> str:
         """Return the text that is to be read, behind what was written for the model if the reply continues that."""
-        if self._prefill is None:
-            return text
         self._start += text
-        is_continued = self._prefill.is_continued_by(self._start)
+        is_continued = prefill.is_continued_by(self._start)
         if is_continued is None and not is_end:
             return ""
-        text = f"{self._prefill.text}{self._start}" if is_continued else self._start
         self._prefill = None
-        return text
+        return f"{prefill.text}{self._start}" if is_continued else self._start
 
     def _read(self, text: str, *, is_end: bool = False) -> "Iterator[Judgement | None]":
-        text = self._joined(text, is_end=is_end)
+        if self._prefill is not None:
+            text = self._joined(self._prefill, text, is_end=is_end)
         if not text:
             return
         self._texts.append(text)
+        if not (self._parser or self._answer or self._scanner):
+            self._parts.append(text)
+            return
         # The parser cuts long texts into slices by itself.
         size = MAX_SLICE if self._answer or self._scanner else len(text)
         for start in range(0, len(text), size):
@@ -218,6 +220,5 @@ def _parser_for(request: GenerationRequest) -> "ReplyParser":
         requirements.tools,
         requirements.choice or ToolChoice(),
         parallel=requirements.parallel,
-        reads_calls=bool(requirements.tools),
         reasoning=request.reasoning,
     )

@@ -6,9 +6,9 @@ from typing import Any
 
 from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import SchemaNode, dump
-from langchain_darkai._tool_calls.cursor import Marks
+from langchain_darkai._tool_calls.cursor import Marks, marks_of
 from langchain_darkai._tool_calls.formats import HARMONY_THOUGHT, THOUGHTS, Thought
-from langchain_darkai._tool_calls.thoughts import closes_of, thought_of
+from langchain_darkai._tool_calls.thoughts import thought_of
 
 MAX_CANDIDATES = 64
 """Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""
@@ -176,7 +176,7 @@ class AnswerScanner:
         text, self._tail = self._tail + text, ""
         position = 0
         while True:
-            marks = closes_of(self._thought) if self._thought else _MARKS
+            marks = marks_of(*self._thought.closes) if self._thought else _MARKS
             mark = marks.search(text, position)
             begins = marks.begins_at(text, position) if mark is None or mark[0] == "[" else len(text)
             if mark is None or begins <= mark.start():

@@ -7,6 +7,7 @@ So it is written as if the whole text were there.
 import json
 import re
 from collections.abc import Generator, Sequence
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
@@ -84,6 +85,12 @@ def _pattern_of(marks: set[str]) -> str:
         rests.setdefault(mark[0], set()).add(mark[1:])
     branches = "|".join(re.escape(letter) + _pattern_of(rest) for letter, rest in sorted(rests.items()))
     return branches and (f"(?:{branches})?" if "" in marks else f"(?:{branches})" if len(rests) > 1 else branches)
+
+
+@lru_cache(maxsize=512)  # more than the table needs; prefixes that models make up must not fill the memory
+def marks_of(*marks: str) -> Marks:
+    """Return marks that are made once, where they are known only when they are looked for."""
+    return Marks(marks)
 
 
 class Cursor:

@@ -3,7 +3,7 @@
 import re
 
 from langchain_darkai._json.reader import MAX_WHOLE
-from langchain_darkai._tool_calls.cursor import BrokenCallError, Cursor, Marks, NotReadError, TruncatedCallError
+from langchain_darkai._tool_calls.cursor import BrokenCallError, Cursor, NotReadError, TruncatedCallError, marks_of
 from langchain_darkai._tool_calls.formats import BARE, HARMONY_THOUGHT, MAX_PREFIX, OURS, PREFIXED, Format
 from langchain_darkai._tool_calls.markup import beginnings
 from langchain_darkai._tool_calls.output import TRUNCATED
@@ -130,7 +130,7 @@ class SkipState(State):
         self, context: ParserContext, closes: tuple[str, ...], body: str, reason: str, name: str | None
     ) -> None:
         super().__init__(context)
-        self._closes = Marks(closes)
+        self._closes = marks_of(*closes)
         self._held = [body]
         self._reason = reason
         self._name = name

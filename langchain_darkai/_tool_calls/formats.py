@@ -218,6 +218,9 @@ FORMATS = (
 )
 """The table. No mark begins with another one: a mark counts as soon as it is there."""
 
+START_MARKS = tuple(mark for row in FORMATS if row.at_start for mark in row.marks)
+"""The marks that count at the reply's beginning, and after a call."""
+
 PREFIXED = ("invoke name=", "function_calls>", "tool_calls>", "tool_call>")
 """What makes a mark of `<prefix:...`, whatever the prefix is, at the beginning of a line."""
 

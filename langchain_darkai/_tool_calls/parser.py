@@ -54,7 +54,7 @@ class ReplyParser:
 
     `tools` are those that are bound. `feed` returns the parts that a piece makes certain, `finish` those that the
     reply's end makes certain; `abort` takes the place of `finish` where the reply breaks off with an error. `reasoning`
-    says what becomes of thoughts: see `PartBuffer`. Without `reads_calls`, nothing else is looked for.
+    says what becomes of thoughts: see `PartBuffer`. Without tools, nothing else is looked for.
 
     Example:
         >>> parser = ReplyParser([Tool("now", "", {})])
@@ -72,11 +72,10 @@ class ReplyParser:
         choice: ToolChoice = _AUTO,
         *,
         parallel: bool = True,
-        reads_calls: bool = True,
         reasoning: bool | None = None,
     ) -> None:
         self._out = PartBuffer(parallel=parallel, only_tool=choice.name, reasoning=reasoning)
-        self._context = ParserContext(tools, choice, self._out, STATES, reads_calls=reads_calls, reasoning=reasoning)
+        self._context = ParserContext(tools, choice, self._out, STATES, reasoning=reasoning)
 
     @property
     def calls(self) -> list[ParsedToolCall]:

@@ -20,8 +20,9 @@ from langchain_darkai._tool_calls.cursor import (
     T,
     TruncatedCallError,
     Wait,
+    marks_of,
 )
-from langchain_darkai._tool_calls.formats import BARE, BARE_THOUGHT, FORMATS, LAYOUT, Format, prefixed
+from langchain_darkai._tool_calls.formats import BARE, BARE_THOUGHT, FORMATS, LAYOUT, START_MARKS, Format, prefixed
 from langchain_darkai._tool_calls.markup import MADE_UP_LINE, without_fence
 from langchain_darkai._tool_calls.syntaxes import (
     RawToolCall,
@@ -30,7 +31,7 @@ from langchain_darkai._tool_calls.syntaxes import (
     keyed_calls,
     read_python,
 )
-from langchain_darkai._tool_calls.tag_reader import BLANK, TagReader, marks_of
+from langchain_darkai._tool_calls.tag_reader import BLANK, TagReader
 from langchain_darkai._tool_calls.tools import Tool
 
 _BETWEEN = re.compile(r"[\s;,]+")
@@ -44,11 +45,10 @@ _CLEAN = re.compile(r"\A(?:functions[.:]|tools\.)?(.*?)(?::\d+)?\Z", re.DOTALL)
 MAX_MADE_UP = 24
 """Characters of a line within which it shows whether the model has made it up."""
 
-AT_START = Marks([mark for row in FORMATS if row.at_start for mark in row.marks])
-"""The marks that count at the reply's beginning, and after a call."""
+AT_START = Marks(START_MARKS)
 
 _ALL = Marks([mark for row in FORMATS if not row.at_start for mark in row.marks])
-_AFTER_BARE = Marks([mark for row in FORMATS if row.at_start for mark in row.marks] + list(BARE_THOUGHT.closes))
+_AFTER_BARE = Marks([*START_MARKS, *BARE_THOUGHT.closes])
 _MESSAGE = Marks(["<|message|>"])
 _MISTRAL_ARGUMENTS = Marks(["[ARGS]"])
 _MISTRAL_ID = Marks(["[CALL_ID]"])
@@ -105,8 +105,7 @@ class FormatReader(TagReader):
             if not letter:
                 return self._end(calls)
             if letter in "`~":
-                yield from self.cursor.run(_TICKS, MAX_HEAD)
-                yield from self.cursor.run(_LANGUAGE, MAX_HEAD)
+                yield from self._fence_line()
                 continue
             if calls and "\n" in between and MADE_UP_LINE.match((yield from self.cursor.line(MAX_MADE_UP))):
                 return calls
@@ -216,14 +215,14 @@ class FormatReader(TagReader):
 
     def _named(self) -> Wait[list[RawToolCall] | Inner]:
         yield from self.cursor.run(BLANK)
-        if (yield from self.cursor.at(_ALL)):
-            return Inner((yield from self.cursor.at(_ALL)))
+        if mark := (yield from self.cursor.at(_ALL)):
+            return Inner(mark)
         head, separator = yield from self.cursor.head(marks_of(self.row.separator))
         name = clean_name(head.rpartition("|>")[2].strip())
         if name == "function" and name not in self.tools:  # DeepSeek V3 writes the kind of the call first
             yield from self.cursor.run(BLANK)
-            if (yield from self.cursor.at(_ALL)):
-                return Inner((yield from self.cursor.at(_ALL)))
+            if mark := (yield from self.cursor.at(_ALL)):
+                return Inner(mark)
             head, separator = yield from self.cursor.head(marks_of("\n"))
             name = head.strip()
         if not separator or not name or BLANK.search(name):
@@ -257,9 +256,12 @@ class FormatReader(TagReader):
     def _fence(self) -> Wait[None]:
         yield from self.cursor.run(BLANK)
         if (yield from self.cursor.peek()) in ("`", "~"):
-            yield from self.cursor.run(_TICKS, MAX_HEAD)
-            yield from self.cursor.run(_LANGUAGE, MAX_HEAD)
+            yield from self._fence_line()
             yield from self.cursor.run(BLANK)
+
+    def _fence_line(self) -> Wait[None]:
+        yield from self.cursor.run(_TICKS, MAX_HEAD)
+        yield from self.cursor.run(_LANGUAGE, MAX_HEAD)
 
     def _message(self, mark: str) -> Wait[list[RawToolCall]]:
         head = yield from self.cursor.run(_HEADER, MAX_HEAD)

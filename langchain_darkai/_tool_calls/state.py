@@ -55,13 +55,12 @@ class ParserContext:
         out: PartBuffer,
         states: Mapping[StateName, type[State]],
         *,
-        reads_calls: bool,
         reasoning: bool | None,
     ) -> None:
         self.tools = {tool.name: tool for tool in tools}
         self.choice = choice
         self.out = out
-        self.reads_calls = reads_calls  # else thoughts alone are looked for
+        self.reads_calls = bool(tools)  # else thoughts alone are looked for
         self.reasoning = reasoning
         # DeepSeek V3, its marks taken out, writes "function" right before the name.
         self._written_names = [*self.tools, *(f"function{name}" for name in self.tools)]

@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from langchain_darkai._json.reader import MAX_DEPTH
 from langchain_darkai._tool_calls.cursor import (
     BrokenCallError,
     Cursor,
-    Marks,
     NotReadError,
     TruncatedCallError,
     Wait,
+    marks_of,
 )
 from langchain_darkai._tool_calls.formats import Format, Pairs
 from langchain_darkai._tool_calls.syntaxes import RawToolCall, call_of, call_of_texts, call_of_tree
@@ -23,12 +23,7 @@ _ATTRIBUTE_NAME = re.compile(r"""\s*=?\s*(?:(?:name|tool|key)\s*=\s*)?["']?([^"'
 _IS_JSON = re.compile(r"""\bstring\s*=\s*["']false|\btype\s*=\s*["'](?!str)""")
 
 
-@cache
-def marks_of(*marks: str) -> Marks:
-    return Marks(marks)
-
-
-@cache
+@lru_cache(maxsize=128)  # as `marks_of`: a row may be made of a prefix in the text
 def _tags_of(row: Format) -> dict[str, str]:
     """Return the tags that tell where a tagged argument ends, also of calls that it may show, each with its kind."""
     kinds = dict.fromkeys(row.marks, "call") | dict.fromkeys(row.closes, "call's end")
@@ -111,12 +106,17 @@ class TagReader:
                 continue
             pieces.append(tag)
 
-    def read_tags(self) -> Wait[list[RawToolCall]]:
+    def _named_tag(self) -> Wait[str]:
+        """Read the rest of the tag that has the tool's name; return the name."""
         head, end = yield from self.cursor.head(marks_of(self.row.separator, "\n"))
         name = attribute_name(head)
         if end != self.row.separator or not name:
             raise NotReadError
         self.name = name
+        return name
+
+    def read_tags(self) -> Wait[list[RawToolCall]]:
+        name = yield from self._named_tag()
         yield from self.cursor.run(BLANK)
         if (yield from self.cursor.peek()) == "{":
             return (yield from self._json_in_tag(name))
@@ -197,11 +197,7 @@ class TagReader:
             pieces += (tag, head)
 
     def read_tree(self) -> Wait[list[RawToolCall]]:
-        head, end = yield from self.cursor.head(marks_of(self.row.separator, "\n"))
-        name = attribute_name(head)
-        if end != self.row.separator or not name:
-            raise NotReadError
-        self.name = name
+        name = yield from self._named_tag()
         root = tag = _Tag("")
         open_tags: list[_Tag] = []
         while True:
@@ -209,7 +205,7 @@ class TagReader:
             tag.text.append(text)
             if not mark:
                 raise TruncatedCallError
-            head, end = yield from self.cursor.head(marks_of(self.row.separator))
+            head, _ = yield from self.cursor.head(marks_of(self.row.separator))
             if head == "</invoke" and not open_tags:
                 break
             if head.startswith("</"):

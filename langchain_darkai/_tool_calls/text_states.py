@@ -12,6 +12,7 @@ from langchain_darkai._tool_calls.formats import (
     FORMATS,
     MAX_PREFIX,
     PREFIXED,
+    START_MARKS,
     THOUGHTS,
 )
 from langchain_darkai._tool_calls.markup import (
@@ -35,7 +36,8 @@ _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
 _CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
 _FENCED = re.compile(r"[^\n]*\n\s*(\S)")
 _ANSWERS = frozenset(mark.lower() for mark in ANSWER_MARKS)
-_AT_START = Marks([*(mark for row in FORMATS if row.at_start for mark in row.marks), "functions.", "call:"])
+_NAME_PREFIXES = ("functions.", "call:")
+_AT_START = Marks([*START_MARKS, *_NAME_PREFIXES])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
 _IN_HELD = re.compile(r"`+|\n|[^`\n]+")
@@ -47,7 +49,7 @@ one, which is held back in turn: without a limit, many of them would cost the sq
 
 
 @cache
-def marks_of(*, calls: bool, answers: bool) -> Marks:
+def _marks_in_text(*, calls: bool, answers: bool) -> Marks:
     """Return the marks after which text is read in another way."""
     marks = [mark for thought in THOUGHTS for mark in thought.opens]
     marks += [mark for row in FORMATS if calls or row.family == "message" for mark in row.marks if not row.at_start]
@@ -60,7 +62,7 @@ class TextState(State):
     def __init__(self, context: ParserContext) -> None:
         super().__init__(context)
         self._skips = False  # whether the text begins with what may be no call
-        self._marks = marks_of(calls=context.reads_calls, answers=context.reasoning is not None)
+        self._marks = _marks_in_text(calls=context.reads_calls, answers=context.reasoning is not None)
 
     def read(self, text: str) -> str:
         if not (self.context.only_preamble or self.out.calls or _SIGN.search(text)):
@@ -113,7 +115,7 @@ class TextState(State):
             if start.startswith(("{", "[", "```", "~~~")):
                 return context.switch_to("bare call", start)
             mark = _AT_START.match(start)
-            if mark and mark[0] not in ("functions.", "call:"):
+            if mark and mark[0] not in _NAME_PREFIXES:
                 return context.switch_to(FormatState(context, mark[0]), start[mark.end() :])
             if mark or context.goes_on_after_tool(start):
                 return context.switch_to(FormatState(context, "", row=BARE), start)

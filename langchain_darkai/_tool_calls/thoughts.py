@@ -1,9 +1,8 @@
 """The state that reads thoughts, in which calls are drafts."""
 
 import re
-from functools import cache
 
-from langchain_darkai._tool_calls.cursor import Marks
+from langchain_darkai._tool_calls.cursor import marks_of
 from langchain_darkai._tool_calls.formats import BARE_THOUGHT, HARMONY_THOUGHT, THOUGHTS, Thought
 from langchain_darkai._tool_calls.state import ParserContext, State
 
@@ -16,12 +15,6 @@ BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Za-z\d\"(*])")
 """The beginning of a thought of harmony without its marks: no space follows it."""
 
 
-@cache
-def closes_of(thought: Thought) -> Marks:
-    """Return what closes a thought."""
-    return Marks(thought.closes)
-
-
 def thought_of(mark: str) -> Thought | None:
     """Return the thought that a mark opens; None if it opens none."""
     return _BY_MARK.get(mark.lower())
@@ -32,7 +25,7 @@ class ThoughtState(State):
 
     def __init__(self, context: ParserContext, opening: str, thought: Thought) -> None:
         super().__init__(context)
-        self._closes = closes_of(thought)
+        self._closes = marks_of(*thought.closes)
         self.out.begin_thought(opening)
 
     def read(self, text: str) -> str:
