@@ -11,10 +11,12 @@ import contextlib
 import contextvars
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import import_module
 from queue import Empty
+from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
 T = TypeVar("T")
@@ -102,6 +104,37 @@ async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
 def _settle(future: asyncio.Future[Any], outcome: object) -> None:
     if not future.done():  # it may have been cancelled
         future.set_result(outcome)
+
+
+class LazyImport:
+    """Imports modules with the first call that needs them, in a thread, while the event loop goes on.
+
+    The calls of a loop share one thread. With a thread for each call, gevent's locks, which Python's import uses where
+    gevent has patched it, can keep some of the threads waiting for many seconds.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._modules: list[ModuleType] = []
+        self._tasks: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Task[list[ModuleType]]]
+        self._tasks = weakref.WeakKeyDictionary()
+
+    def __bool__(self) -> bool:
+        """Return whether the modules have been imported."""
+        return bool(self._modules)
+
+    async def modules(self) -> list[ModuleType]:
+        """Return the modules."""
+        if not self._modules:  # not `in sys.modules`: another thread may be in the middle of the import
+            loop = asyncio.get_running_loop()
+            task = self._tasks.get(loop)
+            if task is None or task.done():  # done without modules: the import failed, and may succeed now
+                task = self._tasks[loop] = loop.create_task(in_thread(self._import))
+            self._modules = await asyncio.shield(task)
+        return self._modules
+
+    def _import(self) -> list[ModuleType]:
+        return [import_module(name) for name in self._names]
 
 
 class Mailbox(Protocol):

@@ -5,7 +5,6 @@ The provider interface is the one by which this API is known: class attributes s
 """
 
 import functools
-import importlib
 import inspect
 import os
 import ssl
@@ -19,7 +18,7 @@ from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._limits import ConcurrencyLimiter, TimeBudget
 from langchain_darkai._log import logged
 from langchain_darkai._retry import Attempts, CallPolicy, RetryPause
-from langchain_darkai._threads import in_thread
+from langchain_darkai._threads import LazyImport
 from langchain_darkai._validation import check_count, check_limit, check_seconds
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
@@ -266,7 +265,7 @@ class DarkAI(Closable):
         They are closed when the last call that uses them has ended, whichever client made it. You do not need to call
         this: connections close with their loop. A session of the user's own stays open.
         """
-        if self._transport is not None or _loaded:
+        if self._transport is not None or _http_transport:
             await (self._transport or await self._http()).aclose()
 
     def close(self) -> None:
@@ -278,18 +277,14 @@ _SETTINGS = frozenset(inspect.signature(DarkAI.__init__).parameters) - {"self", 
 """The names of the constructor's settings, except `proxy`, which `create_async_generator` has as an argument."""
 
 
-_loaded: list[Callable[..., Transport]] = []
+_http_transport = LazyImport("langchain_darkai._http.aiohttp_transport")
+"""The HTTP transport, imported with the first call: aiohttp takes a tenth of a second to import."""
 
 
 async def _load_http_transport() -> Callable[..., Transport]:
-    """Return the class of the HTTP transport, imported with the first call so that importing the package is fast.
-
-    aiohttp takes a tenth of a second to import, so a thread does it while the loop goes on.
-    """
-    if not _loaded:  # not `in sys.modules`: another thread may be in the middle of the import
-        module = await in_thread(importlib.import_module, "langchain_darkai._http.aiohttp_transport")
-        _loaded.append(module.AiohttpTransport)
-    return _loaded[0]
+    (module,) = await _http_transport.modules()
+    transport: Callable[..., Transport] = module.AiohttpTransport
+    return transport
 
 
 def _or_environment(value: str | None, variable: str) -> str | None:

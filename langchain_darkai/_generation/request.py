@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -11,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_darkai._generation.prefill import Prefill, answer_prefill, call_prefill
 from langchain_darkai._retry import CallPolicy
 from langchain_darkai._settings import ChatSettings
-from langchain_darkai._threads import in_thread
+from langchain_darkai._threads import LazyImport
 from langchain_darkai._validation import (
     check_count,
     check_model,
@@ -201,15 +200,14 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     )
 
 
-_PARSERS = ("langchain_darkai._structured_output.output_format", "langchain_darkai._tool_calls.parser", "jsonschema")
-_loaded: list[object] = []
+_parsers = LazyImport(
+    "langchain_darkai._structured_output.output_format", "langchain_darkai._tool_calls.parser", "jsonschema"
+)
+"""The code for tools and schemas. jsonschema lists folders and reads files when it is imported."""
 
 
 async def load_parsers(settings: ChatSettings, arguments: Mapping[str, Any]) -> None:
-    """Import the code for tools and schemas, if a call's keyword arguments need it, while the event loop goes on.
-
-    jsonschema lists folders and reads files when it is imported.
-    """
+    """Import the code for tools and schemas, if a call's keyword arguments need it, while the event loop goes on."""
     needs_any = arguments.keys() & {"tools", "response_format", "output_format"}
-    if not _loaded and (needs_any or reasoning_of(settings, arguments) is not None):
-        _loaded.append(await in_thread(lambda: list(map(import_module, _PARSERS))))
+    if not _parsers and (needs_any or reasoning_of(settings, arguments) is not None):
+        await _parsers.modules()

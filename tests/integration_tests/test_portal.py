@@ -213,6 +213,27 @@ class TestProcesses:
         """
         assert run(serve(reply("Hello")), script) == ["Hello"]
 
+    def test_first_calls_at_once_import_in_one_thread(self, serve: Serve) -> None:
+        script = """
+            started = []
+
+            class Thread(threading.Thread):
+                def start(self):
+                    started.append(self.name)
+                    super().start()
+
+            async def main():
+                threading.Thread = Thread
+                left, *calls = [asyncio.ensure_future(model.ainvoke("Hi")) for _ in range(6)]
+                await asyncio.sleep(0)
+                left.cancel()
+                print(*(message.text for message in await asyncio.gather(*calls)))
+
+            asyncio.run(main())
+            print(started.count("langchain-darkai-work"))
+        """
+        assert run(serve(reply("Hello")), script) == [*["Hello"] * 5, "1"]
+
     def test_a_failure_keeps_nothing_alive(self, serve: Serve) -> None:
         script = """
             for call in (model.invoke, lambda q: next(model.stream(q))):
