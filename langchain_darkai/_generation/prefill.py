@@ -1,5 +1,6 @@
 """The beginning of a reply that must be a call or JSON. It is written for the model, which goes on with it."""
 
+import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 from langchain_darkai.prompts import CALL_START
 
 if TYPE_CHECKING:
-    from langchain_darkai._tool_calls.tools import Tool, ToolChoice
+    from langchain_darkai._tool_calls.tools import Tool
 
 MAX_BLANKS = 1024
 """Blanks at a reply's beginning, or before a colon there; a reply with more of them begins anew."""
+
+MAX_NAME = 100
+"""Characters at a wrong reply's beginning that are compared with the names of tools."""
 
 _BLANKS = re.compile(r"^\s+|(?<!\s)\s+(?=:)")
 
@@ -53,13 +57,23 @@ class Prefill:
         return None if may_be else False
 
 
-def call_prefill(tools: "Sequence[Tool]", choice: "ToolChoice") -> Prefill:
-    """Return the beginning of a call: up to the first argument if one tool must be called, else up to a tool's name."""
-    if choice.name is None:
-        names = (json.dumps(tool.name, ensure_ascii=False)[1:] for tool in tools)
-        return Prefill(f'{CALL_START}\n{{"name": "', tuple(names))
-    begun = f'{CALL_START}\n{{"name": {json.dumps(choice.name, ensure_ascii=False)}, "arguments": {{'
-    return Prefill(begun, _members(name for tool in tools for name in tool.parameters.get("properties", {})))
+def call_prefill(tools: "Sequence[Tool]", wrong_reply: str = "") -> Prefill:
+    """Return the beginning of a call: up to the arguments of the only tool, or up to the name of one of several.
+
+    `wrong_reply` is a reply that did not call any. Where it goes on with a name that no tool has, the tool with the
+    name that is most like it takes its place.
+    """
+    tool = tools[0] if len(tools) == 1 else _meant_tool(tools, wrong_reply)
+    if tool is None:
+        return Prefill(f'{CALL_START}\n{{"name": "', tuple(_in_json(tool.name)[1:] for tool in tools))
+    begun = f'{CALL_START}\n{{"name": {_in_json(tool.name)}, "arguments": {{'
+    return Prefill(begun, _members(tool.parameters.get("properties", {})))
+
+
+def _meant_tool(tools: "Sequence[Tool]", wrong_reply: str) -> "Tool | None":
+    by_name = {tool.name: tool for tool in tools}
+    names = difflib.get_close_matches(wrong_reply[:MAX_NAME].partition('"')[0], by_name, n=1)
+    return by_name[names[0]] if names else None
 
 
 def answer_prefill(schema: Mapping[str, Any]) -> Prefill:
@@ -73,7 +87,11 @@ def answer_prefill(schema: Mapping[str, Any]) -> Prefill:
     values = _VALUES.get(str(described.get("type"))) if isinstance(described, Mapping) else None
     if values is None:
         return Prefill("{", _members(properties))
-    return Prefill(f"{{{json.dumps(first, ensure_ascii=False)}:", values)
+    return Prefill(f"{{{_in_json(first)}:", values)
+
+
+def _in_json(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _members(names: Iterable[str]) -> tuple[str, ...]:

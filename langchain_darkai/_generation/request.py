@@ -94,8 +94,12 @@ class GenerationRequest:
     def with_feedback(self, reply: str, violation: str) -> "GenerationRequest":
         """Return the request that shows the model its reply and what is wrong with it, in the same time budget."""
         messages = [*self.messages, AIMessage(reply), HumanMessage(violation)]
-        query = _query(messages, self.requirements, self.on_unsupported)
-        return replace(self, call=replace(self.call, query=query), policy=replace(self.policy, is_reask=True))
+        required = self.requirements
+        if required.forces_call:
+            required = replace(required, prefill=call_prefill(required.tools, reply))
+        query = _query(messages, required, self.on_unsupported)
+        policy = replace(self.policy, is_reask=True)
+        return replace(self, call=replace(self.call, query=query), requirements=required, policy=policy)
 
 
 def build_request(
@@ -185,7 +189,7 @@ def requirements_from(arguments: Mapping[str, Any]) -> ReplyRequirements:
     choice = parse_tool_choice(tool_choice, bound)
     tools = offered_tools(bound, choice)
     instructions = [tool_instructions(tools, choice, parallel=parallel)] if tools else []
-    prefill = call_prefill(tools, choice) if choice.forced else None
+    prefill = call_prefill(tools) if choice.forced else None
     if output is not None and output.method != "function_calling":
         instructions.append(output.instructions())
         prefill = prefill if tools else answer_prefill({} if output.is_wrapped else output.schema)

@@ -199,8 +199,12 @@ class CallArgumentsState(State):
         self.out.fail_call(self._arguments, reason if end else TRUNCATED, rest)
 
     def end(self, pending: str) -> str:
+        """Take the reply's end. It completes a required call, of which small models forget the last bracket."""
         self.context.switch_to("text")
-        self.abort()
+        if self._arguments.done and self.context.choice.forced:
+            self._complete()
+        else:
+            self.abort()
         return ""
 
     def abort(self) -> None:

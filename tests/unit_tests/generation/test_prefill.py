@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_darkai import DarkAIToolChoiceError
 from langchain_darkai._generation.prefill import call_prefill
-from langchain_darkai._tool_calls.tools import ToolChoice, tool_from
+from langchain_darkai._tool_calls.tools import tool_from
 from langchain_darkai.prompts import format_prompt, parse_prompt
 from langchain_darkai.protocol import StreamEnd
 from tests.support.adversarial import assert_linear, repeated
@@ -77,6 +77,8 @@ CONTINUED = {
     ("get_weather", "goes on after a blank"): ' "city": "Paris"}}\n</tool_call>',
     ("get_weather", "goes on in single quotes"): "'city': 'Paris'}}\n</tool_call>",
     ("get_weather", "goes on without quotes"): 'city: "Paris"}}\n</tool_call>',
+    ("get_weather", "goes on, and forgets a bracket"): '"city": "Paris"}',
+    ("get_weather", "goes on, and forgets a bracket and half of the tag"): '"city": "Paris"}\n</tool',
     ("get_weather", "repeats the beginning"): f'{ONE}"city": "Paris"}}}}\n</tool_call>',
     ("get_weather", "begins anew"): CALL,
     ("get_weather", "begins anew after a blank"): f"\n{CALL}",
@@ -84,6 +86,7 @@ CONTINUED = {
     ("get_weather", "arguments in a fence"): '```json\n{"city": "Paris"}\n```',
     ("get_weather", "a bare call"): '{"name": "get_weather", "arguments": {"city": "Paris"}}',
     ("any", "goes on"): 'get_weather", "arguments": {"city": "Paris"}}\n</tool_call>',
+    ("any", "goes on, and forgets a bracket"): 'get_weather", "arguments": {"city": "Paris"}',
     ("any", "repeats the beginning"): f'{ANY}get_weather", "arguments": {{"city": "Paris"}}}}\n</tool_call>',
     ("any", "begins anew"): CALL,
     ("any", "a fence"): '```json\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n```',
@@ -125,6 +128,22 @@ def test_text_behind_the_beginning_is_text_and_asked_about_again(choice: str, te
     assert transport.calls[1].query.endswith(ONE if choice == "get_weather" else ANY)
 
 
+@pytest.mark.parametrize(
+    ("written", "end"),
+    [
+        ('get_whether", "arguments": {"town": "Paris"}}\n</tool_call>', ONE),
+        ('nows", "arguments": {}}\n</tool_call>', f'{ANY}now", "arguments": {{'),
+        ('fly_to", "arguments": {"town": "Paris"}}\n</tool_call>', ANY),
+    ],
+)
+def test_a_name_that_no_tool_has_leads_to_the_tool_that_is_meant(written: str, end: str) -> None:
+    transport = replying(written, CALL)
+    message = invoke(transport, "any")
+
+    assert [call["args"] for call in message.tool_calls] == [PARIS]
+    assert transport.calls[1].query.endswith(f"\nAssistant: {end}")
+
+
 def test_a_model_that_only_talks_is_an_error_with_its_text() -> None:
     with pytest.raises(DarkAIToolChoiceError) as caught:
         invoke(replying("It is sunny."), "any")
@@ -157,7 +176,7 @@ def test_the_beginning_is_json_for_every_name_and_the_prompt_gives_it_back(
     tool_names: list[str], is_named: bool, question: str
 ) -> None:
     tools = [tool_from({"name": name, "description": "", "parameters": {"type": "object"}}) for name in tool_names]
-    prefill = call_prefill(tools, ToolChoice("required", tool_names[0] if is_named else None))
+    prefill = call_prefill(tools[:1] if is_named else tools)
     messages = [SystemMessage("Help."), HumanMessage(question)]
     if is_named:
         assert json.loads(prefill.text.partition("\n")[2] + "}}")["name"] == tool_names[0]
@@ -170,7 +189,7 @@ def test_the_beginning_is_json_for_every_name_and_the_prompt_gives_it_back(
 @given(st.lists(names, min_size=1, max_size=3, unique=True), st.data())
 def test_what_is_known_of_a_reply_does_not_change_with_more_of_it(tool_names: list[str], data: st.DataObject) -> None:
     tools = [tool_from({"name": name, "description": "", "parameters": {"type": "object"}}) for name in tool_names]
-    prefill = call_prefill(tools, ToolChoice("required", None))
+    prefill = call_prefill(tools)
     reply = data.draw(st.sampled_from([json.dumps(name)[1:] for name in tool_names]) | st.text(max_size=12))
     known = [prefill.is_continued_by(reply[:end]) for end in range(len(reply) + 1)]
     decided = [value for value in known if value is not None]
@@ -259,7 +278,7 @@ def test_an_answer_beside_tools_is_not_begun() -> None:
 @pytest.mark.parametrize("before", ["", "city", "now", "It is"])
 @pytest.mark.parametrize("size", [1, 1_000_000])
 def test_a_reply_of_blanks_is_told_apart_in_time_in_proportion_to_its_length(before: str, size: int) -> None:
-    prefill = call_prefill([tool_from(get_weather)], ToolChoice("required", "get_weather"))
+    prefill = call_prefill([tool_from(get_weather)])
 
     def tell(text: str) -> None:
         ends = range(size, len(text) + size, size)
