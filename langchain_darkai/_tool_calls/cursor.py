@@ -6,7 +6,7 @@ So it is written as if the whole text were there.
 
 import json
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -52,6 +52,8 @@ class Marks:
         self.longest = max(map(len, marks), default=0)
         self._pattern = re.compile(_pattern_of({mark.lower() for mark in marks}) if marks else "(?!)", IGNORE_CASE)
         self._first = re.compile(f"[{''.join(sorted({re.escape(mark[0]) for mark in marks}))}]" if marks else "(?!)")
+        self.starts = "|".join(_starts(mark.lower() for mark in marks)) or "(?!)"
+        """A pattern of a mark's first letter, where the next one may be of a mark, too, or has not come."""
         self._beginnings = frozenset(mark[:length].lower() for mark in marks for length in range(1, len(mark)))
 
     def match(self, text: str, position: int = 0) -> re.Match[str] | None:
@@ -76,6 +78,14 @@ class Marks:
             if self.may_begin(text, first.start()):
                 return first.start()
         return len(text)
+
+
+def _starts(marks: Iterable[str]) -> Iterator[str]:
+    seconds: dict[str, set[str]] = {}
+    for mark in marks:
+        seconds.setdefault(mark[0], set()).add(re.escape(mark[1:2]))
+    for first, following in sorted(seconds.items()):
+        yield f"{re.escape(first)}(?={'|'.join(sorted(following))}|\\Z)"
 
 
 def _pattern_of(marks: set[str]) -> str:

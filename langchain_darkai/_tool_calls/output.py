@@ -88,12 +88,14 @@ class PartBuffer:
 
     def add_text(self, text: str) -> None:
         """Add text."""
-        last_line = text.rpartition("\n")[2]
-        if not text or text.isspace():
-            self._space.append(text)
-            self.at_line_start = ("\n" in text or self.at_line_start) and not last_line.strip(" \t")
+        if not text:
             return
-        text = "".join((*self._space, text))
+        if text.isspace():
+            self._space.append(text)
+            self.at_line_start = ("\n" in text or self.at_line_start) and _ends_in_blank_line(text)
+            return
+        if self._space:
+            text = "".join((*self._space, text))
         if self._after_call:
             if not self._content:
                 text = text.lstrip()
@@ -101,9 +103,10 @@ class PartBuffer:
                 text = self._space_before_calls + text
             self._after_call = False
         body = text.rstrip()
-        self._space = [text[len(body) :]]
         self._add_text_part(body)
-        self.at_line_start = "\n" in text and not last_line.strip(" \t")
+        space = text[len(body) :]
+        self._space = [space] if space else []
+        self.at_line_start = "\n" in space and _ends_in_blank_line(space)
 
     def finish(self, *, drop_space: bool) -> None:
         """End the reply. Blank space at its end is text unless a call came before it."""
@@ -215,3 +218,7 @@ class PartBuffer:
         # A closing bracket first, so that LangChain cannot complete the JSON: see `LenientJsonReader.poison`.
         self.add_arguments("]" + raw.strip())
         self.end_call()
+
+
+def _ends_in_blank_line(text: str) -> bool:
+    return not text.rpartition("\n")[2].strip(" \t")

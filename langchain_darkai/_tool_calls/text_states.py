@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from typing import NamedTuple
 
 from langchain_darkai._tool_calls.cursor import Marks
 from langchain_darkai._tool_calls.format_states import FormatState
@@ -16,6 +17,7 @@ from langchain_darkai._tool_calls.formats import (
     THOUGHTS,
 )
 from langchain_darkai._tool_calls.markup import (
+    IGNORE_CASE,
     MADE_UP_LINE,
     MADE_UP_LINE_BEGINS,
     MAX_TICKS,
@@ -27,12 +29,17 @@ from langchain_darkai._tool_calls.state import ParserContext, State
 from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, ThoughtState, thought_of
 from langchain_darkai.prompts import CALL_START
 
-_SIGN = re.compile(r"[`~<\[\]◁{]")
 _TICKS = re.compile(rf"`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}}")
 _PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
 _PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
+# What may count at a line's beginning only: JSON, and tags with a prefix. To find it fast, each branch begins with a
+# letter, and leaves out those that stand right behind a word, or behind a word and a blank.
+_AT_LINE_START = "|".join(
+    rf"{sign}(?<![^\n \t]{sign})(?<![^\n \t][ \t]{sign}){following}"
+    for sign, following in ((r"\{", ""), (r"\[", r"(?=\s|\{|\Z)"), ("<", r"(?=[\w-])"))
+)
 _CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
 _FENCED = re.compile(r"[^\n]*\n\s*(\S)")
 _ANSWERS = frozenset(mark.lower() for mark in ANSWER_MARKS)
@@ -40,6 +47,7 @@ _NAME_PREFIXES = ("functions.", "call:")
 _AT_START = Marks([*START_MARKS, *_NAME_PREFIXES])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
+_NEAR = 16  # characters before a position that mostly tell whether it begins a line
 _IN_HELD = re.compile(r"`+|\n|[^`\n]+")
 
 
@@ -48,12 +56,22 @@ MAX_HELD_IN_VAIN = 64 * 1024
 one, which is held back in turn: without a limit, many of them would cost the square of their number."""
 
 
+class _Signs(NamedTuple):
+    """The marks after which text is read in another way, and a pattern of all that may matter in text.
+
+    The pattern spares the code of Python's all other letters.
+    """
+
+    marks: Marks
+    pattern: re.Pattern[str]
+
+
 @cache
-def _marks_in_text(*, calls: bool, answers: bool) -> Marks:
-    """Return the marks after which text is read in another way."""
+def _signs(calls: bool, answers: bool) -> _Signs:
     marks = [mark for thought in THOUGHTS for mark in thought.opens]
     marks += [mark for row in FORMATS if calls or row.family == "message" for mark in row.marks if not row.at_start]
-    return Marks([*marks, *(ANSWER_MARKS if answers else ())])
+    found = Marks([*marks, *(ANSWER_MARKS if answers else ())])
+    return _Signs(found, re.compile(f"`|~|{found.starts}|{_AT_LINE_START}", IGNORE_CASE))
 
 
 class TextState(State):
@@ -62,10 +80,10 @@ class TextState(State):
     def __init__(self, context: ParserContext) -> None:
         super().__init__(context)
         self._skips = False  # whether the text begins with what may be no call
-        self._marks = _marks_in_text(calls=context.reads_calls, answers=context.reasoning is not None)
+        self._marks, self._sign = _signs(context.reads_calls, context.reasoning is not None)
 
     def read(self, text: str) -> str:
-        if not (self.context.only_preamble or self.out.calls or _SIGN.search(text)):
+        if not (self.context.only_preamble or self.out.calls or self._sign.search(text)):
             self.out.add_text(text)  # as most text is
             return ""
         self._skips, self.context.skip_candidate = self.context.skip_candidate, False
@@ -141,25 +159,20 @@ class TextState(State):
 
     def _find(self, text: str) -> tuple[int, str]:
         """Return where the first mark stands, and the mark; the text's length and "" if there is none."""
-        for sign in _SIGN.finditer(text):
+        for sign in self._sign.finditer(text):
             position, letter = sign.start(), sign[0]
-            if letter == "]" and not text.startswith("]<", position):
-                continue
-            if letter in "`~":
-                mark = _TICKS.match(text, position)
-            else:
-                mark = self._marks.match(text, position)
-                if mark is None and letter == "<" and self._begins_line(text, position):
-                    mark = _PREFIXED.match(text, position)
-                if mark is None and _CANDIDATE.match(text, position) and self._may_announce(text, position):
-                    return position, letter
+            if letter in "{[" and self._may_announce(text, position):
+                return position, letter
+            mark = (_TICKS if letter in "`~" else self._marks).match(text, position)
+            if mark is None and letter == "<" and self._begins_line(text, position):
+                mark = _PREFIXED.match(text, position)
             if mark:
                 return position, mark[0]
         return len(text), ""
 
     def _begins_line(self, text: str, position: int) -> bool:
         """Return whether a position is the beginning of a line, blanks aside."""
-        if position and text[position - 1] not in "\n \t":
+        if text[max(0, position - _NEAR) : position].rstrip(" \t")[-1:] not in ("", "\n"):
             return False
         line_start = text.rfind("\n", 0, position) + 1
         return not text[line_start:position].strip(" \t") and (line_start > 0 or self.out.at_line_start)
@@ -167,7 +180,8 @@ class TextState(State):
     def _may_announce(self, text: str, position: int) -> bool:
         """Return whether JSON after other text may be a call that the text announces."""
         is_skipped = self._skips and position == 0
-        return not is_skipped and self._begins_line(text, position) and self._may_hold()
+        begins = not is_skipped and self._begins_line(text, position)
+        return begins and _CANDIDATE.match(text, position) is not None and self._may_hold()
 
     def _may_hold(self) -> bool:
         """Return whether what may be a call without a mark may be held back after other text."""
@@ -213,17 +227,18 @@ class TextState(State):
             self.context.skip_candidate = skips
             return self.context.need_more(ticks)
         starts_line = self.out.at_line_start
-        # A call that other text announces may stand in a fence.
-        may_be_call = self._may_hold() and not skips
-        if may_be_call and not self.context.choice.forced and (inner := _FENCED.match(rest)):
-            may_be_call = inner[1] in "{["
-        if may_be_call and len(ticks) >= 3 and starts_line:
+        if len(ticks) >= 3 and starts_line and not skips and self._may_hold() and self._may_hold_call(rest):
             return self.context.switch_to("announced call", ticks + rest)
         self.context.only_preamble = False
         self.out.add_text(ticks)
         if ticks[0] == "~" and not starts_line:
             return rest  # tildes open nothing but fences, which begin a line
         return self.context.switch_to(CodeState(self.context, ticks), rest)
+
+    def _may_hold_call(self, fenced: str) -> bool:
+        """Return whether a fence may hold a call that other text announces. A required call may have any form."""
+        inner = None if self.context.choice.forced else _FENCED.match(fenced)
+        return inner is None or inner[1] in "{["
 
     def end(self, pending: str) -> str:
         if pending and not pending.strip("`~"):
