@@ -24,6 +24,7 @@ from langchain_darkai.errors import (
 )
 from langchain_darkai.prompts import format_call
 from langchain_darkai.protocol import encode_event
+from langchain_darkai.server.backend_errors import backend_errors
 from langchain_darkai.server.bodies import Bodies, answer_and_drop
 from langchain_darkai.server.chat_request import (
     AskedChat,
@@ -92,6 +93,11 @@ class ChatServer:
     def is_busy(self) -> bool:
         """Whether models are at work."""
         return bool(self._running)
+
+    @property
+    def running_replies(self) -> int:
+        """How many replies are being made for clients that wait for them."""
+        return len(self._awaited)
 
     def expect_request(self, connection: web.RequestHandler) -> None:
         """Close a new connection if no request comes over it in time."""
@@ -169,7 +175,8 @@ class ChatServer:
             model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
             prefill = takes_prefill(model) if self._prefill is None else self._prefill
             messages = asked.messages if prefill else without_beginning(asked.messages)
-            await self._stream(model, messages, stop, request, response)
+            with backend_errors(self._name_of(asked.model), model):
+                await self._stream(model, messages, stop, request, response)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)
@@ -222,6 +229,10 @@ class ChatServer:
             names = ", ".join(self._models)
             raise DarkAINotFoundError(f"There is no model {echoed(name)} here. There are: {names}.")
         return self._models[name]
+
+    def _name_of(self, asked: str | None) -> str | None:
+        """Return the name of the model that answers; None where a single one answers to every name."""
+        return (asked or next(iter(self._models))) if isinstance(self._models, dict) else None
 
     def _check_key(self, request: web.Request) -> None:
         if self._key is None:
