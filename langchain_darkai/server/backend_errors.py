@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from aiohttp import web
 from langchain_core.exceptions import (
     ModelAuthenticationError,
     ModelConnectionError,
@@ -91,7 +92,7 @@ def error_of_backend(error: Exception, name: str | None, model: Any) -> Exceptio
                 status=502,
             )
         )
-    if isinstance(error, DarkAIError):
+    if isinstance(error, DarkAIError | web.HTTPException):  # the latter has a status, but for our own clients
         return error
     if status is not None:
         return _error_of_status(error, status, backend)
@@ -188,7 +189,7 @@ def _causes(error: BaseException) -> list[BaseException]:
     inner: BaseException | None = error
     while inner is not None and len(causes) < _MAX_CAUSES:
         causes.append(inner)
-        inner = inner.__cause__ or (None if inner.__suppress_context__ else inner.__context__)
+        inner = inner.__cause__ or inner.__context__
     return causes
 
 

@@ -23,15 +23,11 @@ from typing_extensions import Unpack
 
 from langchain_darkai.server.app import SERVER, AppOptions, create_app
 from langchain_darkai.server.forks import leave_to_parent
+from langchain_darkai.server.shared_loop import MAX_BLOCKING_CALLS, shut_down_threads
 
-__all__ = ["MAX_BLOCKING_CALLS", "check_port", "netloc", "run", "serve", "serve_app"]
-
-MAX_BLOCKING_CALLS = 128
-"""How many calls of models without async code run at once, each on a thread of its own, made when it is needed."""
+__all__ = ["check_port", "netloc", "run", "serve", "serve_app"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_THREAD_SECONDS = 1.0
-"""How long threads of models without async code may hold up the end of a server; they cannot be interrupted."""
 
 _logger = logging.getLogger("langchain_darkai.server")
 
@@ -180,10 +176,7 @@ def run(main: Coroutine[Any, Any, None], app: web.Application) -> None:
                 _close(loop)
             else:
                 _leave_in_thread(loop)
-            executor.shutdown(wait=False, cancel_futures=True)
-            waiter = threading.Thread(target=executor.shutdown, daemon=True)
-            waiter.start()
-            waiter.join(_THREAD_SECONDS)
+            shut_down_threads(executor)
 
 
 def _run_until_complete(loop: asyncio.AbstractEventLoop, serving: "asyncio.Task[None]", app: web.Application) -> None:
