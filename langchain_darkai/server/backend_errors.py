@@ -15,13 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
-from langchain_core.exceptions import (
-    ModelAuthenticationError,
-    ModelConnectionError,
-    ModelError,
-    ModelRateLimitError,
-    ModelTimeoutError,
-)
+from langchain_core.exceptions import ModelAuthenticationError, ModelError
 from yarl import URL
 
 from langchain_darkai._http.error_mapping import not_retryable, seconds_from_retry_after
@@ -96,9 +90,7 @@ def error_of_backend(error: Exception, name: str | None, model: Any) -> Exceptio
         return error
     if status is not None:
         return _error_of_status(error, status, backend)
-    if isinstance(error, ModelConnectionError | ModelTimeoutError) or not isinstance(error, ModelError):
-        return _error_of_connection(error, backend) or error
-    return error
+    return _error_of_connection(error, backend) or error
 
 
 def is_temporary(error: Exception) -> bool:
@@ -108,12 +100,10 @@ def is_temporary(error: Exception) -> bool:
         >>> is_temporary(ConnectionResetError()), is_temporary(KeyError())
         (True, False)
     """
-    if isinstance(error, DarkAIConnectionError | DarkAIRateLimitError):
-        return True
     status = error.status if isinstance(error, DarkAIError) else _status_of(error)
     if status is not None:
         return status == 429 or status >= 500
-    return isinstance(error, ModelRateLimitError | ModelConnectionError) or _error_of_connection(error, "") is not None
+    return error.is_retryable if isinstance(error, ModelError) else _error_of_connection(error, "") is not None
 
 
 def describe_backend(name: str | None, model: Any) -> str:
@@ -161,9 +151,9 @@ def _error_of_connection(error: Exception, backend: str) -> DarkAIError | None:
         return DarkAIConnectionError(
             f"{backend} cannot be reached{_system_reason(causes)}. Start it, or correct its URL."
         )
-    if names & _TIMED_OUT or isinstance(error, TimeoutError | ModelTimeoutError):
+    if names & _TIMED_OUT or isinstance(error, TimeoutError):
         return DarkAITimeoutError(f"{backend} took too long. Ask again.")
-    if names & _BROKEN_OFF or isinstance(error, ConnectionError | ModelConnectionError):
+    if names & _BROKEN_OFF or isinstance(error, ConnectionError):
         return DarkAIConnectionError(
             f"{backend} broke off the connection{_system_reason(causes)}. Ask again; its own log may say why."
         )

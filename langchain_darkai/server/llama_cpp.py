@@ -49,7 +49,8 @@ class ChatLlamaCpp(ChatOpenAI):
             "timeout": None,  # a long prompt takes a machine without a GPU minutes
             "stream_usage": True,
             "use_responses_api": False,
-            # A proxy of the environment does not lead to this process.
+            # A proxy of the environment does not lead to this process. The options would make the class warn of that.
+            "http_socket_options": (),
             "http_client": openai.DefaultHttpxClient(trust_env=False),
             "http_async_client": openai.DefaultAsyncHttpxClient(trust_env=False),
         }

@@ -25,7 +25,7 @@ class Refusal:
 
 @dataclass
 class ScriptedEngine:
-    """Plays its replies in turn, the last one for ever: lists of texts, or refusals."""
+    """Plays its replies in turn, the last one for ever: refusals, or lists of texts and of events to wait for."""
 
     replies: list[Any]
     asked: list[dict[str, Any]] = field(default_factory=list)
@@ -74,7 +74,10 @@ class ScriptedEngine:
                     if piece is CUT:
                         self.close_connection = True
                         return
-                    self.chunk(protocol.text(piece))
+                    if isinstance(piece, threading.Event):
+                        piece.wait(20)
+                    else:
+                        self.chunk(protocol.text(piece))
                 self.chunk(protocol.end())
                 self.wfile.write(b"0\r\n\r\n")
 
