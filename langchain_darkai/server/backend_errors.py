@@ -43,7 +43,7 @@ _BROKEN_OFF = frozenset(
     "NetworkError ProtocolError TransportError ServerDisconnectedError ClientPayloadError ClientConnectionError "
     "APIConnectionError ChunkedEncodingError".split()
 )
-_TIMED_OUT = frozenset("TimeoutException APITimeoutError Timeout".split())
+_TIMED_OUT = frozenset("TimeoutError TimeoutException APITimeoutError Timeout".split())
 
 _logger = logging.getLogger("langchain_darkai.server")
 
@@ -151,7 +151,7 @@ def _error_of_connection(error: Exception, backend: str) -> DarkAIError | None:
         return DarkAIConnectionError(
             f"{backend} cannot be reached{_system_reason(causes)}. Start it, or correct its URL."
         )
-    if names & _TIMED_OUT or isinstance(error, TimeoutError):
+    if names & _TIMED_OUT:
         return DarkAITimeoutError(f"{backend} took too long. Ask again.")
     if names & _BROKEN_OFF or isinstance(error, ConnectionError):
         return DarkAIConnectionError(
@@ -164,8 +164,8 @@ def _error_of_connection(error: Exception, backend: str) -> DarkAIError | None:
 
 def _system_reason(causes: list[BaseException]) -> str:
     for cause in causes:
-        if isinstance(cause, ssl.SSLError) and cause.reason:
-            return f": TLS says {cause.reason}"
+        if isinstance(cause, ssl.SSLError):
+            return f": TLS says {reason}" if (reason := getattr(cause, "reason", None)) else ": TLS failed"
         if isinstance(cause, socket.gaierror) and cause.strerror:
             return f": {cause.strerror}"
         if isinstance(cause, OSError) and cause.errno:

@@ -77,11 +77,11 @@ def start_engine(
 
     Raises ImportError without xllamacpp, and ValueError for a file that llama.cpp cannot load.
     """
-    import xllamacpp
-
     with Path(path).open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError(f"{path} is not a GGUF file: it does not begin with {_MAGIC.decode()}.")
+    import xllamacpp
+
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
     params.hostnames = ["127.0.0.1"]

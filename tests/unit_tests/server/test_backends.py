@@ -187,11 +187,14 @@ def test_a_backend_that_cannot_be_made_is_one_sentence(text: str, settings: dict
             "langchain_openai is not installed. Run: pip install 'langchain-darkai[openai]'",
         ),
         ("ollama:a", "langchain_ollama", "pip install 'langchain-darkai[ollama]'"),
-        (f"llama.cpp:{__file__}", "xllamacpp", "pip install 'langchain-darkai[llama-cpp]'"),
+        ("llama.cpp:{file}", "xllamacpp", "pip install 'langchain-darkai[llama-cpp]'"),
         ("groq:a", "langchain.chat_models", "needs langchain, which finds the class of a provider: pip install"),
     ],
 )
-def test_a_missing_extra_is_named(text: str, missing: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_named(
+    text: str, missing: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
     importing = builtins.__import__
 
     def refuse(name: str, *arguments: Any, **named: Any) -> Any:
@@ -201,7 +204,7 @@ def test_a_missing_extra_is_named(text: str, missing: str, said: str, monkeypatc
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(BackendError) as caught:
-        made(text)
+        made(text.format(file=tmp_path / "a.gguf"))
     assert said in str(caught.value)
 
 
