@@ -105,7 +105,9 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
         help="a model behind, such as llama.cpp:FILE.gguf, ollama:llama3.1, openai:MODEL@http://gpu-1:8000/v1 or "
         "offline; may be repeated, the first is the default (default: the offline model)",
     )
-    serve.add_argument("--config", metavar="FILE", help="a TOML file with settings and backends; options come first")
+    serve.add_argument(
+        "--config", metavar="FILE", help="a TOML file with settings and backends; options given here override it"
+    )
     serve.add_argument("--check", action="store_true", help="only say what would be served")
 
 

@@ -18,7 +18,6 @@ from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import CALL_START, parse_prompt
 from langchain_darkai.protocol import decode_request
 from langchain_darkai.server.error_responses import echoed
-from langchain_darkai.server.fallback import FallbackChatModel
 
 __all__ = [
     "AskedChat",
@@ -110,8 +109,6 @@ def takes_prefill(model: BaseChatModel) -> bool:
 
     The APIs of those that do not answer it with an error.
     """
-    if isinstance(model, FallbackChatModel):
-        return all(map(takes_prefill, model.models.values()))
     return not _WITHOUT_PREFILL & {base.__module__.partition(".")[0] for base in type(model).__mro__}
 
 
@@ -155,15 +152,9 @@ def with_parameters(model: BaseChatModel, parameters: Mapping[str, Any]) -> tupl
         if type(value) is not int and (type(value) is not float or name in _WHOLE_NUMBERS or not math.isfinite(value)):
             kind = "whole number" if name in _WHOLE_NUMBERS else "number"
             raise DarkAIInvalidRequestError(f'"{name}" is {echoed(value)}; it must be a {kind}.')
-        if isinstance(model, FallbackChatModel):
-            model = model.with_each(lambda one: _with_parameter(one, name, value))  # noqa: B023 - it is called at once
-        else:
-            model = _with_parameter(model, name, value)
+        if name in type(model).model_fields:
+            model = _with_field(model, name, value)
     return model, stop or None
-
-
-def _with_parameter(model: BaseChatModel, name: str, value: Any) -> BaseChatModel:
-    return _with_field(model, name, value) if name in type(model).model_fields else model
 
 
 def _with_field(model: BaseChatModel, name: str, value: Any) -> BaseChatModel:

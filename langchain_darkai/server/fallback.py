@@ -7,7 +7,7 @@ the first chunk for the beginning of an answer; that of most providers is empty.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, ModelProfile
@@ -19,7 +19,9 @@ from pydantic import Field
 from langchain_darkai.errors import DarkAIAPIError, DarkAIError
 from langchain_darkai.server.backend_errors import error_of_backend, is_temporary
 
-__all__ = ["FallbackChatModel"]
+__all__ = ["FallbackChatModel", "first_answer"]
+
+T = TypeVar("T")
 
 _logger = logging.getLogger("langchain_darkai.server")
 
@@ -68,7 +70,7 @@ class FallbackChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        message = self._fallbacks().invoke(messages, **_given(stop, kwargs))
+        message = self.fallbacks().invoke(messages, **_given(stop, kwargs))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     async def _agenerate(
@@ -78,7 +80,7 @@ class FallbackChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        message = await self._fallbacks().ainvoke(messages, **_given(stop, kwargs))
+        message = await self.fallbacks().ainvoke(messages, **_given(stop, kwargs))
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _stream(
@@ -88,7 +90,7 @@ class FallbackChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for chunk in self._fallbacks().stream(messages, **_given(stop, kwargs)):
+        for chunk in self.fallbacks().stream(messages, **_given(stop, kwargs)):
             yield _generation(chunk)
 
     async def _astream(
@@ -98,13 +100,22 @@ class FallbackChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        stream = self._fallbacks().astream(messages, **_given(stop, kwargs))
+        stream = self.fallbacks().astream(messages, **_given(stop, kwargs))
         async with aclosing(stream) as chunks:
             async for chunk in chunks:
                 yield _generation(chunk)
 
-    def _fallbacks(self) -> "_Fallbacks":
+    def fallbacks(self) -> "_Fallbacks":
+        """Return the models as what tries them in order."""
         return _Fallbacks(self.name, self.models)
+
+
+def first_answer(model: BaseChatModel, ask: Callable[[Any], AsyncIterator[T]]) -> AsyncIterator[T]:
+    """Return what `ask` yields for a model; for a FallbackChatModel, for the first of its models that answers.
+
+    So each of them is asked in its own way, with the parameters and the prompt that suit it.
+    """
+    return model.fallbacks().atry_each(ask) if isinstance(model, FallbackChatModel) else ask(model)
 
 
 class _Fallbacks(Runnable[Any, Any]):
@@ -118,20 +129,20 @@ class _Fallbacks(Runnable[Any, Any]):
         def ask(runnable: Runnable[Any, Any]) -> Iterator[Any]:
             yield runnable.invoke(input, config, **kwargs)
 
-        return next(self._try(ask))
+        return next(self.try_each(ask))
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         async def ask(runnable: Runnable[Any, Any]) -> AsyncGenerator[Any]:
             yield await runnable.ainvoke(input, config, **kwargs)
 
-        async with aclosing(self._atry(ask)) as answers:
+        async with aclosing(self.atry_each(ask)) as answers:
             return await anext(answers)
 
     def stream(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
         def ask(runnable: Runnable[Any, Any]) -> Iterator[Any]:
             return runnable.stream(input, config, **kwargs)
 
-        return self._try(ask)
+        return self.try_each(ask)
 
     def astream(
         self,
@@ -142,9 +153,10 @@ class _Fallbacks(Runnable[Any, Any]):
         def ask(runnable: Runnable[Any, Any]) -> AsyncIterator[Any]:
             return runnable.astream(input, config, **kwargs)
 
-        return self._atry(ask)
+        return self.atry_each(ask)
 
-    def _try(self, ask: Callable[[Runnable[Any, Any]], Iterator[Any]]) -> Iterator[Any]:
+    def try_each(self, ask: Callable[[Runnable[Any, Any]], Iterator[Any]]) -> Iterator[Any]:
+        """Yield what `ask` yields for the first runnable that answers."""
         failures: list[Exception] = []
         for name, runnable in self._runnables.items():
             has_begun = False
@@ -158,7 +170,8 @@ class _Fallbacks(Runnable[Any, Any]):
             else:
                 return
 
-    async def _atry(self, ask: Callable[[Runnable[Any, Any]], AsyncIterator[Any]]) -> AsyncGenerator[Any]:
+    async def atry_each(self, ask: Callable[[Runnable[Any, Any]], AsyncIterator[Any]]) -> AsyncGenerator[Any]:
+        """Yield what `ask` yields for the first runnable that answers."""
         failures: list[Exception] = []
         for name, runnable in self._runnables.items():
             has_begun = False

@@ -4,14 +4,15 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Literal, cast
 
 from aiohttp import web
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import add_ai_message_chunks
 
 from langchain_darkai.client import DarkAI
@@ -37,6 +38,7 @@ from langchain_darkai.server.chat_request import (
 )
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
+from langchain_darkai.server.fallback import first_answer
 from langchain_darkai.server.hosts import AllowedHosts
 from langchain_darkai.server.timeouts import ServerTimeouts
 
@@ -172,11 +174,15 @@ class ChatServer:
         async with self._bodies.read(request, self.timeouts.request_body) as held:
             asked = await self._read_chat(held.body)
             held.hold(asked.size)
-            model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
-            prefill = takes_prefill(model) if self._prefill is None else self._prefill
-            messages = asked.messages if prefill else without_beginning(asked.messages)
+            model = self._model_for(asked.model)
             with backend_errors(self._name_of(asked.model), model):
-                await self._stream(model, messages, stop, request, response)
+                await self._stream(first_answer(model, partial(self._ask, asked)), request, response)
+
+    def _ask(self, asked: AskedChat, model: BaseChatModel) -> AsyncIterator[AIMessage]:
+        model, stop = with_parameters(model, asked.parameters)
+        prefill = takes_prefill(model) if self._prefill is None else self._prefill
+        messages = asked.messages if prefill else without_beginning(asked.messages)
+        return model.astream(messages, stop=stop)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)
@@ -187,17 +193,11 @@ class ChatServer:
             return await asyncio.to_thread(read_chat, data)
 
     async def _stream(
-        self,
-        model: BaseChatModel,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        request: web.Request,
-        response: web.StreamResponse,
+        self, answer: AsyncIterator[AIMessage], request: web.Request, response: web.StreamResponse
     ) -> None:
         rest: list[AIMessageChunk] = []
         has_text, end = False, b""
-        stream = cast("AsyncGenerator[AIMessage, None]", model.astream(messages, stop=stop))
-        async with aclosing(stream) as chunks:
+        async with aclosing(cast("AsyncGenerator[AIMessage, None]", answer)) as chunks:
             async for chunk in chunks:
                 if text := chunk.text:
                     has_text = True

@@ -1,8 +1,12 @@
 """The file of `serve --config`: what it may say, and one sentence for each thing that is wrong with it."""
 
+import contextlib
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langchain_darkai.server.config import BackendSettings, Config, ConfigError, read_config
 
@@ -109,6 +113,20 @@ def test_a_key_that_stands_in_the_file_is_not_repeated(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has no key 'api_key'\. Did you mean 'api_key_env'") as caught:
         read(tmp_path, "[backends.a]\nmodel = 'offline'\napi_key = 'sk-secret'")
     assert "sk-secret" not in str(caught.value)
+
+
+@given(st.text() | st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 40), st.text(max_size=20)))
+def test_any_text_is_a_configuration_or_an_error(given_text: str | tuple[int, int, str]) -> None:
+    """Also what somebody has half changed."""
+    text = given_text
+    if not isinstance(given_text, str):
+        start, length, inserted = given_text
+        text = WHOLE[:start] + inserted + WHOLE[start + length :]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "gateway.toml"
+        path.write_text(str(text), encoding="utf-8", errors="replace")
+        with contextlib.suppress(ConfigError):
+            assert read_config(path).backends
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
