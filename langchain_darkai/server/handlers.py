@@ -270,6 +270,10 @@ class ChatServer:
         if self._running:
             await asyncio.wait(self._running, timeout=self.timeouts.cleanup)
 
+    async def forget_models(self, _app: web.Application) -> None:
+        """Let go of the models once the application has ended: aiohttp keeps its handlers in a cache."""
+        self._models = {}
+
     def end_replies(self) -> None:
         """End all running replies now, each with an error."""
         self._is_shutting_down = True

@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from typing_extensions import Unpack
 
 from langchain_darkai.server.app import SERVER, AppOptions, create_app
-from langchain_darkai.server.forks import leave_to_parent
+from langchain_darkai.server.forks import forget, leave_to_parent
 from langchain_darkai.server.shared_loop import MAX_BLOCKING_CALLS, shut_down_threads
 
 __all__ = ["check_port", "netloc", "run", "serve", "serve_app"]
@@ -125,6 +125,7 @@ async def serve_app(
         for transport in transports:
             if transport is not None:
                 transport.abort()  # closed already, unless its client reads nothing: that would take for ever
+        forget(server)
 
 
 async def _listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> asyncio.Server:

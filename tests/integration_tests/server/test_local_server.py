@@ -2,11 +2,13 @@
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import socket
 import threading
 import urllib.request
+import weakref
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
@@ -191,6 +193,17 @@ def test_a_model_can_have_a_server_of_its_own_where_it_does_not_block_the_loop()
 
     with LocalServer(ScriptedModel(replies=[reply])) as server:
         assert ask(server.url) == "from within"
+
+
+def test_a_server_that_has_stopped_does_not_keep_its_model() -> None:
+    """A model may be a file of gigabytes, run in this process."""
+    model = fake()
+    with LocalServer(model) as server:
+        assert ask(server.url) == "Hello"
+    kept = weakref.ref(model)
+    del model, server
+    gc.collect()
+    assert kept() is None
 
 
 def test_hundreds_of_calls_leave_no_open_sockets() -> None:
