@@ -29,7 +29,7 @@ from langchain_darkai.errors import (
 )
 from langchain_darkai.protocol import error_class_for_status
 
-__all__ = ["backend_errors", "describe_backend", "error_of_backend", "is_temporary"]
+__all__ = ["backend_errors", "describe_backend", "error_of_backend", "is_temporary", "warn_of"]
 
 _MAX_WORDS = 300
 """Characters of a provider's words about a request."""
@@ -57,9 +57,14 @@ def backend_errors(name: str | None, model: Any) -> Iterator[None]:
         told = error_of_backend(error, name, model)
         if told is error:
             raise
-        if isinstance(told, DarkAIAPIError | DarkAIConnectionError) and not isinstance(told, DarkAITimeoutError):
-            _logger.warning("%s", told)
+        warn_of(told)
         raise told from error
+
+
+def warn_of(error: Exception) -> None:
+    """Log what somebody has to do something about: a model that is down, fails, or rejects the server's key."""
+    if isinstance(error, DarkAIAPIError | DarkAIConnectionError):
+        _logger.warning("%s", error)
 
 
 def error_of_backend(error: Exception, name: str | None, model: Any) -> Exception:

@@ -17,7 +17,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field
 
 from langchain_darkai.errors import DarkAIAPIError, DarkAIError
-from langchain_darkai.server.backend_errors import error_of_backend, is_temporary
+from langchain_darkai.server.backend_errors import error_of_backend, is_temporary, warn_of
 
 __all__ = ["FallbackChatModel", "first_answer"]
 
@@ -209,6 +209,7 @@ class _Fallbacks(Runnable[Any, Any]):
 def _raise(told: Exception, error: Exception) -> NoReturn:
     if told is error:
         raise error
+    warn_of(told)
     raise told from error
 
 

@@ -210,22 +210,30 @@ class TestFallbacks:
         ],
         ids=["after text", "400", "401"],
     )
-    def test_other_errors_go_through(self, first: Any, kind: type[DarkAIError], spec: str, tmp_path: Path) -> None:
+    def test_other_errors_go_through(
+        self, first: Any, kind: type[DarkAIError], spec: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         with Pair(tmp_path, spec, first, ["never"]) as pair, pytest.raises(kind) as caught:
             for _ in client(pair.server, model="chat").stream("Hi"):
                 pass
         assert "'first'" in str(caught.value) or "a bad request" in str(caught.value)
         assert caught.value.partial_text == ("Hel" if isinstance(first, list) else "")
         assert pair.second.asked == []
+        assert len(warnings_in(caplog)) == (kind is not DarkAIInvalidRequestError)
 
-    def test_where_all_fail_the_error_names_all(self, spec: str, tmp_path: Path) -> None:
+    def test_where_all_fail_the_error_and_the_log_name_all(
+        self, spec: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         with (
-            Pair(tmp_path, spec, Refusal(500), Refusal(429)) as pair,
-            pytest.raises(DarkAIRateLimitError, match="No backend of 'chat' answered") as caught,
+            Pair(tmp_path, spec, Refusal(429), Refusal(500)) as pair,
+            pytest.raises(DarkAIAPIError, match="No backend of 'chat' answered") as caught,
         ):
             client(pair.server, model="chat").invoke("Hi")
-        assert "'first'" in str(caught.value)
-        assert "'second'" in str(caught.value)
+        first, last = warnings_in(caplog)
+        assert first.endswith("The next one is asked: 'second'.")
+        for said in (str(caught.value), last):
+            assert "'first'" in said
+            assert "'second'" in said
 
     async def test_a_client_that_leaves_leaves_no_request(self, spec: str, tmp_path: Path) -> None:
         with Pair(tmp_path, spec, Refusal(503), ["x"] * 1000) as pair:
