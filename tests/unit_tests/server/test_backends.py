@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
 from langchain_ollama import ChatOllama
@@ -81,6 +81,7 @@ MODELS = st.lists(WORDS, min_size=1, max_size=4).flatmap(
 URLS = st.sampled_from([None, "http://gpu-1:8000/v1", "https://u:p@a.example", "http://[::1]:80/v1?a=b@c"])
 
 
+@settings(deadline=None)
 @given(st.none() | WORDS, WORDS, MODELS, URLS)
 def test_what_a_spec_is_made_of_comes_out_of_it_again(
     name: str | None, provider: str, model: str, url: str | None
@@ -95,6 +96,7 @@ def test_what_a_spec_is_made_of_comes_out_of_it_again(
     assert spec.name == (name or (Path(model).stem if spec.provider == "llama.cpp" else model))
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_backend_or_an_error(text: str) -> None:
     with contextlib.suppress(BackendError):

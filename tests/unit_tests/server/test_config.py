@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_darkai.server.config import BackendSettings, Config, ConfigError, read_config
@@ -115,6 +115,7 @@ def test_a_key_that_stands_in_the_file_is_not_repeated(tmp_path: Path) -> None:
     assert "sk-secret" not in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text() | st.tuples(st.integers(0, len(WHOLE)), st.integers(0, 40), st.text(max_size=20)))
 def test_any_text_is_a_configuration_or_an_error(given_text: str | tuple[int, int, str]) -> None:
     """Also what somebody has half changed."""
