@@ -262,9 +262,7 @@ def _reachable(url: str, host: str) -> str:
     with contextlib.suppress(OSError):  # there is no network
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect(
-                (probes[host], 9)
-            )  # nothing is sent: the system only chooses the address that it would send from
+            probe.connect((probes[host], 9))  # sends nothing: the system only chooses the address to send from
             return f"http://{netloc(probe.getsockname()[0], int(url.rpartition(':')[2]))}"
     return url
 

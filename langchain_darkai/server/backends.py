@@ -57,8 +57,8 @@ class BackendSpec:
 
     @property
     def where(self) -> str:
-        """What is served, and from where, without a password that the URL may hold."""
-        place = f" at {URL(self.url).with_user(None)}" if self.url else ""
+        """What is served, and from where, without a password or a key that the URL may hold."""
+        place = f" at {URL(self.url).with_user(None).with_query(None)}" if self.url else ""
         return f"{self.provider}:{self.model}{place}" if self.model else f"the {self.provider} model"
 
 
@@ -80,7 +80,7 @@ def parse_backend(text: str) -> BackendSpec:
     if not equals or ":" in name:
         name, rest = "", text
     elif not name.strip():
-        raise BackendError(f"The backend {text!r} has no name before its '='. Write NAME=PROVIDER:MODEL.")
+        raise BackendError(f"The backend {_shown(text)} has no name before its '='. Write NAME=PROVIDER:MODEL.")
     named, *urls = _URL.split(rest, maxsplit=1)
     url = _checked_url(urls[0], text) if urls else None
     if named == _OFFLINE and url is None:
@@ -92,7 +92,10 @@ def parse_backend(text: str) -> BackendSpec:
             "llama.cpp:FILE.gguf or offline."
         )
     if url is None and _ADDRESS.search(model):
-        raise BackendError(f"The backend {text!r} has an address without http:// after its @. Write @http://HOST:PORT.")
+        raise BackendError(
+            f"The backend {text.partition('@')[0]!r} has an address without http:// after its @. Write "
+            "@http://HOST:PORT."
+        )
     if provider in {"llama-cpp", "llama_cpp"}:
         provider = _LLAMA_CPP
     own_name = Path(model).stem if provider == _LLAMA_CPP else model

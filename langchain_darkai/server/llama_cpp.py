@@ -11,6 +11,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 from typing_extensions import Self
 
+from langchain_darkai._validation import check_count
+
 __all__ = ["ChatLlamaCpp", "start_engine"]
 
 _MAGIC = b"GGUF"
@@ -75,8 +77,10 @@ def start_engine(
       fewer are faster.
     - `gpu_layers`: how many layers a GPU takes; None for as many as fit, where there is one.
 
-    Raises ImportError without xllamacpp, and ValueError for a file that llama.cpp cannot load.
+    Raises ImportError without xllamacpp, and ValueError for a file that llama.cpp cannot load, and for options that are
+    no counts.
     """
+    slots, context = check_count("slots", slots, 1), check_count("context", context, 1)
     with Path(path).open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError(f"{path} is not a GGUF file: it does not begin with {_MAGIC.decode()}.")
@@ -90,9 +94,9 @@ def start_engine(
     params.n_ctx = context * slots
     params.kv_unified = False  # a slot's context is its own, however many there are
     if threads is not None:
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = check_count("threads", threads, 1)
     if gpu_layers is not None:
-        params.n_gpu_layers = gpu_layers
+        params.n_gpu_layers = check_count("gpu_layers", gpu_layers)
     params.use_jinja = True
     params.endpoint_slots = True
     params.warmup = False

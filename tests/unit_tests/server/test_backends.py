@@ -54,7 +54,7 @@ def test_a_backend_is_read(text: str, parts: tuple[str, str, str, str | None]) -
         ("http://gpu-1:8000/v1", "is not PROVIDER:MODEL"),
         ("openai:a@http://", "is not one like http://gpu-1:8000/v1"),
         ("openai:a@http://h:port/v1", "is not one like http://gpu-1:8000/v1"),
-        ("openai:a@gpu-1:8000", "has an address without http:// after its @. Write @http://HOST:PORT."),
+        ("openai:a@gpu-1:8000", "'openai:a' has an address without http:// after its @. Write @http://HOST:PORT."),
         ("openai:a@gpu-1:8000/v1", "has an address without http:// after its @"),
         ("offline@http://a", "is not PROVIDER:MODEL"),
     ],
@@ -69,7 +69,10 @@ def test_a_password_in_a_url_is_not_shown() -> None:
     with pytest.raises(BackendError) as caught:
         parse_backend("offline@http://me:secret@a:port")
     assert "secret" not in str(caught.value)
-    assert parse_backend("openai:a@http://me:secret@b/v1").where == "openai:a at http://b/v1"
+    with pytest.raises(BackendError) as caught:
+        parse_backend("openai:a@me:secret@b:8000")
+    assert "secret" not in str(caught.value)
+    assert parse_backend("openai:a@http://me:secret@b/v1?key=secret").where == "openai:a at http://b/v1"
 
 
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters=":=@", exclude_categories=["Z", "C"]), min_size=1)
@@ -169,6 +172,8 @@ def test_other_providers_are_made_by_langchain(monkeypatch: pytest.MonkeyPatch) 
         ("anthropic:a", {}, "pip install langchain-anthropic"),
         ("llama.cpp:no-such.gguf", {}, "'it' needs the file no-such.gguf, which is not there."),
         ("llama.cpp:a.gguf", {"url": "http://a"}, "'it' runs in this process and has no URL."),
+        (f"llama.cpp:{__file__}", {"options": {"slots": 0}}, "slots=0 is not a whole number of 1 or more."),
+        (f"llama.cpp:{__file__}", {"options": {"context": "8k"}}, "context='8k' is not a whole number"),
         (f"llama.cpp:{__file__}", {}, "is not a GGUF file: it does not begin with GGUF."),
     ],
 )
