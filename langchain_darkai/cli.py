@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import os
+import socket
 import sys
 import time
 import warnings
@@ -83,8 +84,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_server_options(serve: argparse.ArgumentParser) -> None:
-    serve.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    serve.add_argument("--port", type=int, default=8000, help="the port; 0 for a free one (default: %(default)s)")
+    serve.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="the port; 0 for a free one (default: 8000)")
     serve.add_argument(
         "--allowed-host",
         action="append",
@@ -98,9 +99,16 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
     )
     serve.add_argument(
         "--backend",
-        metavar="PROVIDER:MODEL",
-        help="the model behind, as langchain's init_chat_model names it (default: the offline model)",
+        action="append",
+        default=[],
+        metavar="[NAME=]PROVIDER:MODEL[@URL]",
+        help="a model behind, such as llama.cpp:FILE.gguf, ollama:llama3.1, openai:MODEL@http://gpu-1:8000/v1 or "
+        "offline; may be repeated, the first is the default (default: the offline model)",
     )
+    serve.add_argument(
+        "--config", metavar="FILE", help="a TOML file with settings and backends; options given here override it"
+    )
+    serve.add_argument("--check", action="store_true", help="only say what would be served")
 
 
 def _demo(_options: argparse.Namespace) -> None:
@@ -209,30 +217,62 @@ def _check(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     from langchain_darkai.server import serve
+    from langchain_darkai.server.backends import BackendError, Plan, parse_backend
+    from langchain_darkai.server.config import Config, read_config
+    from langchain_darkai.server.runner import netloc
 
-    backend = None
-    name = "the offline model"
-    if options.backend:
-        try:
-            from langchain.chat_models import init_chat_model
-        except ImportError as error:
-            raise _CommandError(
-                "--backend needs langchain: pip install langchain, and the provider's package."
-            ) from error
-        try:
-            backend = init_chat_model(options.backend)
-        except ImportError as error:
-            raise _CommandError(_sentence_of(error)) from error
-        name = options.backend
+    try:
+        specs = [parse_backend(text) for text in options.backend]
+    except BackendError as error:
+        _usage_error(_sentence_of(error))
+    config = read_config(options.config) if options.config else Config()
+    plan = Plan(config, specs)
+    given = {"host": options.host, "port": options.port, "allowed_hosts": options.allowed_host}
+    settings = {**config.server.given(), **{name: value for name, value in given.items() if value is not None}}
+    if options.no_prefill:
+        settings["prefill"] = False
+    host = settings.setdefault("host", "127.0.0.1")
+    variable = config.server.api_key_env or "DARKAI_API_KEY"
+    key = os.environ.get(variable)
+    keys = f"with the key in {variable}" if key or config.server.api_key_env else "no key needed"
+    if options.check:
+        place = netloc(host, settings.get("port", 8000))
+        print(*plan.lines(), f"Would listen on {place}, {keys}.", sep="\n")
+        return
+    if config.server.api_key_env and not key:
+        raise _CommandError(f"{options.config} names the variable {variable} for the key of clients. Set it.")
     serve(
-        backend,
-        host=options.host,
-        port=options.port,
-        api_key=os.environ.get("DARKAI_API_KEY"),
-        allowed_hosts=options.allowed_host,
-        prefill=False if options.no_prefill else None,
-        on_ready=lambda url: print(f"Serving {name} at {url} (Ctrl+C stops).", flush=True),
+        plan.make(),
+        **settings,
+        api_key=key,
+        on_ready=lambda url: print(
+            f"Serving {plan.names} at {_reachable(url, host)}, {keys} (Ctrl+C stops).", flush=True
+        ),
+        on_stop=_print_waiting,
     )
+
+
+def _reachable(url: str, host: str) -> str:
+    """Return the URL by which other machines reach a server that listens on every address, else the URL as it is."""
+    from langchain_darkai.server.runner import netloc
+
+    probes = {"0.0.0.0": "192.0.2.1", "::": "2001:db8::1"}  # noqa: S104 - addresses for examples, which nobody has
+    if host not in probes:
+        return url
+    with contextlib.suppress(OSError):  # there is no network
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((probes[host], 9))  # sends nothing: the system only chooses the address to send from
+            return f"http://{netloc(probe.getsockname()[0], int(url.rpartition(':')[2]))}"
+    return url
+
+
+def _print_waiting(replies: int) -> None:
+    if replies:
+        what = "1 reply" if replies == 1 else f"{replies} replies"
+        print(
+            f"Waiting for {what} to finish; press Ctrl+C again to end {'it' if replies == 1 else 'them'}.", flush=True
+        )
 
 
 def _sentence_of(error: BaseException) -> str:

@@ -137,6 +137,7 @@ def create_app(
     app.router.add_get("/health", server.health)
     app.on_response_prepare.append(server.origins.add_headers)
     app.on_shutdown.append(server.drain)
+    app.on_cleanup.append(server.forget_models)
     app[SERVER] = server
     return app
 

@@ -8,18 +8,22 @@ import asyncio
 import os
 from collections.abc import Iterator
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from aiohttp import web
 
-__all__ = ["leave_to_parent"]
+__all__ = ["forget", "leave_to_parent"]
 
-_listeners: WeakKeyDictionary[web.Server, asyncio.Server] = WeakKeyDictionary()
+_listeners: dict[web.Server, asyncio.Server] = {}
 
 
 def leave_to_parent(server: web.Server, listener: asyncio.Server) -> None:
     """Let children that are forked from now on close their copies of a server's sockets."""
     _listeners[server] = listener
+
+
+def forget(server: web.Server) -> None:
+    """Let go of a server that has ended. Its listener holds it, so that it would never be collected."""
+    _listeners.pop(server, None)
 
 
 def _sockets() -> Iterator[Any]:

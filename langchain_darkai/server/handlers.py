@@ -4,14 +4,15 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Literal, cast
 
 from aiohttp import web
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.messages.ai import add_ai_message_chunks
 
 from langchain_darkai.client import DarkAI
@@ -24,6 +25,7 @@ from langchain_darkai.errors import (
 )
 from langchain_darkai.prompts import format_call
 from langchain_darkai.protocol import encode_event
+from langchain_darkai.server.backend_errors import backend_errors
 from langchain_darkai.server.bodies import Bodies, answer_and_drop
 from langchain_darkai.server.chat_request import (
     AskedChat,
@@ -36,6 +38,7 @@ from langchain_darkai.server.chat_request import (
 )
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
+from langchain_darkai.server.fallback import first_answer
 from langchain_darkai.server.hosts import AllowedHosts
 from langchain_darkai.server.timeouts import ServerTimeouts
 
@@ -92,6 +95,11 @@ class ChatServer:
     def is_busy(self) -> bool:
         """Whether models are at work."""
         return bool(self._running)
+
+    @property
+    def running_replies(self) -> int:
+        """How many replies are being made for clients that wait for them."""
+        return len(self._awaited)
 
     def expect_request(self, connection: web.RequestHandler) -> None:
         """Close a new connection if no request comes over it in time."""
@@ -166,10 +174,15 @@ class ChatServer:
         async with self._bodies.read(request, self.timeouts.request_body) as held:
             asked = await self._read_chat(held.body)
             held.hold(asked.size)
-            model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
-            prefill = takes_prefill(model) if self._prefill is None else self._prefill
-            messages = asked.messages if prefill else without_beginning(asked.messages)
-            await self._stream(model, messages, stop, request, response)
+            model = self._model_for(asked.model)
+            with backend_errors(self._name_of(asked.model), model):
+                await self._stream(first_answer(model, partial(self._ask, asked)), request, response)
+
+    def _ask(self, asked: AskedChat, model: BaseChatModel) -> AsyncIterator[AIMessage]:
+        model, stop = with_parameters(model, asked.parameters)
+        prefill = takes_prefill(model) if self._prefill is None else self._prefill
+        messages = asked.messages if prefill else without_beginning(asked.messages)
+        return model.astream(messages, stop=stop)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)
@@ -180,17 +193,11 @@ class ChatServer:
             return await asyncio.to_thread(read_chat, data)
 
     async def _stream(
-        self,
-        model: BaseChatModel,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        request: web.Request,
-        response: web.StreamResponse,
+        self, answer: AsyncIterator[AIMessage], request: web.Request, response: web.StreamResponse
     ) -> None:
         rest: list[AIMessageChunk] = []
         has_text, end = False, b""
-        stream = cast("AsyncGenerator[AIMessage, None]", model.astream(messages, stop=stop))
-        async with aclosing(stream) as chunks:
+        async with aclosing(cast("AsyncGenerator[AIMessage, None]", answer)) as chunks:
             async for chunk in chunks:
                 if text := chunk.text:
                     has_text = True
@@ -222,6 +229,10 @@ class ChatServer:
             names = ", ".join(self._models)
             raise DarkAINotFoundError(f"There is no model {echoed(name)} here. There are: {names}.")
         return self._models[name]
+
+    def _name_of(self, asked: str | None) -> str | None:
+        """Return the name of the model that answers; None where a single one answers to every name."""
+        return (asked or next(iter(self._models))) if isinstance(self._models, dict) else None
 
     def _check_key(self, request: web.Request) -> None:
         if self._key is None:
@@ -258,6 +269,10 @@ class ChatServer:
         self.end_replies()
         if self._running:
             await asyncio.wait(self._running, timeout=self.timeouts.cleanup)
+
+    async def forget_models(self, _app: web.Application) -> None:
+        """Let go of the models once the application has ended: aiohttp keeps its handlers in a cache."""
+        self._models = {}
 
     def end_replies(self) -> None:
         """End all running replies now, each with an error."""

@@ -3,20 +3,21 @@
 import asyncio
 import atexit
 import logging
+import os
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import partial
 from types import TracebackType
 
-from aiohttp import web
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 from typing_extensions import Self, Unpack
 
-from langchain_darkai.server.app import AppOptions, create_app
-from langchain_darkai.server.runner import check_port, run, serve_app
+from langchain_darkai.server.app import SERVER, AppOptions, create_app
+from langchain_darkai.server.runner import check_port, serve_app
+from langchain_darkai.server.shared_loop import SharedLoop, shared_loop
 
 __all__ = ["LocalServer"]
 
@@ -27,7 +28,7 @@ _logger = logging.getLogger("langchain_darkai.server")
 
 
 class LocalServer:
-    """The local server, in a background thread with an event loop of its own.
+    """The local server, in a background thread. All of a process share that thread and its event loop.
 
     `model` and the options are those of `create_app`: None is `OfflineChatModel`. `port` 0 is any free port, a new one
     at each start. A context manager, plain and async, also inside a running event loop; or `start` and `stop`, which do
@@ -56,7 +57,8 @@ class LocalServer:
         self._new_app = partial(create_app, model, api_key=api_key, grace_period=grace_period, **options)
         self._new_app()  # an application runs only once; this one refuses settings that cannot work
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._loop: SharedLoop | None = None
+        self._served: Future[None] = Future()
         self._stopping: Future[None] = Future()
         self._url: str | None = None
 
@@ -73,13 +75,12 @@ class LocalServer:
     def start(self) -> Self:
         """Start the server and return when it takes requests."""
         with self._lock:
-            if self._thread is None:
+            if self._loop is None:
+                loop = shared_loop()
                 started: Future[str] = Future()
                 self._stopping = Future()
-                self._thread = threading.Thread(
-                    target=self._run, args=(started,), name="langchain-darkai-server", daemon=True
-                )
-                self._thread.start()
+                self._served = loop.submit(self._serve(started))
+                self._loop, self._process = loop, os.getpid()
                 atexit.register(self._finish, _EXIT_SECONDS)
                 try:
                     self._url = started.result()
@@ -89,27 +90,28 @@ class LocalServer:
         return self
 
     def stop(self) -> None:
-        """Stop the server and return when its thread, its loop and its sockets are gone."""
+        """Stop the server and return when its sockets are gone, and its replies have ended, or do not end in time."""
         with self._lock:
             self._finish()
 
     def _finish(self, seconds: float | None = None) -> None:
-        if self._thread is None:
+        if self._loop is None:
             return
         atexit.unregister(self._finish)
         with suppress(InvalidStateError):  # it ended by itself
             self._stopping.set_result(None)
-        self._thread.join(seconds)
-        self._thread = self._url = None
+        if self._process == os.getpid():  # a forked child has no thread that could end it, and nothing to end
+            wait([self._served], seconds)
+            self._loop.release()
+        self._loop = self._url = None
 
-    def _run(self, started: "Future[str]") -> None:
-        async def main(app: web.Application) -> None:
-            stopping = asyncio.wrap_future(self._stopping)
-            await serve_app(app, self._host, self._port, started.set_result, stopping)
-
+    async def _serve(self, started: "Future[str]") -> None:
         try:
             app = self._new_app()
-            run(main(app), app)
+            stopping = asyncio.wrap_future(self._stopping)
+            await serve_app(app, self._host, self._port, started.set_result, stopping)
+            if app[SERVER].is_busy:
+                _logger.warning("A model goes on although it was cancelled. It is left to itself, in a thread.")
         except BaseException as error:
             if started.done():
                 _logger.exception("The local server failed.")

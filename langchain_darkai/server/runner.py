@@ -22,16 +22,12 @@ from pydantic import SecretStr
 from typing_extensions import Unpack
 
 from langchain_darkai.server.app import SERVER, AppOptions, create_app
-from langchain_darkai.server.forks import leave_to_parent
+from langchain_darkai.server.forks import forget, leave_to_parent
+from langchain_darkai.server.shared_loop import MAX_BLOCKING_CALLS, shut_down_threads
 
-__all__ = ["MAX_BLOCKING_CALLS", "check_port", "run", "serve", "serve_app"]
-
-MAX_BLOCKING_CALLS = 128
-"""How many calls of models without async code run at once, each on a thread of its own, made when it is needed."""
+__all__ = ["check_port", "netloc", "run", "serve", "serve_app"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_THREAD_SECONDS = 1.0
-"""How long threads of models without async code may hold up the end of a server; they cannot be interrupted."""
 
 _logger = logging.getLogger("langchain_darkai.server")
 
@@ -44,11 +40,13 @@ def serve(
     api_key: str | SecretStr | None = None,
     grace_period: float = 10.0,
     on_ready: Callable[[str], None] | None = None,
+    on_stop: Callable[[int], None] | None = None,
     **options: Unpack[AppOptions],
 ) -> None:
     """Run the server until SIGTERM or SIGINT (Ctrl+C), then let running replies finish and return.
 
-    `model` and the options are those of `create_app`. `on_ready` is called with the base URL once requests are taken.
+    `model` and the options are those of `create_app`. `on_ready` is called with the base URL once requests are taken,
+    `on_stop` at the first signal, with the number of replies that are running.
     After the signal, new connections are refused, and running replies get `grace_period` seconds; a second signal ends
     them at once. Outside the main thread, where Python takes no signals, it runs as long as the thread.
 
@@ -68,6 +66,8 @@ def serve(
                 app[SERVER].end_replies()
             else:
                 stopping.set_result(None)
+                if on_stop is not None:
+                    on_stop(app[SERVER].running_replies)
 
         for number in _SIGNALS:
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
@@ -125,6 +125,7 @@ async def serve_app(
         for transport in transports:
             if transport is not None:
                 transport.abort()  # closed already, unless its client reads nothing: that would take for ever
+        forget(server)
 
 
 async def _listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> asyncio.Server:
@@ -134,7 +135,7 @@ async def _listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port
         reason = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
         raise OSError(
             error.errno,
-            f"Cannot listen on {_netloc(host, port)}: {reason}. Choose another host or port (0: a free one).",
+            f"Cannot listen on {netloc(host, port)}: {reason}. Choose another host or port (0: a free one).",
         ) from error
 
 
@@ -148,14 +149,15 @@ async def _stop_listening(listener: asyncio.Server) -> None:
     listener.close()
 
 
-def _netloc(host: str, port: int) -> str:
+def netloc(host: str, port: int) -> str:
+    """Return the part of a URL for a host and a port."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _url(address: "ipaddress.IPv4Address | ipaddress.IPv6Address", port: int) -> str:
     if address.is_unspecified:  # every address of the machine: the loopback one serves from here
         address = ipaddress.ip_address("127.0.0.1" if address.version == 4 else "::1")
-    return f"http://{_netloc(str(address), port)}"
+    return f"http://{netloc(str(address), port)}"
 
 
 def run(main: Coroutine[Any, Any, None], app: web.Application) -> None:
@@ -175,10 +177,7 @@ def run(main: Coroutine[Any, Any, None], app: web.Application) -> None:
                 _close(loop)
             else:
                 _leave_in_thread(loop)
-            executor.shutdown(wait=False, cancel_futures=True)
-            waiter = threading.Thread(target=executor.shutdown, daemon=True)
-            waiter.start()
-            waiter.join(_THREAD_SECONDS)
+            shut_down_threads(executor)
 
 
 def _run_until_complete(loop: asyncio.AbstractEventLoop, serving: "asyncio.Task[None]", app: web.Application) -> None:

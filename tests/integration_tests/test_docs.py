@@ -2,10 +2,11 @@
 
 All Python on a page shares one namespace. A Python block that is followed by a text block prints that text. A console
 block holds commands after `$ `, each followed by its output. The server of a session listens on a free port instead of
-the port that is written. What `check` measures is not compared.
+the port that is written. What `check` measures is not compared. A TOML block is a file that its first line names.
 """
 
 import contextlib
+import inspect
 import io
 import logging
 import os
@@ -22,6 +23,8 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_darkai import ChatDarkAI, DarkAI, errors
 from langchain_darkai.server import LocalServer
+from langchain_darkai.server.config import BackendSettings, ServerSettings
+from langchain_darkai.server.llama_cpp import start_engine
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -84,6 +87,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Termi
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
+    monkeypatch.chdir(tmp_path)
     terminal = Terminal()
     yield terminal
     terminal.close()
@@ -101,7 +105,7 @@ class Terminal:
         if assignment := re.fullmatch(r"export (\w+)=(.*)", command):
             self.environment[assignment[1]] = assignment[2].replace(SERVED_AT, self.url)
             return ""
-        if command.startswith("langchain-darkai serve"):
+        if command.startswith("langchain-darkai serve") and "--check" not in command:
             self.server = subprocess.Popen(
                 [*shlex.split(command), "--port", "0"], env=self.environment, stdout=subprocess.PIPE, text=True
             )
@@ -134,7 +138,12 @@ class Terminal:
 
 @pytest.mark.parametrize("page", pages_with("console"))
 def test_terminal_sessions_print_what_the_page_shows(page: Path, terminal: Terminal) -> None:
-    sessions = [text for language, text in blocks(page.read_text(encoding="utf-8")) if language == "console"]
+    found = blocks(page.read_text(encoding="utf-8"))
+    for name, text in (
+        (text.split("\n")[0].removeprefix("# "), text) for language, text in found if language == "toml"
+    ):
+        Path(name).write_text(text, encoding="utf-8")
+    sessions = [text for language, text in found if language == "console"]
     commands = [command for session in sessions for command in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]]
     for command, expected in (text.split("\n", 1) for text in commands):
         assert without_measures(terminal.run(command)) == without_measures(expected), command
@@ -142,6 +151,15 @@ def test_terminal_sessions_print_what_the_page_shows(page: Path, terminal: Termi
 
 def without_measures(text: str) -> str:
     return re.sub(r"\d+\.\d+ s\b", "SECONDS", re.sub(r"\d+ characters", "CHARACTERS", text))
+
+
+def test_the_keys_of_the_configuration_file_are_those_that_are_read() -> None:
+    page = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
+    tables = [set(re.findall(r"^\| (`.*?) \|", part, re.MULTILINE)) for part in page.split("| Key |")[1:]]
+    named = [{key for row in table for key in re.findall(r"`(\w+)`", row)} for table in tables]
+    options = set(inspect.signature(start_engine).parameters) - {"path"}
+    assert named[0] == set(ServerSettings.model_fields)
+    assert named[1] == set(BackendSettings.model_fields) | options
 
 
 def test_the_configuration_table_has_every_field_and_its_default() -> None:

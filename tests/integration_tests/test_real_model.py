@@ -4,7 +4,9 @@ What the model knows is no part of it: the tests ask for what every model can do
 """
 
 import asyncio
+import gc
 import json
+import socket
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from typing import Literal, cast
@@ -17,6 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from langchain_darkai import ChatDarkAI
 from langchain_darkai.server import LocalServer
+from langchain_darkai.server.llama_cpp import ChatLlamaCpp
 from tests.support import engine
 
 pytestmark = pytest.mark.slow
@@ -150,3 +153,18 @@ def test_a_real_model_makes_a_call_that_is_forced(model: ChatDarkAI) -> None:
     reply = forced.invoke("What is the weather in Paris?")
     assert [call["name"] for call in reply.tool_calls] == ["get_weather"]
     assert reply.tool_calls[0]["args"].keys() == {"city"}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # nobody closes the class's connections
+def test_an_engine_in_this_process_ends_with_its_model() -> None:
+    weights = engine.small_weights()
+    if weights is None:
+        pytest.skip("there is no engine")  # `make test` says so
+    model = ChatLlamaCpp.of_file(weights, threads=1, context=512, temperature=0)
+    port = int(str(model.openai_api_base).rpartition(":")[2].removesuffix("/v1"))
+    with LocalServer(model) as server:
+        assert ChatDarkAI(base_url=server.url, max_retries=0, max_tokens=5).invoke("Say hello.").text
+    del model, server
+    gc.collect()
+    with socket.socket() as client:
+        assert client.connect_ex(("127.0.0.1", port)) != 0

@@ -43,7 +43,7 @@ def client(server: LocalServer, **settings: Any) -> ChatDarkAI:
 
 
 ERRORS: list[tuple[Exception, type[DarkAIError], bool]] = [
-    (core.ModelAuthenticationError("no"), DarkAIAuthenticationError, False),
+    (core.ModelAuthenticationError("no"), DarkAIAPIError, True),  # it is the server's key that was rejected
     (core.ModelPermissionDeniedError("no"), DarkAIPermissionDeniedError, False),
     (core.ModelNotFoundError("no"), DarkAINotFoundError, False),
     (core.ModelInvalidRequestError("no"), DarkAIInvalidRequestError, False),
@@ -74,7 +74,8 @@ async def test_errors_survive_the_round_trip(
     if ask.streams:
         assert "".join(got) == "".join(before)
     assert "Traceback" not in str(caught.value)
-    assert ("'no'" in str(caught.value)) == isinstance(error, core.ModelError)
+    tells_more = isinstance(error, core.ModelError) and not isinstance(error, core.ModelAuthenticationError)
+    assert ("'no'" in str(caught.value)) == tells_more
 
 
 async def test_a_rate_limit_of_the_model_behind_is_waited_for_by_the_client(ask: Asker) -> None:

@@ -50,21 +50,9 @@ def running(weights: Path, *, slots: int = 1, context: int = 4096, threads: int 
 
 
 def _serve(weights: str, slots: int, context: int, threads: int) -> None:
-    import xllamacpp
+    from langchain_darkai.server.llama_cpp import start_engine
 
-    params = xllamacpp.CommonParams()
-    params.model.path = weights
-    params.hostnames = ["127.0.0.1"]
-    params.port = 0
-    params.n_parallel = slots
-    params.n_ctx = context * slots
-    params.kv_unified = False  # a slot's context is its own, however many there are
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
-    params.use_jinja = True
-    params.endpoint_slots = True
-    params.warmup = False
-    params.verbosity = 0
-    server = xllamacpp.Server(params)
+    server = start_engine(weights, slots=slots, context=context, threads=threads)
     sys.stdout.write(f"{server.listening_address}\n")
     sys.stdout.flush()
     sys.stdin.read()  # until the one that started this ends

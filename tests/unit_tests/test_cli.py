@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessageChunk
 
 from langchain_darkai import ChatDarkAI, DarkAIConnectionError, __version__
 from langchain_darkai.cli import main
+from langchain_darkai.server import OfflineChatModel
 
 Captured = pytest.CaptureFixture[str]
 
@@ -195,39 +196,125 @@ def test_serve_refuses_a_port_that_is_none(port: str, capsys: Captured) -> None:
     assert f"port is {port}; it must be from 0" in one_line(capsys.readouterr().err)
 
 
-def test_serve_needs_langchain_for_another_backend(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "langchain.chat_models", None)
-    assert run("serve", "--port", "0", "--backend", "openai:gpt-4o") == 1
-    assert "--backend needs langchain: pip install langchain" in one_line(capsys.readouterr().err)
+@pytest.mark.parametrize(("backend", "code"), [("no-such-model", 2), ("=offline:x", 2), ("llama.cpp:no.gguf", 1)])
+def test_serve_tells_why_a_backend_cannot_be_had(backend: str, code: int, capsys: Captured) -> None:
+    assert run("serve", "--port", "0", "--backend", backend) == code
+    line = one_line(capsys.readouterr().err)
+    assert line.startswith("langchain-darkai")
+    assert backend.rpartition(":")[2] in line
 
 
-def test_serve_tells_why_a_backend_cannot_be_had(capsys: Captured) -> None:
-    assert run("serve", "--port", "0", "--backend", "no-such-model") == 1
-    assert "no-such-model" in one_line(capsys.readouterr().err)
+def test_an_error_of_a_providers_own_is_told_in_one_line(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    assert run("serve", "--backend", "openai:gpt-4o") == 1
+    assert "OPENAI_API_KEY" in one_line(capsys.readouterr().err)
+
+
+def served_by(monkeypatch: pytest.MonkeyPatch, *arguments: str, replies: int = 0) -> tuple[Any, dict[str, Any]]:
+    """Run `serve` without a server; return its models and its settings."""
+    served: list[Any] = []
+
+    def serve(models: Any, **settings: Any) -> None:
+        settings.pop("on_ready")("http://[::1]:9000")
+        settings.pop("on_stop")(replies)
+        served.extend((models, settings))
+
+    monkeypatch.setattr("langchain_darkai.server.serve", serve)
+    assert run("serve", *arguments) == 0
+    models, settings = served
+    return models, settings
 
 
 def test_serve_hands_over_its_settings(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
-    backend = FakeListChatModel(responses=["Yes."])
-    served: list[Any] = []
-
-    def serve(model: Any, **settings: Any) -> None:
-        settings.pop("on_ready")("http://[::1]:9000")
-        served.append((model, settings))
-
-    monkeypatch.setattr("langchain_darkai.server.serve", serve)
-    monkeypatch.setattr("langchain.chat_models.init_chat_model", {"fake:yes": backend}.__getitem__)
     monkeypatch.setenv("DARKAI_API_KEY", "a secret")
     names = ("--allowed-host", "a.example", "--allowed-host", "b.example")
-    assert run("serve", "--host", "::1", "--port", "9000", "--backend", "fake:yes", "--no-prefill", *names) == 0
-    expected = {
+    models, settings = served_by(
+        monkeypatch, "--host", "::1", "--port", "9000", "--backend", "offline", "--no-prefill", *names
+    )
+    assert isinstance(models, OfflineChatModel)
+    assert settings == {
         "host": "::1",
         "port": 9000,
         "api_key": "a secret",
         "allowed_hosts": ["a.example", "b.example"],
         "prefill": False,
     }
-    assert served == [(backend, expected)]
-    assert capsys.readouterr().out == "Serving fake:yes at http://[::1]:9000 (Ctrl+C stops).\n"
+    line = "Serving offline at http://[::1]:9000, with the key in DARKAI_API_KEY (Ctrl+C stops).\n"
+    assert capsys.readouterr().out == line
+
+
+@pytest.mark.parametrize(
+    ("replies", "said"),
+    [
+        (0, ""),
+        (1, "Waiting for 1 reply to finish; press Ctrl+C again to end it.\n"),
+        (2, "Waiting for 2 replies to finish; press Ctrl+C again to end them.\n"),
+    ],
+)
+def test_a_stop_says_for_how_many_replies_it_waits(
+    replies: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    served_by(monkeypatch, replies=replies)
+    assert capsys.readouterr().out.partition("\n")[2] == said
+
+
+CONFIG = """
+[server]
+host = "0.0.0.0"
+port = 9000
+api_key_env = "GATEWAY_KEY"
+timeout = 60
+
+[backends]
+chat = ["big", "small"]
+small = "offline"
+big = { model = "openai:meta/l@http://me:secret@gpu-1:8000/v1", api_key_env = "GPU_KEY" }
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> str:
+    path = tmp_path / "gateway.toml"
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def test_a_configuration_is_served_and_options_come_first(
+    config: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("GATEWAY_KEY", "a secret")
+    monkeypatch.setenv("GPU_KEY", "another")
+    arguments = ("--config", config, "--host", "127.0.0.1", "--backend", "more=offline")
+    models, settings = served_by(monkeypatch, *arguments)
+    assert list(models) == ["chat", "small", "big", "more"]
+    assert settings == {"host": "127.0.0.1", "port": 9000, "api_key": "a secret", "timeout": 60.0}
+    assert capsys.readouterr().out.startswith("Serving chat, small, big and more at ")
+
+
+def test_check_only_says_what_would_be_served(config: str, capsys: Captured) -> None:
+    assert run("serve", "--config", config, "--check") == 0
+    assert capsys.readouterr().out == (
+        "chat: big, else small\n"
+        "small: the offline model\n"
+        "big: openai:meta/l at http://gpu-1:8000/v1, with the key in GPU_KEY\n"
+        "Would listen on 0.0.0.0:9000, with the key in GATEWAY_KEY.\n"
+    )
+
+
+def test_a_variable_of_the_configuration_that_is_not_set_is_named(
+    config: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("serve", "--config", config) == 1
+    assert "GATEWAY_KEY" in one_line(capsys.readouterr().err)
+    monkeypatch.setenv("GATEWAY_KEY", "a secret")
+    assert run("serve", "--config", config) == 1
+    assert "GPU_KEY" in one_line(capsys.readouterr().err)
+
+
+def test_a_configuration_that_is_wrong_is_told_in_one_line(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "a.toml").write_text("[backends]\na = { modle = 'offline' }")
+    assert run("serve", "--check", "--config", str(tmp_path / "a.toml")) == 1
+    assert "[backends.a] has no" in one_line(capsys.readouterr().err)
 
 
 class Input:

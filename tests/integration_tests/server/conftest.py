@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from langchain_darkai.server import LocalServer
+
 
 @pytest.fixture
 def nothing_left() -> Iterator[None]:
-    """No test leaves a thread or a descriptor."""
+    """No test leaves a thread or a descriptor, but for the loop that all servers share."""
+    LocalServer().start().stop()
     gc.collect()
     threads, descriptors = set(threading.enumerate()), psutil.Process().num_fds()
     yield

@@ -2,11 +2,14 @@
 
 import asyncio
 import errno
+import gc
 import json
 import logging
 import socket
 import threading
 import urllib.request
+import weakref
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from typing import Any
@@ -167,6 +170,40 @@ def test_many_calls_of_a_model_without_async_code_run_at_once() -> None:
     model = GeneratingModel(replies=[[lambda: barrier.wait(20), "done"]])
     with LocalServer(model) as server, ThreadPoolExecutor(40) as pool:
         assert list(pool.map(lambda _: ask(server.url), range(40))) == ["done"] * 40
+
+
+def test_a_server_that_stops_leaves_the_replies_of_another_alone() -> None:
+    blocked, go_on = threading.Event(), threading.Event()
+    model = GeneratingModel(replies=[[blocked.set, lambda: go_on.wait(20), "done"]])
+    with LocalServer(model) as server, ThreadPoolExecutor(1) as pool:
+        reply = pool.submit(ask, server.url)
+        assert blocked.wait(20)
+        with LocalServer(GeneratingModel(replies=[["Hello"]])) as other:
+            assert ask(other.url) == "Hello"
+        go_on.set()
+        assert reply.result(20) == "done"
+
+
+def test_a_model_can_have_a_server_of_its_own_where_it_does_not_block_the_loop() -> None:
+    async def reply(*_: Any) -> AsyncIterator[str]:
+        with pytest.raises(RuntimeError, match="Use `async with LocalServer"):
+            LocalServer(fake()).start()
+        async with LocalServer(fake("from within")) as within:
+            yield await asyncio.to_thread(ask, within.url)
+
+    with LocalServer(ScriptedModel(replies=[reply])) as server:
+        assert ask(server.url) == "from within"
+
+
+def test_a_server_that_has_stopped_does_not_keep_its_model() -> None:
+    """A model may be a file of gigabytes, run in this process."""
+    model = fake()
+    with LocalServer(model) as server:
+        assert ask(server.url) == "Hello"
+    kept = weakref.ref(model)
+    del model, server
+    gc.collect()
+    assert kept() is None
 
 
 def test_hundreds_of_calls_leave_no_open_sockets() -> None:

@@ -76,6 +76,25 @@ asyncio.SelectorEventLoop.add_signal_handler = add_signal_handler
         assert (process.returncode, out, complaints(error)) == (0, "served\n", [])
 
 
+def test_a_model_that_goes_on_does_not_hold_up_the_end_of_serve() -> None:
+    going_on = (
+        SERVING.replace("import ScriptedModel", "import ScriptedModel, Stubborn")
+        .replace("from langchain_darkai.server import", "import threading\nfrom langchain_darkai.server import")
+        .replace('float(messages[-1].text), " there"', "Stubborn(threading.Event())")
+        .replace("port=0", "port=0, grace_period=0.1")
+    )
+    with running(going_on) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        request = urllib.request.Request(f"{url}/chat", b'{"query": "Hi"}', JSON)
+        with urllib.request.urlopen(request, timeout=20) as response:
+            assert b'"Hi"' in response.readline()
+            process.terminate()
+            out, error = process.communicate(timeout=20)
+    said = "A model goes on although it was cancelled. It is left to itself, in a thread."
+    assert (process.returncode, out, complaints(error)) == (0, "served\n", [said])
+
+
 def test_a_signal_handler_of_the_program_may_exit() -> None:
     handler = "import signal, sys\nsignal.signal(signal.SIGUSR1, lambda *_: sys.exit(3))\n"
     with running(handler + SERVING) as process:
