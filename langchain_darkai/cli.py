@@ -1,4 +1,4 @@
-"""The command line: langchain-darkai demo | chat | serve | check."""
+"""The command line: langchain-darkai demo | chat | serve | check | key."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -18,6 +18,10 @@ from langchain_darkai._text import one_line
 from langchain_darkai._version import __version__
 from langchain_darkai.chat_models import ChatDarkAI
 from langchain_darkai.client import DarkAI
+
+if TYPE_CHECKING:
+    from langchain_darkai.server import ServerOperations
+    from langchain_darkai.server.workers import Worker
 
 __all__ = ["main"]
 
@@ -32,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     `arguments` are the words after the command's name; None takes them from the process.
     """
     options = _parser().parse_args(arguments)
+    options.words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still shows the others
     warnings.formatwarning = lambda message, *_, **__: f"langchain-darkai: {message}\n"
@@ -79,6 +84,8 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = add("serve", _serve, "run the local server; clients must send the key in DARKAI_API_KEY, if it is set")
     _add_server_options(serve)
+    _add_operation_options(serve)
+    _add_key_options(add("key", _key, "make a key for a client of the server, and its line for the file of keys"))
     return parser
 
 
@@ -101,6 +108,35 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
         metavar="PROVIDER:MODEL",
         help="the model behind, as langchain's init_chat_model names it (default: the offline model)",
     )
+
+
+def _add_operation_options(serve: argparse.ArgumentParser) -> None:
+    group = serve.add_argument_group(
+        "options for a server that is left running",
+        "Each may also be given as an environment variable, such as DARKAI_SERVER_KEYS_FILE.",
+    )
+    group.add_argument("--keys-file", metavar="FILE", help="keys of clients, as `langchain-darkai key` makes them")
+    for_models = {
+        "--max-concurrency": ("NUMBER", "how many replies a model makes at once; further requests wait"),
+        "--max-queue": ("NUMBER", "how many requests may wait for a model (default: 100); further ones are refused"),
+        "--timeout": ("SECONDS", "for a whole reply with its wait (default: 600)"),
+        "--max-prompt-bytes": ("NUMBER", "the longest request (default: 16777216)"),
+    }
+    for option, (what, text) in for_models.items():
+        shown = f"{text}; with MODEL= for that one alone; may be repeated"
+        group.add_argument(option, action="append", metavar=f"[MODEL=]{what}", help=shown)
+    group.add_argument("--limits-url", metavar="URL", help="a Redis on which several processes count requests together")
+    group.add_argument("--metrics", action="store_true", default=None, help="answer /metrics for Prometheus")
+    group.add_argument("--log-format", metavar="FORMAT", help="plain, json or none (default: plain)")
+    group.add_argument("-v", "--verbose", action="store_true", default=None, help="log what is sent to the models, too")
+    group.add_argument("--workers", metavar="NUMBER", help="how many processes answer at the port (default: 1)")
+
+
+def _add_key_options(key: argparse.ArgumentParser) -> None:
+    key.add_argument("name", metavar="NAME", help="what the server's log calls the key")
+    key.add_argument("--model", action="append", metavar="NAME", help="a model that it may use; may be repeated")
+    key.add_argument("--at-once", type=int, metavar="NUMBER", help="how many of its requests may run at once")
+    key.add_argument("--per-minute", type=int, metavar="NUMBER", help="how many requests it may send a minute")
 
 
 def _demo(_options: argparse.Namespace) -> None:
@@ -207,8 +243,39 @@ def _check(options: argparse.Namespace) -> None:
     print(f"{host} answers as {options.model}: first text after {first:.2f} s, {length} characters in {total:.2f} s.")
 
 
-def _serve(options: argparse.Namespace) -> None:
+def _key(options: argparse.Namespace) -> None:
+    from langchain_darkai.server.keys import new_key
+
+    limits = {"models": options.model, "at_once": options.at_once, "per_minute": options.per_minute}
+    secret, key = new_key(options.name, **limits)
+    print(f"The key, which is shown only now: {secret}")
+    print(f"Its line for the file of keys:    {key.line}")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from langchain_darkai.server.environment import log_settings, operations_from, workers_from
+    from langchain_darkai.server.request_log import logging_to_stderr
+    from langchain_darkai.server.workers import run_workers, this_worker
+
+    worker = this_worker()
+    count, operations = workers_from(options), operations_from(options)
+    style, with_prompts = log_settings(options)
+    with logging_to_stderr(style, with_prompts=with_prompts):
+        if count > 1 and worker is None:
+            return run_workers(options.words, count, options.host, options.port, metrics=operations.metrics)
+        _serve_here(options, operations, worker)
+    return 0
+
+
+def _serve_here(options: argparse.Namespace, operations: "ServerOperations", worker: "Worker | None") -> None:
+    """Serve in this process, as the only one or as a worker, of which the first says where they are."""
     from langchain_darkai.server import serve
+
+    def on_ready(url: str) -> None:
+        if worker is None or worker.is_first:
+            print(f"Serving {name} at {url} (Ctrl+C stops).", flush=True)
+        if worker is not None:
+            worker.tell_ready()
 
     backend = None
     name = "the offline model"
@@ -231,7 +298,9 @@ def _serve(options: argparse.Namespace) -> None:
         api_key=os.environ.get("DARKAI_API_KEY"),
         allowed_hosts=options.allowed_host,
         prefill=False if options.no_prefill else None,
-        on_ready=lambda url: print(f"Serving {name} at {url} (Ctrl+C stops).", flush=True),
+        operations=operations,
+        on_ready=on_ready,
+        sock=worker and worker.listener,
     )
 
 

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_darkai import ChatDarkAI, DarkAIConnectionError, __version__
 from langchain_darkai.cli import main
+from langchain_darkai.server import BackendLimits, ServerOperations
 
 Captured = pytest.CaptureFixture[str]
 
@@ -225,6 +226,8 @@ def test_serve_hands_over_its_settings(monkeypatch: pytest.MonkeyPatch, capsys: 
         "api_key": "a secret",
         "allowed_hosts": ["a.example", "b.example"],
         "prefill": False,
+        "operations": ServerOperations(limits={"*": BackendLimits()}),
+        "sock": None,
     }
     assert served == [(backend, expected)]
     assert capsys.readouterr().out == "Serving fake:yes at http://[::1]:9000 (Ctrl+C stops).\n"
