@@ -203,9 +203,11 @@ class Access:
 def _text_of(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise OSError(error.errno, f"The file of keys {file} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError:
         raise ValueError(f"The file of keys {file} is no text in UTF-8.") from None
 
 
 def _reason(error: BaseException) -> str:
-    return f"{error.filename}: {error.strerror}." if isinstance(error, OSError) else str(error)
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
