@@ -29,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 _COUNT = re.compile(r"[1-9][0-9]{0,8}")
 
-_logger = logging.getLogger("langchain_darkai.server")
+_logger = logging.getLogger("langchain_darkai.server.keys")
 
 
 @dataclass(frozen=True, kw_only=True)

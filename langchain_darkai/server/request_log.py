@@ -29,6 +29,7 @@ _PROBES = frozenset({"/health", "/ready", "/metrics"})
 """Paths that programs ask for every few seconds; their lines have the level DEBUG."""
 
 _server = logging.getLogger("langchain_darkai.server")
+_keys = logging.getLogger("langchain_darkai.server.keys")
 _requests = logging.getLogger("langchain_darkai.server.requests")
 _prompts = logging.getLogger("langchain_darkai.server.prompts")
 
@@ -88,10 +89,12 @@ def logging_to_stderr(style: str, *, with_prompts: bool = False) -> Iterator[Non
     plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
     handler.setFormatter(_JsonFormatter() if style == "json" else plain)
     root = logging.getLogger()
-    levels = {logger: logger.level for logger in (_server, _requests, _prompts)}
+    levels = {logger: logger.level for logger in (_server, _keys, _requests, _prompts)}
     root.addHandler(handler)
-    _server.setLevel(logging.INFO)
-    _requests.setLevel(logging.WARNING if style == "none" else logging.NOTSET)
+    # Its other lines of INFO quote what models report, which may be texts.
+    _server.setLevel(logging.INFO if with_prompts else logging.WARNING)
+    _keys.setLevel(logging.INFO)
+    _requests.setLevel(logging.WARNING if style == "none" else logging.INFO)
     if with_prompts:
         _prompts.setLevel(logging.DEBUG)
     try:

@@ -139,6 +139,16 @@ async def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ValueError: of something else" in last["traceback"]
 
 
+async def test_an_error_that_quotes_a_text_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with logging_to_stderr("plain"):
+        async with serving(scripted(DarkAIRateLimitError("No more of: my secret question"))) as client:
+            await client.error("my secret question")
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "error=ModelRateLimitError" in shown
+    assert "secret" not in shown
+
+
 @pytest.mark.parametrize(("style", "count"), [("plain", 1), ("none", 0)])
 async def test_plain_lines_or_none(style: str, count: int, capsys: pytest.CaptureFixture[str]) -> None:
     with logging_to_stderr(style):

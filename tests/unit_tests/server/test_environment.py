@@ -1,13 +1,20 @@
 """Settings of a server that is left running, from the words of a command and from the environment."""
 
 import argparse
+import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
+from langchain_darkai.cli import main
 from langchain_darkai.server import BackendLimits, ServerOperations, app
 from langchain_darkai.server.environment import log_settings, operations_from, workers_from
+from langchain_darkai.server.keys import parse_keys
+from langchain_darkai.server.metrics import Metrics
 
 
 def words(**given: Any) -> argparse.Namespace:
@@ -93,3 +100,37 @@ def test_the_application_is_set_by_the_environment(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("DARKAI_SERVER_KEYS_FILE", str(tmp_path / "none"))
     with pytest.raises(FileNotFoundError):
         app()
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "scaling.md").read_text(encoding="utf-8")
+
+
+def test_the_page_lists_every_option_and_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["serve", "--help"])
+    group = capsys.readouterr().out.partition("options for a server that is left running:")[2]
+    options = set(re.findall(r"^  (?:-\w, )?(--[\w-]+)", group, re.MULTILINE))
+    rows = re.findall(r"^\| (?:`(--[\w-]+)` )?\| `(DARKAI_SERVER_\w+)` \|", PAGE, re.MULTILINE)
+    assert {option for option, _ in rows if option} == options
+    assert len(options) == 10
+    for option, variable in rows:
+        assert variable == "DARKAI_SERVER_" + (option.removeprefix("--").upper().replace("-", "_") or "KEYS")
+
+
+def test_the_page_lists_every_metric() -> None:
+    names = set(re.findall(r"^# HELP (\w+)", asyncio.run(_metrics()), re.MULTILINE))
+    assert names == set(re.findall(r"^\| `(langchain_darkai_\w+)` \|", PAGE, re.MULTILINE))
+
+
+async def _metrics() -> str:
+    response = await Metrics().answer(make_mocked_request("GET", "/metrics"))
+    assert isinstance(response, web.Response)
+    assert isinstance(response.body, bytes)
+    return response.body.decode()
+
+
+def test_the_lines_of_the_page_are_keys() -> None:
+    (lines,) = re.findall(r"^```text\n(# name:sha256.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    team, batch = parse_keys(lines, "the page")
+    assert (team.name, team.per_minute) == ("team-a", None)
+    assert (batch.models, batch.at_once, batch.per_minute) == (frozenset({"small", "big"}), 2, 60)
