@@ -40,8 +40,17 @@ def log_request(exchange: Exchange) -> None:
     if not _requests.isEnabledFor(level):
         return
     fields = _fields_of(exchange)
-    words = " ".join(f"{name}={_word(value)}" for name, value in fields.items())
-    _requests.log(level, "%s", words, extra={"fields": fields})
+    _requests.log(level, "%s", _Words(fields), extra={"fields": fields})
+
+
+class _Words:
+    """Fields as words in a line, made only where a line is plain."""
+
+    def __init__(self, fields: dict[str, Any]) -> None:
+        self._fields = fields
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}={_word(value)}" for name, value in self._fields.items())
 
 
 def _fields_of(exchange: Exchange) -> dict[str, Any]:
@@ -61,7 +70,9 @@ def _fields_of(exchange: Exchange) -> dict[str, Any]:
 
 
 def _word(value: object) -> str:
-    text = for_log(str(value))
+    if not isinstance(value, str):
+        return str(value)
+    text = for_log(value)
     return text if text and not set(text) & set(' "=') else json.dumps(text, ensure_ascii=False)
 
 
