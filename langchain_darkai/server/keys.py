@@ -51,7 +51,7 @@ class ApiKey:
     """The models that it may use."""
 
     at_once: int | None = None
-    """How many of its requests may be answered at once, by each process."""
+    """How many of its requests may be answered at once."""
 
     per_minute: int | None = None
     """How many requests it may send within any minute."""

@@ -1,7 +1,7 @@
 """How much at once: the places of each model with a bounded queue, and what each key may ask for.
 
-A limit that is reached is 429 with a Retry-After. These limits hold for each process; requests a minute, which several
-processes can count together, are in rates.py.
+A limit that is reached is 429 with a Retry-After. Those of models hold for each process; what several processes count
+together for keys is in rates.py.
 """
 
 import asyncio
@@ -9,14 +9,14 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from langchain_darkai.errors import DarkAIContextOverflowError, DarkAIRateLimitError
 from langchain_darkai.server.error_responses import echoed
 from langchain_darkai.server.keys import ApiKey
-from langchain_darkai.server.rates import RequestRates
+from langchain_darkai.server.rates import RequestRates, too_many_at_once
 
 if TYPE_CHECKING:
     from langchain_darkai.server.metrics import Metrics
@@ -147,14 +147,12 @@ class KeyLimits:
             yield
             return
         if key.at_once is not None and self._at_once[key.name] >= key.at_once:
-            raise DarkAIRateLimitError(
-                f"The key {key.name} has {key.at_once} requests at once here, and may have no more. Ask again later.",
-                retry_after=1,
-            )
+            raise too_many_at_once(key.name, key.at_once)
         self._at_once[key.name] += 1
         try:
-            if key.per_minute is not None:
-                await self._rates.count(key.name, key.per_minute)
-            yield
+            async with self._rates.at_once(key.name, key.at_once) if key.at_once is not None else nullcontext():
+                if key.per_minute is not None:
+                    await self._rates.count(key.name, key.per_minute)
+                yield
         finally:
             self._at_once[key.name] -= 1

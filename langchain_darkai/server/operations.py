@@ -48,7 +48,7 @@ class ServerOperations:
     """How much the models are asked for: all alike, or each by its name, and "*" for those that are not named."""
 
     limits_url: str | None = field(default=None, repr=False)
-    """The URL of a Redis on which several processes count the requests a minute of a key together, such as
+    """The URL of a Redis on which several processes count the requests of keys together, such as
     "redis://localhost:6379/0". None counts in each process."""
 
     metrics: bool = False

@@ -1,28 +1,35 @@
-"""How many requests a minute: counted by the library `limits`, here, or on Redis by several processes together."""
+"""How many requests of a key: a minute, counted by the library `limits`, and at once; on Redis for all processes."""
 
 import logging
 import math
+import secrets
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from yarl import URL
 
 from langchain_darkai.errors import DarkAIRateLimitError
 
-__all__ = ["RequestRates", "import_limits"]
+__all__ = ["RequestRates", "import_limits", "too_many_at_once"]
+
+_T = TypeVar("_T")
 
 _STORE_SECONDS = 1.0
 """How long Redis may take to answer."""
 _AWAY_SECONDS = 5.0
 """How long Redis is not asked again after it did not answer."""
+_LEASE_SECONDS = 900
+"""After which a place of a key is free again whose process was killed."""
 _SCHEMES = ("redis", "rediss", "redis+unix")
 
 _logger = logging.getLogger("langchain_darkai.server")
 
 
 class RequestRates:
-    """Counts the requests of each name within the last minute; `url` names a Redis to count on.
+    """Counts the requests of each key, within the last minute and at once; `url` names a Redis to count on.
 
     While Redis does not answer, each process counts for itself, and the log says so.
 
@@ -37,35 +44,71 @@ class RequestRates:
     async def count(self, name: str, most: int) -> None:
         """Count a request; DarkAIRateLimitError where there were too many within the last minute."""
         item = import_limits().RateLimitItemPerMinute(most, namespace="langchain-darkai")
-        seconds = None
-        if self._is_shared:
-            try:
-                seconds = await _hit(self._shared, item, name)
-            except Exception as error:  # noqa: BLE001 - whatever breaks there must not break the server
-                self._away_until = time.monotonic() + _AWAY_SECONDS
-                # Not its message: it may hold the URL, with a password.
-                _logger.warning(
-                    "The Redis of the limits does not answer (%s). This process counts for itself for %g seconds.",
-                    type(error).__name__,
-                    _AWAY_SECONDS,
-                )
-        if not self._is_shared:
+        seconds = await self._ask(lambda: _hit(self._shared, item, name))
+        if seconds is None:
             self._own = self._own or _limiter(import_limits().aio.storage.MemoryStorage())
             seconds = await _hit(self._own, item, name)
-        if seconds is not None:
+        if seconds:
             raise DarkAIRateLimitError(
                 f"The key {name} may send {most} requests a minute, and has sent them. Ask again in {seconds} s.",
                 retry_after=seconds,
             )
 
+    @asynccontextmanager
+    async def at_once(self, name: str, most: int) -> AsyncIterator[None]:
+        """Hold one of the places of a key in all processes; DarkAIRateLimitError where they are taken."""
+        place, ticket = f"langchain-darkai/at-once/{name}", secrets.token_hex(8)
+        taken = await self._ask(lambda: self._take(place, ticket))
+        try:
+            if taken is not None and taken > most:
+                raise too_many_at_once(name, most)
+            yield
+        finally:
+            if taken is not None:
+                await self._ask(lambda: self._client.zrem(place, ticket))
+
+    async def _take(self, place: str, ticket: str) -> int:
+        """Take a place, and return how many are taken with it. Two at the same time may both see one too many."""
+        now = time.time()
+        async with self._client.pipeline() as steps:
+            steps.zremrangebyscore(place, "-inf", now)
+            steps.zadd(place, {ticket: now + _LEASE_SECONDS})
+            steps.zcard(place)
+            steps.expire(place, _LEASE_SECONDS)
+            taken: int = (await steps.execute())[2]
+        return taken
+
+    @property
+    def _client(self) -> Any:
+        return self._shared.storage.bridge.storage
+
+    async def _ask(self, ask: Callable[[], Awaitable[_T]]) -> _T | None:
+        """Return what Redis answers, or None where there is none, or it does not answer."""
+        if self._shared is None or time.monotonic() < self._away_until:
+            return None
+        try:
+            return await ask()
+        except Exception as error:  # noqa: BLE001 - whatever breaks there must not break the server
+            self._away_until = time.monotonic() + _AWAY_SECONDS
+            # Not its message: it may hold the URL, with a password.
+            _logger.warning(
+                "The Redis of the limits does not answer (%s). This process counts for itself for %g seconds.",
+                type(error).__name__,
+                _AWAY_SECONDS,
+            )
+            return None
+
     async def close(self) -> None:
         """Close the connections to Redis."""
         if self._shared is not None:
-            await self._shared.storage.bridge.storage.aclose()
+            await self._client.aclose()
 
-    @property
-    def _is_shared(self) -> bool:
-        return self._shared is not None and time.monotonic() >= self._away_until
+
+def too_many_at_once(name: str, most: int) -> DarkAIRateLimitError:
+    """Return the error of a key that has as many requests at once as it may have."""
+    return DarkAIRateLimitError(
+        f"The key {name} has {most} requests at once here, and may have no more. Ask again later.", retry_after=1
+    )
 
 
 def import_limits() -> ModuleType:
@@ -104,9 +147,9 @@ def _redis(url: str) -> Any:
     return _limiter(storage)
 
 
-async def _hit(limiter: Any, item: Any, name: str) -> int | None:
-    """Count a request, and return None; or the seconds to wait where there were too many."""
+async def _hit(limiter: Any, item: Any, name: str) -> int:
+    """Count a request, and return 0; or the seconds to wait where there were too many."""
     if await limiter.hit(item, name):
-        return None
+        return 0
     reset: float = (await limiter.get_window_stats(item, name)).reset_time
     return max(math.ceil(reset - time.time()), 1)

@@ -137,7 +137,7 @@ async def test_keys_stand_in_no_repr_and_no_log(caplog: pytest.LogCaptureFixture
 
 
 async def test_while_redis_does_not_answer_each_process_counts_for_itself(caplog: pytest.LogCaptureFixture) -> None:
-    keys = operations(line("one", "a", "per-minute=2"), limits_url="redis://user:hidden@127.0.0.1:1/0")
+    keys = operations(line("one", "a", "per-minute=2 at-once=1"), limits_url="redis://user:hidden@127.0.0.1:1/0")
     async with serving(scripted("Hi"), operations=keys) as client:
         assert [(await soon(status(client, "one")))[0] for _ in range(3)] == [200, 200, 429]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

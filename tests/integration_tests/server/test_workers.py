@@ -158,22 +158,48 @@ def test_a_worker_that_dies_is_replaced_and_its_counts_stay() -> None:
         assert len(program.out) == 1
 
 
-def test_a_signal_lets_replies_finish_in_every_worker(tmp_path: Path) -> None:
-    (tmp_path / "slow_model.py").write_text(
-        "from langchain_core.language_models import FakeListChatModel\n"
-        "import langchain.chat_models\n"
-        "langchain.chat_models.init_chat_model = lambda name: FakeListChatModel(responses=['abcd'], sleep=0.4)\n"
+HELD = """
+import asyncio
+from pathlib import Path
+import langchain.chat_models
+from langchain_core.language_models import FakeListChatModel
+
+class Held(FakeListChatModel):
+    async def _astream(self, *args, **kwargs):
+        async for chunk in super()._astream(*args, **kwargs):
+            yield chunk
+            while not Path({file!r}).exists():
+                await asyncio.sleep(0.02)
+
+langchain.chat_models.init_chat_model = lambda *_args, **_kwargs: Held(responses=["abcd"])
+"""
+
+
+@contextmanager
+def holding(folder: Path, *words: str, **environment: str) -> Iterator[Program]:
+    """Run workers over a model that waits after its first text until there is a file `go-on` in the folder."""
+    (folder / "held_model.py").write_text(HELD.format(file=str(folder / "go-on")))
+    (folder / "sitecustomize.py").write_text(
+        "import sys\nif 'langchain_darkai.cli' in sys.orig_argv: import held_model\n"
     )
-    (tmp_path / "sitecustomize.py").write_text(
-        "import sys\nif 'langchain_darkai.cli' in sys.orig_argv: import slow_model\n"
-    )
-    path = os.pathsep.join([str(tmp_path), str(ROOT), *filter(None, sys.path)])
-    with started([*COMMAND, "--backend", "slow:model"], PYTHONPATH=path) as program:
-        url = program.find_url()
+    path = os.pathsep.join([str(folder), str(ROOT), *filter(None, sys.path)])
+    with started([*COMMAND, "--backend", "held:model", *words], PYTHONPATH=path, **environment) as program:
+        program.find_url()
         program.workers()
-        request = urllib.request.Request(f"{url}/chat", b'{"query": "Hi"}', {"content-type": "application/json"})
-        responses = [urllib.request.urlopen(request, timeout=SECONDS) for _ in range(4)]
+        yield program
+
+
+def begin(url: str, key: str = "") -> Any:
+    """Ask, and return the response as soon as its first text is there."""
+    headers = {"content-type": "application/json", "authorization": f"Bearer {key}"}
+    return urllib.request.urlopen(urllib.request.Request(f"{url}/chat", b'{"query": "Hi"}', headers), timeout=SECONDS)
+
+
+def test_a_signal_lets_replies_finish_in_every_worker(tmp_path: Path) -> None:
+    with holding(tmp_path) as program:
+        responses = [begin(program.url) for _ in range(4)]
         program.process.terminate()
+        (tmp_path / "go-on").touch()
         for response in responses:
             assert b"stream-end" in response.read()
         assert program.end() == 0
@@ -242,6 +268,23 @@ def test_two_workers_share_the_requests_a_minute_through_redis(redis: str) -> No
                 assert (status, "may send 4 requests a minute" in text) == (429, True)
             finally:
                 stopped.resume()
+        assert not [line for line in program.err if "does not answer" in line]
+
+
+def test_two_workers_share_the_requests_at_once_through_redis(redis: str, tmp_path: Path) -> None:
+    with holding(tmp_path, "--limits-url", redis, DARKAI_SERVER_KEYS=line("one", "at-once=3")) as program:
+        responses = [begin(program.url, "one") for _ in range(3)]
+        for stopped in program.workers():
+            stopped.suspend()
+            try:
+                assert ask(program.url, "one")[0] == 429
+            finally:
+                stopped.resume()
+        (tmp_path / "go-on").touch()
+        for response in responses:
+            assert b"stream-end" in response.read()
+        # The reply has ended a moment before its place is free.
+        program.wait_for(lambda: ask(program.url, "one")[0] == 200)
         assert not [line for line in program.err if "does not answer" in line]
 
 
