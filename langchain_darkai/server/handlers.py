@@ -182,11 +182,7 @@ class ChatServer:
             model, stop = with_parameters(self._model_for(asked.model, request), asked.parameters)
             prefill = takes_prefill(model) if self._prefill is None else self._prefill
             messages = asked.messages if prefill else without_beginning(asked.messages)
-            places = self.operations.places_of(exchange_of(request).model or DEFAULT_MODEL)
-            places.check_size(size)
-            if places.limits.timeout is not None:
-                deadline.move(places.limits.timeout)
-            async with places.take():
+            async with self.operations.turn(exchange_of(request).model, size, deadline):
                 await self._stream(model, messages, stop, request, response)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:

@@ -1,8 +1,8 @@
 """What a server that is left running has beside its chats: keys, limits, a log, metrics, traces, and its readiness."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from langchain_darkai.errors import DarkAIPermissionDeniedError
 from langchain_darkai.server.error_responses import echoed
 from langchain_darkai.server.exchange import REQUEST_ID, Exchange, exchange_of
 from langchain_darkai.server.keys import Access, ApiKey
-from langchain_darkai.server.limits import BackendLimits, BackendPlaces, KeyLimits, places_for
+from langchain_darkai.server.limits import BackendLimits, KeyLimits, places_for
 from langchain_darkai.server.metrics import Metrics
 from langchain_darkai.server.rates import RequestRates
 from langchain_darkai.server.readiness import Readiness
 from langchain_darkai.server.request_log import log_request, prompts_of
+from langchain_darkai.server.timeouts import Deadline
 from langchain_darkai.server.tracing import Tracing
 
 __all__ = ["DEFAULT_MODEL", "Operations", "ServerOperations"]
@@ -84,9 +85,15 @@ class Operations:
         app.on_response_prepare.append(_add_request_id)
         app.on_cleanup.append(self._close)
 
-    def places_of(self, model: str) -> BackendPlaces:
-        """Return the places of a model."""
-        return self._places[model]
+    @asynccontextmanager
+    async def turn(self, model: str | None, size: int, deadline: Deadline) -> AsyncIterator[None]:
+        """Let a request of so many bytes wait for its turn at a model, within its limits; the turn is the block."""
+        places = self._places[model or DEFAULT_MODEL]
+        places.check_size(size)
+        if places.limits.timeout is not None:
+            deadline.move(places.limits.timeout)
+        async with places.take():
+            yield
 
     def may_use(self, key: ApiKey | None, model: str) -> bool:
         """Return whether a key may use a model; without keys, everyone may."""
