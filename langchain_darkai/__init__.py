@@ -46,7 +46,16 @@ __all__ = [
     "format_prompt",
 ]
 
-_SERVER_NAMES = ("LocalServer", "OfflineChatModel", "ServerTimeouts", "create_app", "serve")
+_SERVER_NAMES = (
+    "BackendLimits",
+    "LocalServer",
+    "OfflineChatModel",
+    "ServerOperations",
+    "ServerTimeouts",
+    "app",
+    "create_app",
+    "serve",
+)
 
 if not TYPE_CHECKING:  # a type checker would take every name for one that is there
 

@@ -1,4 +1,4 @@
-"""The command line: langchain-darkai demo | chat | serve | check."""
+"""The command line: langchain-darkai demo | chat | serve | check | key."""
 
 import argparse
 import contextlib
@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from langchain_core.exceptions import ModelError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -19,6 +19,11 @@ from langchain_darkai._text import one_line
 from langchain_darkai._version import __version__
 from langchain_darkai.chat_models import ChatDarkAI
 from langchain_darkai.client import DarkAI
+
+if TYPE_CHECKING:
+    from langchain_darkai.server import ServerOperations
+    from langchain_darkai.server.backends import Plan
+    from langchain_darkai.server.workers import Worker
 
 __all__ = ["main"]
 
@@ -33,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     `arguments` are the words after the command's name; None takes them from the process.
     """
     options = _parser().parse_args(arguments)
+    options.words = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a character still shows the others
     warnings.formatwarning = lambda message, *_, **__: f"langchain-darkai: {message}\n"
@@ -80,6 +86,8 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = add("serve", _serve, "run the local server; clients must send the key in DARKAI_API_KEY, if it is set")
     _add_server_options(serve)
+    _add_operation_options(serve)
+    _add_key_options(add("key", _key, "make a key for a client of the server, and its line for the file of keys"))
     return parser
 
 
@@ -109,6 +117,35 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
         "--config", metavar="FILE", help="a TOML file with settings and backends; options given here override it"
     )
     serve.add_argument("--check", action="store_true", help="only say what would be served")
+
+
+def _add_operation_options(serve: argparse.ArgumentParser) -> None:
+    group = serve.add_argument_group(
+        "options for a server that is left running",
+        "Each may also be given as an environment variable, such as DARKAI_SERVER_KEYS_FILE.",
+    )
+    group.add_argument("--keys-file", metavar="FILE", help="keys of clients, as `langchain-darkai key` makes them")
+    for_models = {
+        "--max-concurrency": ("NUMBER", "how many replies a model makes at once; further requests wait"),
+        "--max-queue": ("NUMBER", "how many requests may wait for a model (default: 100); further ones are refused"),
+        "--timeout": ("SECONDS", "for a whole reply with its wait (default: 600)"),
+        "--max-prompt-bytes": ("NUMBER", "the longest request (default: 16777216)"),
+    }
+    for option, (what, text) in for_models.items():
+        shown = f"{text}; with MODEL= for that one alone; may be repeated"
+        group.add_argument(option, action="append", metavar=f"[MODEL=]{what}", help=shown)
+    group.add_argument("--limits-url", metavar="URL", help="a Redis on which several processes count requests together")
+    group.add_argument("--metrics", action="store_true", default=None, help="answer /metrics for Prometheus")
+    group.add_argument("--log-format", metavar="FORMAT", help="plain, json or none (default: plain)")
+    group.add_argument("-v", "--verbose", action="store_true", default=None, help="log what is sent to the models, too")
+    group.add_argument("--workers", metavar="NUMBER", help="how many processes answer at the port (default: 1)")
+
+
+def _add_key_options(key: argparse.ArgumentParser) -> None:
+    key.add_argument("name", metavar="NAME", help="what the server's log calls the key")
+    key.add_argument("--model", action="append", metavar="NAME", help="a model that it may use; may be repeated")
+    key.add_argument("--at-once", type=int, metavar="NUMBER", help="how many of its requests may run at once")
+    key.add_argument("--per-minute", type=int, metavar="NUMBER", help="how many requests it may send a minute")
 
 
 def _demo(_options: argparse.Namespace) -> None:
@@ -215,40 +252,81 @@ def _check(options: argparse.Namespace) -> None:
     print(f"{host} answers as {options.model}: first text after {first:.2f} s, {length} characters in {total:.2f} s.")
 
 
-def _serve(options: argparse.Namespace) -> None:
-    from langchain_darkai.server import serve
-    from langchain_darkai.server.backends import BackendError, Plan, parse_backend
-    from langchain_darkai.server.config import Config, read_config
-    from langchain_darkai.server.runner import netloc
+def _key(options: argparse.Namespace) -> None:
+    from langchain_darkai.server.keys import new_key
+
+    limits = {"models": options.model, "at_once": options.at_once, "per_minute": options.per_minute}
+    secret, key = new_key(options.name, **limits)
+    print(f"The key, which is shown only now: {secret}")
+    print(f"Its line for the file of keys:    {key.line}")
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from langchain_darkai.server.backends import BackendError
+    from langchain_darkai.server.environment import log_settings, operations_from, plan_from, workers_from
+    from langchain_darkai.server.request_log import logging_to_stderr
+    from langchain_darkai.server.workers import run_workers, this_worker
 
     try:
-        specs = [parse_backend(text) for text in options.backend]
+        plan = plan_from(options)
     except BackendError as error:
         _usage_error(_sentence_of(error))
-    config = read_config(options.config) if options.config else Config()
-    plan = Plan(config, specs)
-    given = {"host": options.host, "port": options.port, "allowed_hosts": options.allowed_host}
-    settings = {**config.server.given(), **{name: value for name, value in given.items() if value is not None}}
-    if options.no_prefill:
-        settings["prefill"] = False
-    host = settings.setdefault("host", "127.0.0.1")
-    variable = config.server.api_key_env or "DARKAI_API_KEY"
-    key = os.environ.get(variable)
-    keys = f"with the key in {variable}" if key or config.server.api_key_env else "no key needed"
+    worker, count = this_worker(), workers_from(options, plan.config)
+    operations = operations_from(options, plan.config)
+    place = {"host": "127.0.0.1", "port": 8000, **_server_settings(options, plan)}
+    style, with_prompts = log_settings(options, plan.config)
     if options.check:
-        place = netloc(host, settings.get("port", 8000))
-        print(*plan.lines(), f"Would listen on {place}, {keys}.", sep="\n")
-        return
-    if config.server.api_key_env and not key:
-        raise _CommandError(f"{options.config} names the variable {variable} for the key of clients. Set it.")
+        from langchain_darkai.server.runner import netloc
+
+        where = netloc(place["host"], place["port"])
+        print(*plan.lines(), f"Would listen on {where}, {_keys(plan, operations)}.", sep="\n")
+        return 0
+    with logging_to_stderr(style, with_prompts=with_prompts):
+        if count > 1 and worker is None:
+            return run_workers(options.words, count, place["host"], place["port"], metrics=operations.metrics)
+        _serve_here(plan, place, operations, worker)
+    return 0
+
+
+def _server_settings(options: argparse.Namespace, plan: "Plan") -> dict[str, Any]:
+    """Return the settings of the server that the configuration has, and those of the options, which come first."""
+    given = {"host": options.host, "port": options.port, "allowed_hosts": options.allowed_host}
+    given["prefill"] = False if options.no_prefill else None
+    return {**plan.server.given(), **{name: value for name, value in given.items() if value is not None}}
+
+
+def _keys(plan: "Plan", operations: "ServerOperations") -> str:
+    """Return which key clients need, and where it is."""
+    variable = plan.server.api_key_env or "DARKAI_API_KEY"
+    places = [f"the key in {variable}"] if os.environ.get(variable) or plan.server.api_key_env else []
+    places += [f"a key of {operations.keys_file}"] if operations.keys_file else []
+    places += ["a key of DARKAI_SERVER_KEYS"] if operations.keys else []
+    return f"with {' or '.join(places)}" if places else "no key needed"
+
+
+def _serve_here(
+    plan: "Plan", settings: dict[str, Any], operations: "ServerOperations", worker: "Worker | None"
+) -> None:
+    """Serve in this process, as the only one or as a worker, of which the first says where they are."""
+    from langchain_darkai.server import serve
+
+    key = plan.api_key()
+
+    def on_ready(url: str) -> None:
+        if worker is None or worker.is_first:
+            reachable = _reachable(url, settings["host"])
+            print(f"Serving {plan.names} at {reachable}, {_keys(plan, operations)} (Ctrl+C stops).", flush=True)
+        if worker is not None:
+            worker.tell_ready()
+
     serve(
         plan.make(),
         **settings,
         api_key=key,
-        on_ready=lambda url: print(
-            f"Serving {plan.names} at {_reachable(url, host)}, {keys} (Ctrl+C stops).", flush=True
-        ),
+        operations=operations,
+        on_ready=on_ready,
         on_stop=_print_waiting,
+        sock=worker and worker.listener,
     )
 
 

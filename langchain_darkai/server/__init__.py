@@ -2,8 +2,20 @@
 
 from langchain_darkai.offline.model import OfflineChatModel
 from langchain_darkai.server.app import create_app
+from langchain_darkai.server.environment import app
+from langchain_darkai.server.limits import BackendLimits
 from langchain_darkai.server.local import LocalServer
+from langchain_darkai.server.operations import ServerOperations
 from langchain_darkai.server.runner import serve
 from langchain_darkai.server.timeouts import ServerTimeouts
 
-__all__ = ["LocalServer", "OfflineChatModel", "ServerTimeouts", "create_app", "serve"]
+__all__ = [
+    "BackendLimits",
+    "LocalServer",
+    "OfflineChatModel",
+    "ServerOperations",
+    "ServerTimeouts",
+    "app",
+    "create_app",
+    "serve",
+]

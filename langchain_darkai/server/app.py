@@ -3,6 +3,8 @@
     POST /chat      the protocol of `langchain_darkai.protocol`: {"query", "model", ...} in, an event stream out
     GET /models     {"models": ["name", ...]}, the default first
     GET /health     {"status": "ok"}
+    GET /ready      {"status": "ready"}, or 503 with the models that cannot be reached
+    GET /metrics    for Prometheus, where it is turned on
 
 A failure before the first text is an HTTP status with {"error": {"type", "message", "status"}}, a later one an error
 event with the same members. Details of what broke inside go to the log `langchain_darkai.server`, not to the client.
@@ -22,6 +24,7 @@ from langchain_darkai.server.bodies import Bodies
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.handlers import ChatServer
 from langchain_darkai.server.hosts import AllowedHosts
+from langchain_darkai.server.operations import Operations, ServerOperations
 from langchain_darkai.server.timeouts import ServerTimeouts
 
 __all__ = ["MAX_QUERY_BYTES", "SERVER", "AppOptions", "create_app"]
@@ -57,6 +60,7 @@ class AppOptions(TypedDict, total=False):
     allowed_hosts: Collection[str] | None
     prefill: bool | None
     timeouts: ServerTimeouts
+    operations: ServerOperations
 
 
 def create_app(
@@ -70,6 +74,7 @@ def create_app(
     allowed_hosts: Collection[str] | None = None,
     prefill: bool | None = None,
     timeouts: ServerTimeouts = ServerTimeouts(),  # noqa: B008 - it cannot be changed
+    operations: ServerOperations = ServerOperations(),  # noqa: B008 - likewise
 ) -> web.Application:
     """Return an aiohttp application that answers the DarkAI chat API with a LangChain chat model.
 
@@ -91,6 +96,7 @@ def create_app(
       leaves it out, for APIs that refuse such a message. None leaves it out for those known to do so: Anthropic's,
       Amazon Bedrock's, Google's and Mistral's.
     - `timeouts`: how long to wait for clients and models that do not go on.
+    - `operations`: keys for several clients, limits, and metrics, for a server that is left running.
 
     The prompt is parsed back into messages. `stop` is passed on to the model; temperature, max_tokens, top_p, top_k,
     seed, presence_penalty and frequency_penalty set the model's field of that name where it has one; other parameters
@@ -101,7 +107,7 @@ def create_app(
     Example:
         >>> app = create_app(api_key="secret")
         >>> sorted(resource.canonical for resource in app.router.resources())
-        ['/chat', '/health', '/models']
+        ['/chat', '/health', '/models', '/ready']
     """
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout is {timeout!r}; it must be positive, or None for no limit.")
@@ -109,9 +115,11 @@ def create_app(
         raise ValueError(f"grace_period is {grace_period!r}; it must not be negative.")
     if max_query_bytes <= 0:
         raise ValueError(f"max_query_bytes is {max_query_bytes!r}; it must be positive.")
+    models = _checked_models(model)
+    running = Operations(operations, models, plain_key=_checked_key(api_key))
     server = ChatServer(
-        _checked_models(model),
-        key=_checked_key(api_key),
+        models,
+        operations=running,
         timeout=timeout,
         grace_period=grace_period,
         bodies=Bodies(max_query_bytes),
@@ -122,7 +130,7 @@ def create_app(
     )
     app = web.Application(
         client_max_size=max_query_bytes,
-        middlewares=[server.answer_errors],
+        middlewares=[running.observe, server.answer_errors],
         handler_args={
             # Whatever runs the application, a client that leaves ends the model's work, also while nothing is sent.
             "handler_cancellation": True,
@@ -138,6 +146,7 @@ def create_app(
     app.on_response_prepare.append(server.origins.add_headers)
     app.on_shutdown.append(server.drain)
     app.on_cleanup.append(server.forget_models)
+    running.add_to(app)
     app[SERVER] = server
     return app
 

@@ -16,7 +16,7 @@ from yarl import URL
 
 from langchain_darkai._text import one_line
 from langchain_darkai.offline.model import OfflineChatModel
-from langchain_darkai.server.config import BackendSettings, Config
+from langchain_darkai.server.config import BackendSettings, Config, ServerSettings
 from langchain_darkai.server.fallback import FallbackChatModel
 
 __all__ = ["BackendError", "BackendSpec", "Plan", "parse_backend"]
@@ -124,6 +124,19 @@ class Plan:
         for name, settings in self.config.backends.items():
             if isinstance(settings, BackendSettings):
                 _spec_of(name, settings)
+
+    @property
+    def server(self) -> ServerSettings:
+        """The settings of the server in the configuration."""
+        return self.config.server
+
+    def api_key(self) -> str | None:
+        """Return the key that clients must send, from its variable. Raises BackendError where it should be set."""
+        variable = self.server.api_key_env
+        key = os.environ.get(variable or "DARKAI_API_KEY")
+        if variable and not key:
+            raise BackendError(f"The configuration names the variable {variable} for the key of clients. Set it.")
+        return key
 
     @property
     def names(self) -> str:

@@ -76,9 +76,28 @@ class ServerSettings(_Section):
     prefill: bool | None = None
     """Whether models get the beginning of a call or of JSON."""
 
+    keys_file: str | None = None
+    """A file of keys, as `langchain-darkai key` makes them."""
+
+    limits_url: str | None = None
+    """A Redis on which several processes count requests together."""
+
+    metrics: bool | None = None
+    """Whether `/metrics` answers."""
+
+    log_format: str | None = None
+    """"plain", "json" or "none"."""
+
+    workers: int | None = Field(default=None, gt=0)
+    """How many processes answer at the port."""
+
     def given(self) -> dict[str, Any]:
-        """Return the keys that the file has, but for `api_key_env`, as `serve` takes them."""
-        return self.model_dump(exclude_unset=True, exclude={"api_key_env"})
+        """Return the keys that the file has and that are arguments of `serve`."""
+        return self.model_dump(exclude_unset=True, exclude={"api_key_env", *OPERATIONS})
+
+
+OPERATIONS = frozenset({"keys_file", "limits_url", "metrics", "log_format", "workers"})
+"""The keys of `[server]` that are options for a server that is left running."""
 
 
 class BackendSettings(_Section):
@@ -97,6 +116,24 @@ class BackendSettings(_Section):
 
     api_key_env: str | None = None
     """The environment variable with the key for the model; None for that of the provider, such as OPENAI_API_KEY."""
+
+    max_concurrency: int | None = Field(default=None, gt=0)
+    """How many replies it makes at once; None for no limit."""
+
+    max_queue: int | None = Field(default=None, ge=0)
+    """How many requests may wait for it; None for the default."""
+
+    timeout: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """Seconds for a whole reply, with its wait; None for the server's."""
+
+    max_prompt_bytes: int | None = Field(default=None, gt=0)
+    """The longest request; None for the server's limit."""
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that the file has, as fields of `BackendLimits`."""
+        names = {"max_concurrency", "max_queue", "timeout", "max_prompt_bytes"}
+        return self.model_dump(include=names, exclude_none=True)
 
     options: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the model's class, such as `temperature`."""

@@ -46,7 +46,7 @@ class AllowedOrigins:
         if origin is None or not self._allows(origin):
             return
         response.headers["access-control-allow-origin"] = origin
-        response.headers["access-control-expose-headers"] = "retry-after"
+        response.headers["access-control-expose-headers"] = "retry-after, x-request-id"
         if request.method == "OPTIONS":
             wanted = request.headers.get("access-control-request-headers", "")
             response.headers["access-control-allow-methods"] = "GET, POST"

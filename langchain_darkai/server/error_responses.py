@@ -8,6 +8,7 @@ from aiohttp import web
 
 from langchain_darkai.errors import DarkAIAuthenticationError, DarkAIError
 from langchain_darkai.protocol import encode_error, error_class_for_status
+from langchain_darkai.server.exchange import Exchange
 
 __all__ = ["echoed", "error_members", "error_response", "for_log", "to_darkai_error"]
 
@@ -24,7 +25,8 @@ _echo.maxstring = _echo.maxother = _MAX_ECHOED // 2
 def to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIError:
     """Return what aiohttp raises for a request that it does not serve as an error with a sentence of ours."""
     if error.status == 404:
-        message = f"There is nothing at {echoed(request.path)}. There are POST /chat, GET /models and GET /health."
+        places = "POST /chat, GET /models, GET /health and GET /ready"
+        message = f"There is nothing at {echoed(request.path)}. There are {places}."
     elif error.status == 405:
         message = f"{request.path} does not take {echoed(request.method)}, only {error.headers.get('allow')}."
     else:
@@ -53,15 +55,16 @@ def for_log(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_MAX_MESSAGE])
 
 
-def error_members(error: BaseException) -> dict[str, Any]:
+def error_members(error: BaseException, exchange: Exchange) -> dict[str, Any]:
     """Return the members by which an error is told, with its message cut where it is very long."""
+    exchange.note_error(error)
     members = encode_error(error)
-    return {**members, "message": members["message"][:_MAX_MESSAGE]}
+    return {**members, "message": members["message"][:_MAX_MESSAGE], "request_id": exchange.request_id}
 
 
-def error_response(error: BaseException, allow: str | None = None) -> web.Response:
+def error_response(error: BaseException, exchange: Exchange, allow: str | None = None) -> web.Response:
     """Return an error as JSON, with the headers that belong to it; `allow` names the methods that a path takes."""
-    members = error_members(error)
+    members = error_members(error, exchange)
     headers = {
         "retry-after": str(math.ceil(members["retry_after"])) if "retry_after" in members else None,
         "www-authenticate": "Bearer" if isinstance(error, DarkAIAuthenticationError) else None,

@@ -1,7 +1,6 @@
 """The handlers of the application, and the life of one chat: read, stream, end, whatever breaks in between."""
 
 import asyncio
-import hmac
 import json
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
@@ -18,7 +17,6 @@ from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_darkai.client import DarkAI
 from langchain_darkai.errors import (
     DarkAIAPIError,
-    DarkAIAuthenticationError,
     DarkAIError,
     DarkAINotFoundError,
     DarkAITimeoutError,
@@ -38,9 +36,12 @@ from langchain_darkai.server.chat_request import (
 )
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
+from langchain_darkai.server.exchange import exchange_of
 from langchain_darkai.server.fallback import first_answer
 from langchain_darkai.server.hosts import AllowedHosts
-from langchain_darkai.server.timeouts import ServerTimeouts
+from langchain_darkai.server.keys import ApiKey
+from langchain_darkai.server.operations import DEFAULT_MODEL, Operations
+from langchain_darkai.server.timeouts import Deadline, ServerTimeouts
 
 __all__ = ["ChatServer"]
 
@@ -61,7 +62,7 @@ class ChatServer:
         self,
         models: BaseChatModel | dict[str, BaseChatModel],
         *,
-        key: bytes | None,
+        operations: Operations,
         timeout: float | None,
         grace_period: float,
         bodies: Bodies,
@@ -71,7 +72,7 @@ class ChatServer:
         timeouts: ServerTimeouts,
     ) -> None:
         self._models = models
-        self._key = key
+        self.operations: Operations = operations
         self._timeout = timeout
         self._grace_period = grace_period
         self._bodies = bodies
@@ -89,7 +90,7 @@ class ChatServer:
     @property
     def has_key(self) -> bool:
         """Whether clients need a key."""
-        return self._key is not None
+        return not self.operations.access.is_open
 
     @property
     def is_busy(self) -> bool:
@@ -120,14 +121,23 @@ class ChatServer:
 
         A single model answers to every name, and is listed under those of the hosted service.
         """
-        self._check_key(request)
+        key = self._identify(request)
         service = list(dict.fromkeys([DarkAI.default_model, *DarkAI.models, *DarkAI.model_aliases]))
-        return web.json_response({"models": list(self._models) if isinstance(self._models, dict) else service})
+        names = list(self._models) if isinstance(self._models, dict) else service
+        return web.json_response({"models": [name for name in names if self.operations.may_use(key, name)]})
 
     async def chat(self, request: web.Request) -> web.StreamResponse:
         """Answer a prompt with the model's reply, as an event stream."""
-        self._check_key(request)
+        key = self._identify(request)
         check_content_type(request)
+        async with self.operations.key_limits.admit(key):
+            return await self._chat(request)
+
+    def _identify(self, request: web.Request) -> ApiKey | None:
+        key = exchange_of(request).key = self.operations.access.identify(request)
+        return key
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={
                 "content-type": "text/event-stream",
@@ -135,15 +145,17 @@ class ChatServer:
                 "x-accel-buffering": "no",  # nginx would hold the pieces back
             }
         )
-        reply = asyncio.ensure_future(self._reply(request, response))
+        deadline = Deadline(self._timeout)
+        reply = asyncio.ensure_future(self._reply(request, response, deadline))
         reply.add_done_callback(self._forget)
         self._running.add(reply)
         self._awaited.add(reply)
         try:
             # `wait_for` would also wait for a model that goes on although it was cancelled.
-            await asyncio.wait([reply], timeout=self._timeout)
+            await asyncio.wait([reply, deadline.passed], return_when=asyncio.FIRST_COMPLETED)
         finally:
             # Also when the client leaves: then aiohttp cancels this handler (`handler_cancellation` in app.py).
+            deadline.cancel()
             self._awaited.discard(reply)
             reply.cancel()
         error = self._error_of(reply)
@@ -170,13 +182,16 @@ class ChatServer:
         )
         return DarkAIAPIError(f"{what}. Ask again later.", status=503)
 
-    async def _reply(self, request: web.Request, response: web.StreamResponse) -> None:
+    async def _reply(self, request: web.Request, response: web.StreamResponse, deadline: Deadline) -> None:
         async with self._bodies.read(request, self.timeouts.request_body) as held:
+            size = len(held.body)
             asked = await self._read_chat(held.body)
             held.hold(asked.size)
-            model = self._model_for(asked.model)
-            with backend_errors(self._name_of(asked.model), model):
-                await self._stream(first_answer(model, partial(self._ask, asked)), request, response)
+            model = self._model_for(asked.model, request)
+            name = exchange_of(request).model
+            async with self.operations.turn(name, size, deadline):
+                with backend_errors(None if name == DEFAULT_MODEL else name, model):
+                    await self._stream(first_answer(model, partial(self._ask, asked)), request, response)
 
     def _ask(self, asked: AskedChat, model: BaseChatModel) -> AsyncIterator[AIMessage]:
         model, stop = with_parameters(model, asked.parameters)
@@ -205,6 +220,7 @@ class ChatServer:
                 if chunk.tool_calls or chunk.invalid_tool_calls or chunk.usage_metadata:
                     rest.append(_without_text(chunk))
         calls, usage = _calls_and_usage(rest)
+        exchange_of(request).usage = usage
         if calls:
             end = encode_event("text-chunk", {"text": f"\n{calls}" if has_text else calls})
         end += encode_event("stream-end", {"usage": usage} if usage else {})
@@ -216,32 +232,26 @@ class ChatServer:
         if asyncio.current_task() not in self._awaited:
             # The model went on although it was cancelled. Its client has had another answer, so cancel it again.
             raise asyncio.CancelledError
+        if not is_end:
+            exchange_of(request).note_text()
         if not response.prepared:
             await response.prepare(request)
         await (response.write_eof if is_end else response.write)(events)
 
-    def _model_for(self, name: str | None) -> BaseChatModel:
+    def _model_for(self, name: str | None, request: web.Request) -> BaseChatModel:
+        exchange = exchange_of(request)
         if not isinstance(self._models, dict):
+            exchange.model = DEFAULT_MODEL
+            self.operations.check_model(exchange.key, name or DarkAI.default_model)
             return self._models
         if name is None:
-            return next(iter(self._models.values()))
-        if name not in self._models:
-            names = ", ".join(self._models)
+            name = next(iter(self._models))
+        elif name not in self._models:
+            names = ", ".join(known for known in self._models if self.operations.may_use(exchange.key, known))
             raise DarkAINotFoundError(f"There is no model {echoed(name)} here. There are: {names}.")
+        exchange.model = name
+        self.operations.check_model(exchange.key, name)
         return self._models[name]
-
-    def _name_of(self, asked: str | None) -> str | None:
-        """Return the name of the model that answers; None where a single one answers to every name."""
-        return (asked or next(iter(self._models))) if isinstance(self._models, dict) else None
-
-    def _check_key(self, request: web.Request) -> None:
-        if self._key is None:
-            return
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        given = key.strip().encode("utf-8", "surrogateescape")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given, self._key):
-            what = "The API key was rejected" if scheme else "An API key is needed"
-            raise DarkAIAuthenticationError(f"{what}: send the header Authorization: Bearer KEY.")
 
     async def _fail(
         self, request: web.Request, response: web.StreamResponse, error: BaseException
@@ -249,17 +259,18 @@ class ChatServer:
         """Answer with an error: as an HTTP status where nothing was sent yet, else as the last event."""
         if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
             error = DarkAITimeoutError("The model behind the server took too long.")
+        exchange = exchange_of(request)
         if isinstance(error, ModelError):
             _logger.info("A chat failed, and the client is told: %s: %s", type(error).__name__, for_log(str(error)))
         else:
             _logger.error("A chat failed, for a reason that the client is not told.", exc_info=error)
         if not response.prepared:
-            return error_response(error)
+            return error_response(error, exchange)
         response.force_close()
         if request.transport is not None:
             asyncio.get_running_loop().call_later(self.timeouts.error_write, request.transport.abort)
         with suppress(ConnectionError):  # the client has left
-            await response.write_eof(encode_event("error", error_members(error)))
+            await response.write_eof(encode_event("error", error_members(error, exchange)))
         return response
 
     async def drain(self, _app: web.Application) -> None:
@@ -300,9 +311,10 @@ class ChatServer:
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            return error_response(to_darkai_error(error, request), allow=error.headers.get("allow"))
+            allow = error.headers.get("allow")
+            return error_response(to_darkai_error(error, request), exchange_of(request), allow=allow)
         except DarkAIError as error:
-            return error_response(error)
+            return error_response(error, exchange_of(request))
 
 
 def _without_text(chunk: AIMessage) -> AIMessageChunk:

@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +26,7 @@ from langchain_darkai.server.app import SERVER, AppOptions, create_app
 from langchain_darkai.server.forks import forget, leave_to_parent
 from langchain_darkai.server.shared_loop import MAX_BLOCKING_CALLS, shut_down_threads
 
-__all__ = ["check_port", "netloc", "run", "serve", "serve_app"]
+__all__ = ["cannot_listen", "check_port", "netloc", "run", "serve", "serve_app"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -41,6 +42,7 @@ def serve(
     grace_period: float = 10.0,
     on_ready: Callable[[str], None] | None = None,
     on_stop: Callable[[int], None] | None = None,
+    sock: socket.socket | None = None,
     **options: Unpack[AppOptions],
 ) -> None:
     """Run the server until SIGTERM or SIGINT (Ctrl+C), then let running replies finish and return.
@@ -48,7 +50,8 @@ def serve(
     `model` and the options are those of `create_app`. `on_ready` is called with the base URL once requests are taken,
     `on_stop` at the first signal, with the number of replies that are running.
     After the signal, new connections are refused, and running replies get `grace_period` seconds; a second signal ends
-    them at once. Outside the main thread, where Python takes no signals, it runs as long as the thread.
+    them at once. Outside the main thread, where Python takes no signals, it runs as long as the thread. SIGHUP lets it
+    read its file of keys again. `sock` is a socket that listens already, such as one that several processes share.
 
     Raises TypeError and ValueError for settings that cannot work, and OSError where the port is taken.
 
@@ -72,7 +75,9 @@ def serve(
         for number in _SIGNALS:
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
                 asyncio.get_running_loop().add_signal_handler(number, stop)
-        await serve_app(app, host, port, on_ready or (lambda _url: None), stopping)
+        with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):  # likewise
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app[SERVER].operations.access.reload)
+        await serve_app(app, host, port, on_ready or (lambda _url: None), stopping, sock)
 
     with suppress(KeyboardInterrupt):  # Ctrl+C where there are no signal handlers
         run(main(), app)
@@ -86,12 +91,18 @@ def check_port(port: int) -> int:
 
 
 async def serve_app(
-    app: web.Application, host: str, port: int, on_ready: Callable[[str], None], stopping: Awaitable[object]
+    app: web.Application,
+    host: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    stopping: Awaitable[object],
+    sock: socket.socket | None = None,
 ) -> None:
     """Serve until `stopping` is done; `on_ready` is called with the base URL once requests are taken."""
     # When the application has drained, only connections without a reply are left, which need no time.
     idle_timeout = app[SERVER].timeouts.idle_connection
-    runner = web.AppRunner(app, shutdown_timeout=0.1, keepalive_timeout=idle_timeout)
+    # The application has a log of requests of its own, which leaves out paths and queries: they may hold a key.
+    runner = web.AppRunner(app, shutdown_timeout=0.1, keepalive_timeout=idle_timeout, access_log=None)
     await runner.setup()
     server = runner.server
     assert server is not None
@@ -103,7 +114,7 @@ async def serve_app(
         return connection
 
     try:
-        listener = await _listen(connect, host, port)
+        listener = await _listen(connect, host, port, sock)
         leave_to_parent(server, listener)
         try:
             addresses = [listening.getsockname()[:2] for listening in listener.sockets]
@@ -128,15 +139,25 @@ async def serve_app(
         forget(server)
 
 
-async def _listen(protocols: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> asyncio.Server:
+async def _listen(
+    protocols: Callable[[], asyncio.BaseProtocol], host: str, port: int, sock: socket.socket | None
+) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    if sock is not None:
+        return await loop.create_server(protocols, sock=sock)
     try:
-        return await asyncio.get_running_loop().create_server(protocols, host, port)
+        return await loop.create_server(protocols, host, port)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
-        raise OSError(
-            error.errno,
-            f"Cannot listen on {netloc(host, port)}: {reason}. Choose another host or port (0: a free one).",
-        ) from error
+        raise cannot_listen(error, host, port) from error
+
+
+def cannot_listen(error: OSError, host: str, port: int) -> OSError:
+    """Return an error of listening with a sentence that says what to do."""
+    reason = os.strerror(error.errno) if error.errno and error.errno in errno.errorcode else str(error)
+    return OSError(
+        error.errno,
+        f"Cannot listen on {netloc(host, port)}: {reason}. Choose another host or port (0: a free one).",
+    )
 
 
 async def _stop_listening(listener: asyncio.Server) -> None:

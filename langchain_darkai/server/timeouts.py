@@ -1,8 +1,9 @@
 """How long a server waits for clients and models that do not go on."""
 
+import asyncio
 from dataclasses import dataclass
 
-__all__ = ["ServerTimeouts"]
+__all__ = ["Deadline", "ServerTimeouts"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,3 +28,27 @@ class ServerTimeouts:
 
     cleanup: float = 1.0
     """For models to clean up after their replies were cancelled by a shutdown."""
+
+
+class Deadline:
+    """A time that can be moved while others wait for it: `passed` is done after so many seconds, or never with None."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._timer: asyncio.TimerHandle | None = None
+        self.move(seconds)
+
+    def move(self, seconds: float | None) -> None:
+        """Let it pass so many seconds from now."""
+        self.cancel()
+        if seconds is not None:
+            self._timer = self.passed.get_loop().call_later(seconds, self._pass)
+
+    def cancel(self) -> None:
+        """Let it never pass."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _pass(self) -> None:
+        if not self.passed.done():
+            self.passed.set_result(None)

@@ -26,7 +26,7 @@ class Client:
 
     def chat(self, query: Any = "Hi", headers: dict[str, str] | None = None, **body: Any) -> Any:
         data = io.BytesIO(json.dumps({"query": query, **body}).encode())
-        headers = {"content-type": "application/json", **(headers or {})}
+        headers = {"content-type": "application/json", "x-request-id": "asked", **(headers or {})}
         return self.session.post(f"{self.url}/chat", data=data, headers=headers)
 
     async def events(self, query: str = "Hi", **body: Any) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_darkai import ChatDarkAI, DarkAIConnectionError, __version__
 from langchain_darkai.cli import main
-from langchain_darkai.server import OfflineChatModel
+from langchain_darkai.server import BackendLimits, OfflineChatModel, ServerOperations
 
 Captured = pytest.CaptureFixture[str]
 
@@ -45,10 +46,10 @@ def test_the_version_is_told(capsys: Captured) -> None:
 def test_help_names_the_commands(capsys: Captured) -> None:
     assert run("--help") == 0
     help_text = capsys.readouterr().out
-    assert [name for name in ("demo", "chat", "check", "serve") if f"\n    {name} " not in help_text] == []
+    assert [name for name in ("demo", "chat", "check", "serve", "key") if f"\n    {name} " not in help_text] == []
 
 
-@pytest.mark.parametrize("command", ["demo", "chat", "check", "serve"])
+@pytest.mark.parametrize("command", ["demo", "chat", "check", "serve", "key"])
 def test_each_command_has_help(command: str, capsys: Captured) -> None:
     assert run(command, "--help") == 0
     assert capsys.readouterr().out.startswith(f"usage: langchain-darkai {command}")
@@ -238,6 +239,8 @@ def test_serve_hands_over_its_settings(monkeypatch: pytest.MonkeyPatch, capsys: 
         "api_key": "a secret",
         "allowed_hosts": ["a.example", "b.example"],
         "prefill": False,
+        "operations": ServerOperations(limits={"*": BackendLimits()}),
+        "sock": None,
     }
     line = "Serving offline at http://[::1]:9000, with the key in DARKAI_API_KEY (Ctrl+C stops).\n"
     assert capsys.readouterr().out == line
@@ -264,10 +267,11 @@ host = "0.0.0.0"
 port = 9000
 api_key_env = "GATEWAY_KEY"
 timeout = 60
+metrics = true
 
 [backends]
 chat = ["big", "small"]
-small = "offline"
+small = { model = "offline", max_concurrency = 2, max_queue = 0 }
 big = { model = "openai:meta/l@http://me:secret@gpu-1:8000/v1", api_key_env = "GPU_KEY" }
 """
 
@@ -284,10 +288,20 @@ def test_a_configuration_is_served_and_options_come_first(
 ) -> None:
     monkeypatch.setenv("GATEWAY_KEY", "a secret")
     monkeypatch.setenv("GPU_KEY", "another")
-    arguments = ("--config", config, "--host", "127.0.0.1", "--backend", "more=offline")
+    arguments = ("--config", config, "--host", "127.0.0.1", "--backend", "more=offline", "--max-concurrency", "8")
     models, settings = served_by(monkeypatch, *arguments)
     assert list(models) == ["chat", "small", "big", "more"]
-    assert settings == {"host": "127.0.0.1", "port": 9000, "api_key": "a secret", "timeout": 60.0}
+    assert settings == {
+        "host": "127.0.0.1",
+        "port": 9000,
+        "api_key": "a secret",
+        "timeout": 60.0,
+        "operations": ServerOperations(
+            limits={"*": BackendLimits(max_concurrency=8), "small": BackendLimits(max_concurrency=2, max_queue=0)},
+            metrics=True,
+        ),
+        "sock": None,
+    }
     assert capsys.readouterr().out.startswith("Serving chat, small, big and more at ")
 
 
@@ -315,6 +329,42 @@ def test_a_configuration_that_is_wrong_is_told_in_one_line(tmp_path: Path, capsy
     (tmp_path / "a.toml").write_text("[backends]\na = { modle = 'offline' }")
     assert run("serve", "--check", "--config", str(tmp_path / "a.toml")) == 1
     assert "[backends.a] has no" in one_line(capsys.readouterr().err)
+
+
+def test_key_makes_a_key_and_its_line(capsys: Captured) -> None:
+    assert run("key", "team-a", "--model", "small", "--model", "big", "--at-once", "2", "--per-minute", "60") == 0
+    shown, line = (words.partition(": ")[2].strip() for words in capsys.readouterr().out.splitlines())
+    digest = sha256(shown.encode()).hexdigest()
+    assert line == f"team-a:{digest} models=big,small at-once=2 per-minute=60"
+
+
+@pytest.mark.parametrize("arguments", [("a b",), ("a:b",), ("",), ("a", "--at-once", "0"), ("a", "--model", "x y")])
+def test_a_key_that_no_line_can_hold_is_told_in_one_line(arguments: tuple[str, ...], capsys: Captured) -> None:
+    assert run("key", *arguments) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert one_line(output.err).startswith("langchain-darkai key: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--max-concurrency", "many"), "--max-concurrency is 'many'; it must be a whole number."),
+        (("--max-concurrency", "0"), "max_concurrency is 0; it must be positive"),
+        (("--max-queue", "other=1"), "There are limits for other, which is no model here."),
+        (("--log-format", "xml"), "--log-format is 'xml'; there are: plain, json, none."),
+        (("--workers", "0"), "--workers is 0; there must be one at least."),
+        (("--limits-url", "http://user:hidden@host"), "The URL for limits is none of Redis."),
+    ],
+)
+def test_options_of_serve_that_cannot_work_are_told_in_one_line(
+    arguments: tuple[str, ...], reason: str, capsys: Captured
+) -> None:
+    assert run("serve", "--port", "0", *arguments) == 1
+    error = one_line(capsys.readouterr().err)
+    assert error.startswith("langchain-darkai serve: ")
+    assert reason in error
+    assert "hidden" not in error
 
 
 class Input:

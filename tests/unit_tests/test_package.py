@@ -63,6 +63,7 @@ def test_a_module_imports_alone(module: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(240)
 def test_every_module_imports_before_the_others() -> None:
     assert run(IMPORT_EACH_ANEW).split() == sorted(SOURCES)
 
