@@ -23,7 +23,7 @@ from langchain_darkai._threads import in_thread
 from langchain_darkai._validation import check_count, check_limit, check_seconds
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
-from langchain_darkai.protocol import MAX_REPLY_BYTES, StreamEnd, encode_request
+from langchain_darkai.protocol import MAX_REPLY_BYTES, ReasoningText, StreamEnd, encode_request
 from langchain_darkai.transport import ApiCall, Transport
 
 if TYPE_CHECKING:
@@ -218,8 +218,8 @@ class DarkAI(Closable):
 
     async def stream(
         self, call: ApiCall, policy: CallPolicy | None = None
-    ) -> "AsyncGenerator[str | StreamEnd | Restart, None]":
-        """Yield the reply's text as it comes, then its `StreamEnd`.
+    ) -> "AsyncGenerator[str | ReasoningText | StreamEnd | Restart, None]":
+        """Yield the reply's text and thoughts as they come, then its `StreamEnd`.
 
         A request that fails before its first text is sent again if that can help and the policy allows it. `policy` is
         None for the client's own. If a request fails later, text has been yielded already. With `may_restart`, a

@@ -2,18 +2,16 @@
 
 import asyncio
 import hmac
-import json
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Literal, cast
 
 from aiohttp import web
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.ai import add_ai_message_chunks
 
+from langchain_darkai._gateway.binding import Native
+from langchain_darkai._gateway.gateway import answer
 from langchain_darkai.client import DarkAI
 from langchain_darkai.errors import (
     DarkAIAPIError,
@@ -22,17 +20,13 @@ from langchain_darkai.errors import (
     DarkAINotFoundError,
     DarkAITimeoutError,
 )
-from langchain_darkai.prompts import format_call
-from langchain_darkai.protocol import encode_event
+from langchain_darkai.protocol import StreamEnd, encode_event, encode_reply_event
 from langchain_darkai.server.bodies import Bodies, answer_and_drop
 from langchain_darkai.server.chat_request import (
     AskedChat,
     check_content_type,
     check_encoding,
     read_chat,
-    takes_prefill,
-    with_parameters,
-    without_beginning,
 )
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
@@ -65,6 +59,7 @@ class ChatServer:
         hosts: AllowedHosts,
         origins: AllowedOrigins,
         prefill: bool | None,
+        native: Native | dict[str, Native],
         timeouts: ServerTimeouts,
     ) -> None:
         self._models = models
@@ -74,6 +69,7 @@ class ChatServer:
         self._bodies = bodies
         self._readers = asyncio.Semaphore(_READERS)
         self._prefill = prefill
+        self._native = native
         self.origins = origins
         self.hosts = hosts
         self.timeouts = timeouts
@@ -166,10 +162,11 @@ class ChatServer:
         async with self._bodies.read(request, self.timeouts.request_body) as held:
             asked = await self._read_chat(held.body)
             held.hold(asked.size)
-            model, stop = with_parameters(self._model_for(asked.model), asked.parameters)
-            prefill = takes_prefill(model) if self._prefill is None else self._prefill
-            messages = asked.messages if prefill else without_beginning(asked.messages)
-            await self._stream(model, messages, stop, request, response)
+            model, native = self._model_for(asked.model), self._native_of(asked.model)
+            reply = answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
+            async with aclosing(reply) as events:
+                async for event in events:
+                    await self._send(request, response, encode_reply_event(event), is_end=isinstance(event, StreamEnd))
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)
@@ -178,30 +175,6 @@ class ChatServer:
             return read_chat(data)
         async with self._readers:
             return await asyncio.to_thread(read_chat, data)
-
-    async def _stream(
-        self,
-        model: BaseChatModel,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        request: web.Request,
-        response: web.StreamResponse,
-    ) -> None:
-        rest: list[AIMessageChunk] = []
-        has_text, end = False, b""
-        stream = cast("AsyncGenerator[AIMessage, None]", model.astream(messages, stop=stop))
-        async with aclosing(stream) as chunks:
-            async for chunk in chunks:
-                if text := chunk.text:
-                    has_text = True
-                    await self._send(request, response, encode_event("text-chunk", {"text": text}))
-                if chunk.tool_calls or chunk.invalid_tool_calls or chunk.usage_metadata:
-                    rest.append(_without_text(chunk))
-        calls, usage = _calls_and_usage(rest)
-        if calls:
-            end = encode_event("text-chunk", {"text": f"\n{calls}" if has_text else calls})
-        end += encode_event("stream-end", {"usage": usage} if usage else {})
-        await self._send(request, response, end, is_end=True)
 
     async def _send(
         self, request: web.Request, response: web.StreamResponse, events: bytes, *, is_end: bool = False
@@ -222,6 +195,12 @@ class ChatServer:
             names = ", ".join(self._models)
             raise DarkAINotFoundError(f"There is no model {echoed(name)} here. There are: {names}.")
         return self._models[name]
+
+    def _native_of(self, name: str | None) -> Native:
+        if not isinstance(self._native, dict):
+            return self._native
+        names = list(self._models) if isinstance(self._models, dict) else []
+        return self._native.get(name or next(iter(names), ""), "auto")
 
     def _check_key(self, request: web.Request) -> None:
         if self._key is None:
@@ -288,32 +267,3 @@ class ChatServer:
             return error_response(to_darkai_error(error, request), allow=error.headers.get("allow"))
         except DarkAIError as error:
             return error_response(error)
-
-
-def _without_text(chunk: AIMessage) -> AIMessageChunk:
-    """Return what counts at the end of a reply, without its text, so that a long reply is not kept."""
-    calls: dict[str, Any] = (
-        {"tool_call_chunks": chunk.tool_call_chunks}
-        if isinstance(chunk, AIMessageChunk)
-        else {"tool_calls": chunk.tool_calls, "invalid_tool_calls": chunk.invalid_tool_calls}
-    )
-    return AIMessageChunk(content="", usage_metadata=chunk.usage_metadata, **calls)
-
-
-def _calls_and_usage(chunks: list[AIMessageChunk]) -> tuple[str, dict[str, int]]:
-    """Return a reply's tool calls in the prompt grammar, and its token counts."""
-    if not chunks:
-        return "", {}
-    message = add_ai_message_chunks(*chunks)
-    calls = []
-    for call in message.tool_call_chunks:
-        # Not from `tool_calls`, where core completes the arguments of a call that was cut off: it would run.
-        try:
-            arguments = json.loads(call["args"] or "{}")
-        except ValueError:
-            arguments = call["args"]
-        calls.append(format_call(call["name"], arguments, "The model's reply"))
-    counts = message.usage_metadata
-    names: tuple[Literal["input_tokens", "output_tokens", "total_tokens"], ...]
-    names = ("input_tokens", "output_tokens", "total_tokens")
-    return "\n".join(calls), {name: counts[name] for name in names} if counts else {}
