@@ -129,8 +129,8 @@ class DarkAI(Closable):
 
     @property
     def host(self) -> str:
-        """The endpoint's host and port, by which error messages name it."""
-        return self._endpoint.host
+        """The endpoint's host and port, by which error messages name it; or the name that a transport has."""
+        return getattr(self._transport, "name", None) or self._endpoint.host
 
     @classmethod
     def get_model(cls, model: str | None = None) -> str:
@@ -188,6 +188,8 @@ class DarkAI(Closable):
         parameters: Mapping[str, Any] | None = None,
         per_event: bool = False,
         allow_empty: bool = False,
+        is_whole: bool = False,
+        callbacks: Any = None,
     ) -> ApiCall:
         """Return a call, its model's alias resolved. Raise DarkAIInvalidRequestError for parameters without JSON form.
 
@@ -195,7 +197,7 @@ class DarkAI(Closable):
         """
         if parameters:
             encode_request("", "", parameters)  # raises here, before anything is sent or retried
-        return ApiCall(query, self.get_model(model), parameters or {}, per_event, allow_empty)
+        return ApiCall(query, self.get_model(model), parameters or {}, per_event, allow_empty, is_whole, callbacks)
 
     def policy(
         self,

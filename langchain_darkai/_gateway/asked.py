@@ -5,6 +5,7 @@ so that nothing a user says is taken for it, except the whole of it, to the lett
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ MAX_STRUCTURE = 1024 * 1024
 """Characters of tools and schemas outside of their strings. Each can stand for an object of 70 bytes; what has more of
 them stays text."""
 
+_FIRST_NAME = re.compile(r'\{"(?:[^"\\]|\\.)*":')
 _GAP = "\n\n"
 _LEFT_TO_MODEL = ToolChoice()
 _RULES = {
@@ -73,7 +75,10 @@ class Asked:
 
 
 def asked_of(messages: list[BaseMessage]) -> Asked:
-    """Return what the messages of a prompt ask for."""
+    """Return what the messages of a prompt ask for, without the empty message that the model is to write."""
+    last = messages[-1] if messages else None
+    if isinstance(last, AIMessage) and not (last.text.strip() or last.tool_calls or last.invalid_tool_calls):
+        messages = messages[:-1]
     place = _system_place(messages)
     system = messages[place].text if place is not None else ""
     before_schema, schema_text, schema = _schema_at_end(system)
@@ -91,7 +96,7 @@ def asked_of(messages: list[BaseMessage]) -> Asked:
         choice,
         parallel,
         schema,
-        is_begun=len(messages) > 1 and _is_begun(messages[-1], tools, choice, schema),
+        is_begun=len(messages) > 1 and _is_begun(messages[-1], tools, choice, schema, schema_text),
     )
 
 
@@ -163,11 +168,15 @@ def _is_small(text: str) -> bool:
     return structure_of(text, MAX_STRUCTURE) <= MAX_STRUCTURE
 
 
-def _is_begun(last: BaseMessage, tools: Sequence[Tool], choice: ToolChoice, schema: JsonSchema | None) -> bool:
+def _is_begun(
+    last: BaseMessage, tools: Sequence[Tool], choice: ToolChoice, schema: JsonSchema | None, schema_text: str
+) -> bool:
     """Return whether the last message is what the package writes as the beginning of such a reply."""
     beginnings: set[str] = set()
     if choice.forced:
         beginnings = {call_prefill(tools, choice).text}
     elif schema is not None and not tools:
         beginnings = {answer_prefill(schema).text, answer_prefill({}).text}  # the latter where a value is wrapped
+        if schema_text == ANY_JSON and _FIRST_NAME.fullmatch(last.text):  # of a schema that the prompt does not show
+            beginnings.add(last.text)
     return isinstance(last, AIMessage) and not last.tool_calls and last.text in beginnings

@@ -107,12 +107,14 @@ def build_request(
     arguments: Mapping[str, Any],
     *,
     may_restart: bool,
+    callbacks: Any = None,
 ) -> GenerationRequest:
     """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
 
     An argument that is None leaves the parameter out of the request, even if the model has a value for it.
-    `may_restart` is described at `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that
-    cannot work.
+    `may_restart` is described at `CallPolicy`, `callbacks` at `ApiCall`.
+
+    Raises DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
     """
     refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
     unset = {name for name, value in arguments.items() if value is None}
@@ -130,6 +132,8 @@ def build_request(
         parameters=parameters,
         per_event=settings.chunk_per_event,
         allow_empty=settings.allow_empty,
+        is_whole=may_restart,
+        callbacks=callbacks,
     )
     limiter = settings.rate_limiter
     policy = client.policy(

@@ -72,15 +72,11 @@ def read_chat(body: bytes) -> AskedChat:
         )
     query, model, parameters = decode_request(text)
     parameters = {name: parameters[name] for name in (*NUMBERS, "stop") if name in parameters}
-    messages = parse_prompt(query)
-    last = messages[-1] if messages else None
-    if isinstance(last, AIMessage) and not (last.text.strip() or last.tool_calls or last.invalid_tool_calls):
-        messages.pop()
-    if not messages:
+    asked = asked_of(parse_prompt(query))
+    if not asked.messages:
         raise DarkAIInvalidRequestError('"query" has no message, only the label for the model to continue.')
-    asked = asked_of(messages)
-    schemas = [dict(tool.parameters) for tool in asked.tools] + [asked.schema]
-    return AskedChat(asked, model, parameters, _memory_of([messages, parameters, schemas]))
+    schemas = [*(dict(tool.parameters) for tool in asked.tools), asked.schema]
+    return AskedChat(asked, model, parameters, _memory_of([asked.messages, parameters, schemas]))
 
 
 def _text_of(body: bytes) -> str:
