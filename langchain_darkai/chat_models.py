@@ -85,7 +85,7 @@ class ChatDarkAI(LoopMethods):
     """
 
     @classmethod
-    def over(cls, model: BaseChatModel, **settings: Any) -> Self:
+    def over(cls, model: BaseChatModel, /, **settings: Any) -> Self:
         """Return a ChatDarkAI over any LangChain chat model in the same process: no HTTP, no server.
 
         A model that has no tools gets them, with agents and validated structured answers: they are asked for in the
@@ -374,7 +374,7 @@ class ChatDarkAI(LoopMethods):
         *,
         may_restart: bool,
     ) -> ReaskLoop:
-        callbacks = child_callbacks(run_manager) if self.within is not None and run_manager else None
+        callbacks = child_callbacks(run_manager) if self.within is not None else None
         request = build_request(
             self, self._client, messages, stop, arguments, may_restart=may_restart, callbacks=callbacks
         )

@@ -189,6 +189,7 @@ class DarkAI(Closable):
         per_event: bool = False,
         allow_empty: bool = False,
         is_whole: bool = False,
+        stop: tuple[str, ...] = (),
         callbacks: Any = None,
     ) -> ApiCall:
         """Return a call, its model's alias resolved. Raise DarkAIInvalidRequestError for parameters without JSON form.
@@ -197,7 +198,8 @@ class DarkAI(Closable):
         """
         if parameters:
             encode_request("", "", parameters)  # raises here, before anything is sent or retried
-        return ApiCall(query, self.get_model(model), parameters or {}, per_event, allow_empty, is_whole, callbacks)
+        name = self.get_model(model)
+        return ApiCall(query, name, parameters or {}, per_event, allow_empty, is_whole, stop, callbacks)
 
     def policy(
         self,

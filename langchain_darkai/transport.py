@@ -26,6 +26,7 @@ class ApiCall:
     - `per_event`: whether each text event is yielded by itself; otherwise what one network read brings is one piece.
     - `allow_empty`: whether a complete reply without any text is an answer; otherwise it is an error.
     - `is_whole`: whether nobody looks at the reply before it is complete, so that it may come in one piece.
+    - `stop`: texts before which the reply ends. Whoever reads it cuts it there in any case; HTTP does not send them.
     - `callbacks`: LangChain's callbacks for what runs within the call, for a transport that runs a model.
     """
 
@@ -35,6 +36,7 @@ class ApiCall:
     per_event: bool = False
     allow_empty: bool = False
     is_whole: bool = False
+    stop: tuple[str, ...] = ()
     callbacks: Any = field(default=None, repr=False, compare=False)
 
 

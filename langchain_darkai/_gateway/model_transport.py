@@ -59,7 +59,7 @@ class ModelTransport:
         return answer(
             self._model,
             asked_of(parse_prompt(call.query)),
-            call.parameters,
+            {"stop": list(call.stop), **call.parameters},
             native=self._native,
             config=RunnableConfig(callbacks=call.callbacks, tags=[NOT_STREAMED_BY_LANGGRAPH]),
             is_whole=call.is_whole,

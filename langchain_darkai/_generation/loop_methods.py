@@ -16,10 +16,10 @@ from langchain_core.runnables.config import RunnableConfig, get_config_list
 
 from langchain_darkai import _portal
 from langchain_darkai._generation.batch import as_completed
-from langchain_darkai._settings import ChatSettings
+from langchain_darkai._generation.child_run import ParentRuns
 
 
-class LoopMethods(ChatSettings):
+class LoopMethods(ParentRuns):
     """The synchronous methods and the batches of a chat model whose `_agenerate` and `_astream` do the work."""
 
     def _generate(

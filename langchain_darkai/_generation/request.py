@@ -126,6 +126,7 @@ def build_request(
     }
     requirements = requirements_from(arguments)
     model = arguments.get("model")
+    sequences = check_stop((settings.stop if stop is None else stop) or ())
     call = client.call(
         _query(messages, requirements, settings.on_unsupported),
         check_model(settings.model if model is None else model, client.models),
@@ -133,6 +134,7 @@ def build_request(
         per_event=settings.chunk_per_event,
         allow_empty=settings.allow_empty,
         is_whole=may_restart,
+        stop=sequences,
         callbacks=callbacks,
     )
     limiter = settings.rate_limiter
@@ -148,7 +150,7 @@ def build_request(
         call=call,
         policy=policy,
         requirements=requirements,
-        stop=check_stop((settings.stop if stop is None else stop) or ()),
+        stop=sequences,
         max_reasks=settings.max_reasks if reasks is None else check_count("max_reasks", reasks),
         on_unsupported=settings.on_unsupported,
         reasoning=reasoning_of(settings, arguments),
