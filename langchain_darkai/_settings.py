@@ -30,6 +30,10 @@ from langchain_darkai.prompts import OnUnsupported
 from langchain_darkai.protocol import MAX_REPLY_BYTES
 from langchain_darkai.transport import Transport
 
+Native = Literal["auto", "always", "never", "schema"]
+"""What a model behind does by its own means: tools and schemas are bound to it, as far as it takes them, or asked for
+in the prompt's words."""
+
 
 class ChatSettings(Closable, BaseChatModel):
     """The fields of `ChatDarkAI`, and the client that is made from them."""
@@ -89,7 +93,7 @@ class ChatSettings(Closable, BaseChatModel):
     within: BaseChatModel | None = Field(default=None, repr=False)
     """The model in the same process that answers, as `ChatDarkAI.over` sets it; None for the endpoint."""
 
-    native: Literal["auto", "always", "never", "schema"] = "auto"
+    native: Native = "auto"
     """What the model within does by its own means; it means nothing without one. "auto" binds tools and schemas where
     the model takes them, "always" also where its profile says that it does not, "never" asks in words. "schema" asks
     for required calls and for answers by their JSON Schema, for engines that constrain JSON but do not call."""

@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage
@@ -12,10 +12,8 @@ from langchain_core.runnables import Runnable
 from langchain_darkai._gateway.asked import Asked, without_beginning
 from langchain_darkai._gateway.history import native_history
 from langchain_darkai._json.schema import JsonSchema
+from langchain_darkai._settings import Native
 from langchain_darkai._tool_calls.tools import Tool
-
-Native = Literal["auto", "always", "never", "schema"]
-"""Whether tools and schemas are bound to the model, as far as it takes them, or asked for in the prompt's words."""
 
 NATIVE: tuple[Native, ...] = ("auto", "always", "never", "schema")
 

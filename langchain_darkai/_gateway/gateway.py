@@ -8,9 +8,10 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 
 from langchain_darkai._gateway.asked import Asked
-from langchain_darkai._gateway.binding import Bound, Native, bound
+from langchain_darkai._gateway.binding import Bound, bound
 from langchain_darkai._gateway.parameters import with_parameters
 from langchain_darkai._gateway.reply import reply_events
+from langchain_darkai._settings import Native
 from langchain_darkai.transport import ReplyEvents
 
 

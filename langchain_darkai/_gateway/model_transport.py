@@ -8,8 +8,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 
 from langchain_darkai._gateway.asked import asked_of
-from langchain_darkai._gateway.binding import Native, check_native
+from langchain_darkai._gateway.binding import check_native
 from langchain_darkai._gateway.gateway import answer
+from langchain_darkai._settings import Native
 from langchain_darkai.errors import DarkAIAPIError, DarkAIEmptyResponseError, DarkAIError, DarkAITimeoutError
 from langchain_darkai.prompts import parse_prompt
 from langchain_darkai.protocol import StreamEnd, encode_error, reported_error

@@ -17,7 +17,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
-from langchain_darkai._gateway.binding import Native, check_native
+from langchain_darkai._gateway.binding import check_native
+from langchain_darkai._settings import Native
 from langchain_darkai.offline.model import OfflineChatModel
 from langchain_darkai.server.bodies import Bodies
 from langchain_darkai.server.cors import AllowedOrigins

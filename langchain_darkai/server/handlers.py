@@ -10,8 +10,8 @@ from aiohttp import web
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
 
-from langchain_darkai._gateway.binding import Native
 from langchain_darkai._gateway.gateway import answer
+from langchain_darkai._settings import Native
 from langchain_darkai.client import DarkAI
 from langchain_darkai.errors import (
     DarkAIAPIError,
