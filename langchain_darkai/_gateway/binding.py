@@ -1,5 +1,6 @@
 """What a model can do by itself, and binding it: tools, a schema for its answer, a schema for a call."""
 
+import functools
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,12 @@ def takes_prefill(model: BaseChatModel) -> bool:
 
     The APIs of those that do not answer it with an error.
     """
-    return not _WITHOUT_PREFILL & {base.__module__.partition(".")[0] for base in type(model).__mro__}
+    return _class_takes_prefill(type(model))
+
+
+@functools.lru_cache(maxsize=100)
+def _class_takes_prefill(model: type[BaseChatModel]) -> bool:
+    return not _WITHOUT_PREFILL & {base.__module__.partition(".")[0] for base in model.__mro__}
 
 
 def _with_tools(model: BaseChatModel, asked: Asked, native: Native) -> Bound | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import aclosing
+from typing import Any
 
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
@@ -96,48 +97,55 @@ class ModelTransport:
 async def _until(deadline: float | None, events: ReplyEvents) -> ReplyEvents:
     """Yield events, and raise DarkAITimeoutError where the next one does not come before a time of the loop's clock.
 
-    The time counts only while an event is waited for, in whichever task that is.
+    The time runs on while the caller has an event, but ends the call only when it waits for the next one.
     """
-    while True:
-        timer = _Timer(deadline)
-        try:
-            event = await anext(events)
-        except StopAsyncIteration:
-            return
-        except asyncio.CancelledError:
-            if not timer.has_ended_wait():
+    timer = _Timer(deadline)
+    try:
+        while True:
+            try:
+                timer.wait()
+                event = await anext(events)
+            except StopAsyncIteration:
+                return
+            except asyncio.CancelledError:
+                timer.raise_if_over()
                 raise
-            raise DarkAITimeoutError(_TOO_LATE) from None
-        finally:
-            timer.stop()
-        if timer.has_ended_wait():  # the model went on although it was cancelled
-            raise DarkAITimeoutError(_TOO_LATE)
-        yield event
+            timer.raise_if_over()  # the model may go on although it was cancelled
+            yield event
+    finally:
+        timer.stop()
 
 
 class _Timer:
-    """Cancels the running task at a time of the loop's clock; None for never."""
+    """Cancels the waiting task at a time of the loop's clock; None for never."""
 
     def __init__(self, deadline: float | None) -> None:
-        self._has_fired = False
-        self._task = asyncio.current_task()
+        self._is_over = False
+        self._task: asyncio.Task[Any] | None = None
         self._handle = None if deadline is None else asyncio.get_running_loop().call_at(deadline, self._fire)
 
     def _fire(self) -> None:
-        self._has_fired = True
+        self._is_over = True
         if self._task is not None:
             self._task.cancel()
+
+    def wait(self) -> None:
+        """Let the running task be the one that waits. Raises DarkAITimeoutError where the time is up."""
+        if self._is_over:
+            self._task = None
+            self.raise_if_over()
+        self._task = asyncio.current_task()
+
+    def raise_if_over(self) -> None:
+        """Let no task wait. Raises DarkAITimeoutError where the time is up, and nobody else has cancelled the task."""
+        task, self._task = self._task, None
+        uncancel = getattr(task, "uncancel", None)  # from Python 3.11 on
+        if self._is_over and (uncancel is None or uncancel() == 0):
+            raise DarkAITimeoutError(_TOO_LATE)
 
     def stop(self) -> None:
         if self._handle is not None:
             self._handle.cancel()
-
-    def has_ended_wait(self) -> bool:
-        """Return whether the time is up, and nobody else has cancelled the task."""
-        if not self._has_fired:
-            return False
-        uncancel = getattr(self._task, "uncancel", None)  # from Python 3.11 on
-        return uncancel is None or uncancel() == 0
 
 
 def name_of_model(model: BaseChatModel) -> str:

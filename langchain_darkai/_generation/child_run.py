@@ -28,8 +28,9 @@ def child_callbacks(run: BaseRunManager | None) -> AsyncCallbackManager | None:
 
     Where it is None, it is the run of the call that is beginning. None where nothing is known of that either.
     """
-    if run is None:
-        return _callbacks.get()
+    kept = _callbacks.get()
+    if run is None or (kept is not None and kept.parent_run_id == run.run_id):
+        return kept
     child = AsyncCallbackManager(handlers=[], parent_run_id=run.run_id)
     child.set_handlers(run.inheritable_handlers)
     child.add_tags(run.inheritable_tags)
