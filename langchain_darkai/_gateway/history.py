@@ -1,5 +1,6 @@
 """A conversation as models with native tool calls take it: each result answers a call, and each call has its result."""
 
+from collections import deque
 from collections.abc import Sequence
 from typing import cast
 
@@ -38,25 +39,23 @@ def native_history(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 def _turn(message: AIMessage, results: list[ToolMessage], number: int) -> list[BaseMessage]:
     """Return an assistant's message and the results that follow it."""
-    answered: list[tuple[ToolCall, ToolMessage]] = []
-    left, texts = list(results), [str(message.text)]
+    left: dict[str, deque[ToolMessage]] = {}  # the results that answer no call yet, by the call's id, "" for none
+    for result in results:
+        left.setdefault(result.tool_call_id, deque()).append(result)
+    calls: list[ToolCall] = []
+    answers: list[BaseMessage] = []
+    texts = [str(message.text)]
     for index, call in enumerate(message.tool_calls):
-        result = _result_of(call, left)
-        if result is None:
+        if waiting := left.get(call["id"] or ""):
+            call_id = call["id"] or f"call_{number}_{index}"
+            calls.append({**call, "id": call_id})
+            answers.append(waiting.popleft().model_copy(update={"tool_call_id": call_id}))
+        else:
             texts.append(format_call(call["name"], call["args"], "A call"))
-            continue
-        left.remove(result)
-        call_id = call["id"] or f"call_{number}_{index}"
-        answered.append(({**call, "id": call_id}, result.model_copy(update={"tool_call_id": call_id})))
     texts += [format_call(call["name"], call["args"] or "", "A call") for call in message.invalid_tool_calls]
-    changes = {"tool_calls": [call for call, _ in answered], "invalid_tool_calls": []}
-    said = message.model_copy(update={"content": "\n".join(filter(None, texts)), **changes})
-    return [said, *(result for _, result in answered), *map(_as_text, left)]
-
-
-def _result_of(call: ToolCall, results: list[ToolMessage]) -> ToolMessage | None:
-    """Return the first of these results that answers a call: the one with its id, or, where that is missing, any."""
-    return next((result for result in results if (result.tool_call_id or None) == (call["id"] or None)), None)
+    changes = {"content": "\n".join(filter(None, texts)), "tool_calls": calls, "invalid_tool_calls": []}
+    unanswering = [_as_text(result) for waiting in left.values() for result in waiting]
+    return [message.model_copy(update=changes), *answers, *unanswering]
 
 
 def _as_text(message: BaseMessage) -> HumanMessage:

@@ -10,6 +10,7 @@ from aiohttp import web
 from langchain_openai import ChatOpenAI
 
 from langchain_darkai import ChatDarkAI
+from langchain_darkai._gateway.reasoning_openai import ReasoningChatOpenAI
 from langchain_darkai.server import LocalServer
 
 
@@ -20,6 +21,7 @@ class Provider:
         self.deltas = deltas
         self.finish_reason = finish_reason
         self.sent: list[dict[str, Any]] = []
+        self.kind: type[ChatOpenAI] = ChatOpenAI
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.sent.append(await request.json())
@@ -41,8 +43,8 @@ class Provider:
         message: dict[str, Any] = {"role": "assistant", "content": None}
         calls: dict[int, dict[str, Any]] = {}
         for delta in self.deltas:
-            if "content" in delta:
-                message["content"] = (message["content"] or "") + delta["content"]
+            for name in delta.keys() - {"tool_calls"}:
+                message[name] = (message.get(name) or "") + delta[name]
             for piece in delta.get("tool_calls", []):
                 call = calls.setdefault(piece["index"], {"type": "function", "function": {"arguments": ""}})
                 call["id"] = piece.get("id") or call["id"]
@@ -64,7 +66,7 @@ class Provider:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         try:
             url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-            yield ChatOpenAI(model="m", base_url=url, api_key="k", max_retries=0, **settings)  # type: ignore[arg-type]
+            yield self.kind(model="m", base_url=url, api_key="k", max_retries=0, **settings)  # type: ignore[arg-type]
         finally:
             await runner.cleanup()
 
@@ -143,6 +145,18 @@ async def test_a_forced_call_is_constrained_by_its_schema(way: str) -> None:
     [sent] = provider.sent
     assert "tools" not in sent
     assert sent["response_format"]["json_schema"]["schema"]["properties"]["name"] == {"const": "weather"}
+
+
+@pytest.mark.parametrize("member", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_thoughts_of_an_engine_come_through(way: str, member: str) -> None:
+    provider = Provider({member: "Hm, "}, {member: "yes."}, {"content": '{"age": '}, {"content": "30}"})
+    provider.kind = ReasoningChatOpenAI
+    thoughts = {"reasoning_content": "Hm, yes."}
+    async with provider.model() as model, chat(way, model) as darkai:
+        for asked in (darkai, darkai.bind(response_format={"type": "json_object"})):
+            for message in (await asked.ainvoke("How old?"), await joined(asked)):
+                assert (message.content, message.additional_kwargs) == ('{"age": 30}', thoughts)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -69,3 +69,10 @@ def test_the_given_messages_are_not_changed() -> None:
     native_history(conversation)
     assert conversation[0].tool_calls[0]["id"] is None  # type: ignore[attr-defined]
     assert conversation[1].tool_call_id == ""  # type: ignore[attr-defined]
+
+
+def test_results_in_any_order_find_their_calls() -> None:
+    calls: Any = [{"name": "f", "args": {}, "id": name, "type": "tool_call"} for name in "xyz"]
+    results = [ToolMessage(name, tool_call_id=name) for name in "zxy"]
+    history = native_history([AIMessage("", tool_calls=calls), *results])
+    assert [message.text for message in history[1:]] == ["x", "y", "z"]

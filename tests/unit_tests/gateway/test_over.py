@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
@@ -169,6 +170,24 @@ async def test_a_model_in_a_chain_is_a_run_in_the_chains_run() -> None:
     assert await chain.ainvoke("Hi", {"callbacks": [recorder]}) == "Hi"
     assert len(recorder.parents) == 2
     assert [parent for parent in recorder.parents.values() if parent] == ["ChatDarkAI"]
+
+
+async def test_where_callbacks_want_tokens_of_a_whole_reply_it_is_a_run_within_the_run_too() -> None:
+    model = ChatDarkAI.over(text("It is ", "noon."))
+    chain: Any = RunnableLambda(lambda question: model.invoke(question).text)
+    events = [event async for event in chain.astream_events("Hi", version="v2")]
+    started = {event["name"]: event for event in events if event["event"] == "on_chat_model_start"}
+    assert started["TextModel"]["parent_ids"][-1] == started["ChatDarkAI"]["run_id"]
+    streamed = [event["name"] for event in events if event["event"] == "on_chat_model_stream"]
+    assert set(streamed) == {"TextModel", "ChatDarkAI"}
+
+
+@pytest.mark.parametrize("model_class", [TextModel, NativeModel])
+async def test_an_agent_streams_each_token_once(model_class: type[TextModel]) -> None:
+    call = BLOCK if model_class is TextModel else call_chunk('{"city": "Paris"}', "weather")
+    agent: Any = create_agent(ChatDarkAI.over(model_class(replies=[[call], ["It is ", "sunny."]])), [weather])
+    stream = agent.astream({"messages": [("user", "Weather in Paris?")]}, stream_mode="messages")
+    assert "".join([message.text async for message, _ in stream]) == "ParisIt is sunny."
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
