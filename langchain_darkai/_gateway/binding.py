@@ -81,7 +81,9 @@ def _with_tools(model: BaseChatModel, asked: Asked, native: Native) -> Bound | N
 
     A call that it cannot be forced to make natively is asked for by the schema of the call, if it takes schemas.
     """
-    if asked.choice.forced and not (native != "schema" and _takes_tools(model, native) and _takes_choice(model)):
+    if asked.choice.forced and not (
+        native != "schema" and _takes_tools(model, native) and _takes_choice(model, native)
+    ):
         return _with_call_schema(model, asked, native)
     if native == "schema" or not _takes_tools(model, native) or not all(_NAME.fullmatch(t.name) for t in asked.tools):
         return None
@@ -112,10 +114,21 @@ def _has_bind_tools(model: BaseChatModel) -> bool:
     return type(model).bind_tools is not BaseChatModel.bind_tools
 
 
-def _takes_choice(model: BaseChatModel) -> bool:
-    """Return whether a call can be forced. Ollama takes the argument, and does nothing with it."""
-    ignores_it = _package(type(model).bind_tools) == "langchain_ollama"
-    return not ignores_it and _profile(model).get("tool_choice") is not False
+def _takes_choice(model: BaseChatModel, native: Native) -> bool:
+    """Return whether a call can be forced natively, as far as is known.
+
+    Ollama takes the argument, and does nothing with it; so does llama.cpp, for a model whose template has no tools.
+    """
+    if _package(type(model).bind_tools) == "langchain_ollama":
+        return False
+    return native == "always" or not (_is_engine(model) or _profile(model).get("tool_choice") is False)
+
+
+def _is_engine(model: BaseChatModel) -> bool:
+    """Return whether a model of langchain-openai stands for an engine of OpenAI's protocol, and not for OpenAI."""
+    url = getattr(model, "openai_api_base", None)
+    is_openais_package = _package(type(model).with_structured_output) == "langchain_openai"
+    return is_openais_package and url is not None and "://api.openai.com" not in url
 
 
 def _profile(model: BaseChatModel) -> Mapping[str, Any]:
@@ -201,8 +214,8 @@ def _constrained(model: BaseChatModel, schema: JsonSchema, name: str, native: Na
         return _Constrained(model.bind(format=schema), shows_schema=False)
     if package == "langchain_openai" or native == "schema":
         format_: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
-        is_openai = package == "langchain_openai" and getattr(model, "openai_api_base", None) is None
-        return _Constrained(model.bind(response_format=format_), shows_schema=is_openai and native != "schema")
+        shows_schema = native != "schema" and not _is_engine(model)
+        return _Constrained(model.bind(response_format=format_), shows_schema)
     if "method" not in inspect.signature(type(model).with_structured_output).parameters:
         return None
     try:

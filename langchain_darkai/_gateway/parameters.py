@@ -27,8 +27,8 @@ def with_parameters(model: BaseChatModel, parameters: Mapping[str, Any]) -> tupl
     stop = [stop] if isinstance(stop, str) else stop
     if stop is not None and not (isinstance(stop, list) and all(isinstance(text, str) for text in stop)):
         raise DarkAIInvalidRequestError('"stop" is neither a string nor a list of strings.')
-    for name in sorted(NUMBERS):
-        value = parameters.get(name)
+    for name in sorted(NUMBERS & parameters.keys()):
+        value = parameters[name]
         if value is None:
             continue
         if type(value) is not int and (type(value) is not float or name in _WHOLE_NUMBERS or not math.isfinite(value)):

@@ -69,7 +69,7 @@ class _Reply:
             self._usage = add_usage(self._usage, message.usage_metadata)
         if message.response_metadata:
             self._finish_reason = _finish_reason(message.response_metadata) or self._finish_reason
-        if isinstance(refusal := message.additional_kwargs.get("refusal"), str):
+        if refusal := _refusal_in(message):
             self._refusal.append(refusal)
         return written
 
@@ -92,6 +92,15 @@ def _reasoning_of(message: AIMessage) -> str:
         return "".join(str(block.get("reasoning") or "") for block in blocks if block["type"] == "reasoning")
     thoughts = message.additional_kwargs.get("reasoning_content")
     return thoughts if isinstance(thoughts, str) else ""
+
+
+def _refusal_in(message: AIMessage) -> str:
+    """Return the words of a refusal, which OpenAI keeps beside the text, or in a block."""
+    refusal = message.additional_kwargs.get("refusal")
+    if isinstance(message.content, list):
+        blocks = [block for block in message.content if isinstance(block, dict) and block.get("type") == "refusal"]
+        refusal = "".join(str(block.get("refusal") or "") for block in blocks) or refusal
+    return refusal if isinstance(refusal, str) else ""
 
 
 def _finish_reason(metadata: Mapping[str, Any]) -> FinishReason | None:

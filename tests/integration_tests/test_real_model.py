@@ -150,3 +150,10 @@ def test_a_real_model_makes_a_call_that_is_forced(model: ChatDarkAI) -> None:
     reply = forced.invoke("What is the weather in Paris?")
     assert [call["name"] for call in reply.tool_calls] == ["get_weather"]
     assert reply.tool_calls[0]["args"].keys() == {"city"}
+
+
+@pytest.mark.parametrize("city", ["Paris", "Oslo", "Rome"])
+def test_a_real_engine_makes_a_forced_call_by_its_schema(backend: ChatOpenAI, city: str) -> None:
+    model = ChatDarkAI.over(backend, native="schema", max_reasks=0, max_tokens=60)
+    [call] = model.bind_tools([get_weather], tool_choice="any").invoke(f"What is the weather in {city}?").tool_calls
+    assert (call["name"], call["args"]) == ("get_weather", {"city": city})

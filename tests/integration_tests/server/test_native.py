@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_darkai import ChatDarkAI
-from langchain_darkai.errors import DarkAIRefusalError
+from langchain_darkai.errors import DarkAIEmptyResponseError, DarkAIRefusalError
 from langchain_darkai.server import LocalServer, create_app
 from tests.support.native import NativeModel, TextModel, call_chunk
 
@@ -207,9 +207,15 @@ async def test_usage_comes_with_its_details() -> None:
 
 async def test_a_refusal_is_an_error_where_there_is_nothing_else() -> None:
     refusal = AIMessageChunk(content="", additional_kwargs={"refusal": "I will not."})
-    with LocalServer({"no": native(refusal), "but": native("Well.", refusal)}) as server:
-        with pytest.raises(DarkAIRefusalError, match=r"I will not\."):
-            await chat(server, model="no").ainvoke("Hi")
+    block = AIMessageChunk(content=[{"type": "refusal", "refusal": "I will not."}])
+    none = AIMessageChunk(content="", additional_kwargs={"refusal": None})
+    models = {"no": native(refusal), "block": native(block), "but": native("Well.", refusal), "none": native(none)}
+    with LocalServer(models) as server:
+        for name in ("no", "block"):
+            with pytest.raises(DarkAIRefusalError, match=r"I will not\."):
+                await chat(server, model=name).ainvoke("Hi")
+        with pytest.raises(DarkAIEmptyResponseError):
+            await chat(server, model="none", max_retries=0).ainvoke("Hi")
         assert (await chat(server, model="but").ainvoke("Hi")).content == "Well."
 
 

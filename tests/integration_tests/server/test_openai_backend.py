@@ -105,7 +105,7 @@ async def test_calls_are_made_and_streamed_natively(way: str) -> None:
         call_delta(1, '{"city": "Oslo"}', "weather"),
         finish_reason="tool_calls",
     )
-    async with provider.model() as model, chat(way, model) as darkai:
+    async with provider.model() as model, chat(way, model, native="always") as darkai:
         tools = darkai.bind_tools([weather], tool_choice="weather", parallel_tool_calls=True)
         for message in (await tools.ainvoke("Weather?"), await joined(tools)):
             assert message.content == "Sure."
@@ -136,10 +136,11 @@ async def test_an_answer_is_constrained_by_response_format(way: str) -> None:
     assert sent["messages"][-1] == {"role": "user", "content": "How old?"}
 
 
+@pytest.mark.parametrize("native", ["schema", "auto"])
 @pytest.mark.parametrize("way", WAYS)
-async def test_a_forced_call_is_constrained_by_its_schema(way: str) -> None:
+async def test_a_forced_call_is_constrained_by_its_schema(way: str, native: str) -> None:
     provider = Provider({"content": '{"name": "weather", "argu'}, {"content": 'ments": {"city": "Paris"}}'})
-    async with provider.model() as model, chat(way, model, native="schema") as darkai:
+    async with provider.model() as model, chat(way, model, native=native) as darkai:
         message = await darkai.bind_tools([weather], tool_choice="any").ainvoke("Weather?")
     assert [call["args"] for call in message.tool_calls] == [{"city": "Paris"}]
     [sent] = provider.sent

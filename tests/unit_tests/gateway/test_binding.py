@@ -152,6 +152,22 @@ def test_openai_gets_the_schema_and_engines_of_its_protocol_are_shown_it_too(url
     assert ready.messages[-1] == HumanMessage("Hi")
 
 
+@pytest.mark.parametrize(
+    ("url", "native", "is_by_schema"),
+    [
+        (None, "auto", False),
+        ("https://api.openai.com/v1", "auto", False),
+        ("http://127.0.0.1:8000/v1", "auto", True),
+        ("http://127.0.0.1:8000/v1", "always", False),
+    ],
+)
+def test_a_forced_call_of_an_engine_is_by_its_schema(url: str | None, native: Any, is_by_schema: bool) -> None:
+    ready = bound(OpenAILike(openai_api_base=url), asked(tools=[NOW], tool_choice="any"), native)
+    assert ready.is_call_json == is_by_schema
+    assert ("response_format" in kwargs_of(ready.model)) == is_by_schema
+    assert (kwargs_of(ready.model).get("tool_choice") == "now") != is_by_schema
+
+
 def test_ollama_gets_a_format_for_answers_and_for_calls_that_it_cannot_be_forced_to() -> None:
     answer = bound(OllamaLike(), asked(response_format=PERSON), "auto")
     assert kwargs_of(answer.model)["format"]["properties"] == PERSON["properties"]
