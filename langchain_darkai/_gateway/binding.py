@@ -81,11 +81,10 @@ def _with_tools(model: BaseChatModel, asked: Asked, native: Native) -> Bound | N
 
     A call that it cannot be forced to make natively is asked for by the schema of the call, if it takes schemas.
     """
-    if asked.choice.forced and not (
-        native != "schema" and _takes_tools(model, native) and _takes_choice(model, native)
-    ):
+    takes_tools = native != "schema" and _takes_tools(model, native)
+    if asked.choice.forced and not (takes_tools and _takes_choice(model, native)):
         return _with_call_schema(model, asked, native)
-    if native == "schema" or not _takes_tools(model, native) or not all(_NAME.fullmatch(t.name) for t in asked.tools):
+    if not takes_tools or not all(_NAME.fullmatch(tool.name) for tool in asked.tools):
         return None
     arguments: dict[str, Any] = {}
     if asked.choice.forced:
