@@ -8,6 +8,7 @@ import logging
 import time
 
 from langchain_darkai.errors import DarkAIError
+from langchain_darkai.protocol import StreamEnd
 from langchain_darkai.transport import ApiCall, ReplyEvents
 
 _client = logging.getLogger("langchain_darkai.client")
@@ -52,7 +53,7 @@ async def _watched(events: ReplyEvents, call: ApiCall, host: str) -> ReplyEvents
                     log(call, "first text after %.0f ms", (time.monotonic() - started) * 1000)
                 pieces += 1
                 characters += len(event)
-            else:
+            elif isinstance(event, StreamEnd):
                 outcome = "complete"
             yield event
     except DarkAIError as error:

@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from langchain_core.language_models import BaseChatModel
@@ -29,6 +29,10 @@ from langchain_darkai.client import DarkAI
 from langchain_darkai.prompts import OnUnsupported
 from langchain_darkai.protocol import MAX_REPLY_BYTES
 from langchain_darkai.transport import Transport
+
+Native = Literal["auto", "always", "never", "schema"]
+"""What a model behind does by its own means: tools and schemas are bound to it, as far as it takes them, or asked for
+in the prompt's words."""
 
 
 class ChatSettings(Closable, BaseChatModel):
@@ -86,9 +90,18 @@ class ChatSettings(Closable, BaseChatModel):
     transport: Transport | None = Field(default=None, repr=False, exclude=True)
     """What sends the calls, for tests and for models that need no HTTP; None for HTTP. Never serialized."""
 
+    within: BaseChatModel | None = Field(default=None, repr=False)
+    """The model in the same process that answers, as `ChatDarkAI.over` sets it; None for the endpoint."""
+
+    native: Native = "auto"
+    """What the model within does by its own means; it means nothing without one. "auto" binds tools and schemas where
+    the model takes them, "always" also where its profile says that it does not, "never" asks in words. "schema" asks
+    for required calls and for answers by their JSON Schema, for engines that constrain JSON but do not call."""
+
     reasoning: bool | None = None
     """What becomes of thoughts, which models write in `<think>` and the like. None leaves them in the text. True takes
-    them out of it, into `additional_kwargs["reasoning_content"]`. False drops them."""
+    them out of it, into `additional_kwargs["reasoning_content"]`. False drops them. Thoughts that a server sends beside
+    the text are in `reasoning_content`, unless this is False."""
 
     model_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further members of the request's JSON body."""
@@ -172,7 +185,8 @@ class ChatSettings(Closable, BaseChatModel):
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         memo = {} if memo is None else memo
-        for shared in (self.verify, self.transport):  # a TLS context cannot be copied; a transport holds connections
+        # A TLS context cannot be copied; a transport holds connections, and so may a model.
+        for shared in (self.verify, self.transport, self.within):
             if not isinstance(shared, bool | str | None):
                 memo[id(shared)] = shared
         return super().__deepcopy__(memo)
@@ -204,8 +218,12 @@ class ChatSettings(Closable, BaseChatModel):
             default_headers=self.default_headers,
             verify=self.verify,
             max_concurrency=self.max_concurrency,
-            transport=self.transport,
+            transport=self._own_transport(),
         )
+
+    def _own_transport(self) -> Transport | None:
+        """Return what sends the calls; None for HTTP."""
+        return self.transport
 
     async def aclose(self) -> None:
         """Close the running loop's connections; not needed, since they end with their loop. The model stays usable."""

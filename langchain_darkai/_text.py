@@ -1,6 +1,8 @@
 """Text for people, and how much of a text is JSON's own."""
 
 import json
+import reprlib
+from typing import Any
 
 _JSON = json.JSONDecoder()
 
@@ -59,3 +61,21 @@ def structure_of(text: str, most: int) -> int:
         except ValueError:
             return outside
     return outside if outside > most else outside + len(text) - place
+
+
+_MAX_ECHOED = 200
+"""Characters of a client's value that are sent back to it."""
+
+_echo = reprlib.Repr()
+_echo.maxstring = _echo.maxother = _MAX_ECHOED // 2
+
+
+def echoed(value: Any) -> str:
+    """Return what a client sent as a message can show it: in quotes, and with its middle left out where it is long.
+
+    Example:
+        >>> len(echoed("x" * 10_000_000))
+        100
+    """
+    shown = _echo.repr(value)
+    return shown if len(shown) <= _MAX_ECHOED else f"{shown[:_MAX_ECHOED]}..."

@@ -11,15 +11,17 @@ from operator import itemgetter
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput
+from langchain_core.callbacks.manager import BaseRunManager
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableAssign, RunnableParallel
 from langchain_core.tools import BaseTool
-from typing_extensions import TypedDict
+from typing_extensions import Self, TypedDict
 
+from langchain_darkai._generation.child_run import child_callbacks
 from langchain_darkai._generation.loop import ReaskLoop
 from langchain_darkai._generation.loop_methods import LoopMethods
 from langchain_darkai._generation.messages import (
@@ -43,6 +45,7 @@ from langchain_darkai._structured_output.method import Method
 from langchain_darkai._validation import refuse_unknown
 from langchain_darkai.client import DarkAI
 from langchain_darkai.prompts import format_prompt
+from langchain_darkai.transport import Transport
 
 __all__ = ["ChatDarkAI", "RawAndParsed"]
 
@@ -81,6 +84,44 @@ class ChatDarkAI(LoopMethods):
         'llama-3-70b'
     """
 
+    @classmethod
+    def over(cls, model: BaseChatModel, /, **settings: Any) -> Self:
+        """Return a ChatDarkAI over any LangChain chat model in the same process: no HTTP, no server.
+
+        A model that has no tools gets them, with agents and validated structured answers: they are asked for in the
+        prompt, read from the reply, and asked for again where it is wrong. A model that has tools or JSON schemas of
+        its own uses those; `native` says so. `settings` are those of the class; `model` is the name in the metadata, by
+        default that of the model. Settings of the endpoint, such as `base_url`, mean nothing here.
+
+        The model within runs as a child run, with callbacks and usage of its own. What it raises becomes the matching
+        DarkAIError, with the original as its cause. The result pickles and dumps where the model does.
+
+        Raises TypeError for something that is not a chat model, and ValueError for settings that cannot work.
+
+        Example:
+            >>> from langchain_core.language_models import FakeListChatModel
+            >>> text_only = FakeListChatModel(responses=['<tool_call>{"name": "now", "arguments": {}}</tool_call>'])
+            >>> def now() -> str:
+            ...     "Tell the time."
+            ...     return "noon"
+            >>> reply = ChatDarkAI.over(text_only).bind_tools([now]).invoke("What time is it?")
+            >>> reply.tool_calls[0]["name"]
+            'now'
+        """
+        if not isinstance(model, BaseChatModel):
+            raise TypeError(f"model is a {type(model).__name__}; give a LangChain chat model.")
+        from langchain_darkai._gateway.model_transport import name_of_model
+
+        defaults = {"model": name_of_model(model), "base_url": None, "api_key": None, "proxy": None}
+        return cls(**{**defaults, **settings, "within": model})
+
+    def _own_transport(self) -> Transport | None:
+        if self.within is None:
+            return self.transport
+        from langchain_darkai._gateway.model_transport import ModelTransport
+
+        return ModelTransport(self.within, self.native)
+
     @property
     def _llm_type(self) -> str:
         return "darkai-chat"
@@ -118,7 +159,8 @@ class ChatDarkAI(LoopMethods):
             tool_call_streaming=True,
             structured_output=False,
         )
-        window = _MAX_INPUT_TOKENS.get(DarkAI.get_model(self.model))
+        within: Any = getattr(self.within, "profile", None) or {}
+        window = within.get("max_input_tokens", _MAX_INPUT_TOKENS.get(DarkAI.get_model(self.model)))
         return profile if window is None else {**profile, "max_input_tokens": window}
 
     def get_num_tokens(self, text: str) -> int:
@@ -302,7 +344,7 @@ class ChatDarkAI(LoopMethods):
         **kwargs: Any,
     ) -> ChatResult:
         await load_parsers(self, kwargs)
-        result = await self._loop(messages, stop, kwargs, may_restart=True).complete()
+        result = await self._loop(messages, stop, kwargs, run_manager, may_restart=True).complete()
         generation = ChatGeneration(message=message_of(result))
         return ChatResult(generations=[generation], llm_output=llm_output_of(result))
 
@@ -317,16 +359,25 @@ class ChatDarkAI(LoopMethods):
         **kwargs: Any,
     ) -> AsyncGenerator[ChatGenerationChunk, None]:
         await load_parsers(self, kwargs)
-        loop = self._loop(messages, stop, kwargs, may_restart=False)
+        loop = self._loop(messages, stop, kwargs, run_manager, may_restart=False)
         async with aclosing(loop.parts()) as parts:
             async for part in parts:
                 yield chunk_of(part)
         yield last_chunk(loop.result)
 
     def _loop(
-        self, messages: list[BaseMessage], stop: list[str] | None, arguments: dict[str, Any], *, may_restart: bool
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None,
+        arguments: dict[str, Any],
+        run_manager: BaseRunManager | None,
+        *,
+        may_restart: bool,
     ) -> ReaskLoop:
-        request = build_request(self, self._client, messages, stop, arguments, may_restart=may_restart)
+        callbacks = child_callbacks(run_manager) if self.within is not None else None
+        request = build_request(
+            self, self._client, messages, stop, arguments, may_restart=may_restart, callbacks=callbacks
+        )
         first_call_index = FIRST_CALL_INDEX_V1 if self.output_version == "v1" else 0
         return ReaskLoop(self._client, request, self.get_num_tokens, first_call_index=first_call_index)
 

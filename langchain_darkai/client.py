@@ -22,7 +22,7 @@ from langchain_darkai._threads import LazyImport
 from langchain_darkai._validation import check_count, check_limit, check_seconds
 from langchain_darkai.errors import DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai.prompts import format_prompt
-from langchain_darkai.protocol import MAX_REPLY_BYTES, StreamEnd, encode_request
+from langchain_darkai.protocol import MAX_REPLY_BYTES, ReasoningText, StreamEnd, encode_request
 from langchain_darkai.transport import ApiCall, Transport
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ class DarkAI(Closable):
 
     @property
     def host(self) -> str:
-        """The endpoint's host and port, by which error messages name it."""
-        return self._endpoint.host
+        """The endpoint's host and port, by which error messages name it; or the name that a transport has."""
+        return getattr(self._transport, "name", None) or self._endpoint.host
 
     @classmethod
     def get_model(cls, model: str | None = None) -> str:
@@ -187,6 +187,9 @@ class DarkAI(Closable):
         parameters: Mapping[str, Any] | None = None,
         per_event: bool = False,
         allow_empty: bool = False,
+        is_whole: bool = False,
+        stop: tuple[str, ...] = (),
+        callbacks: Any = None,
     ) -> ApiCall:
         """Return a call, its model's alias resolved. Raise DarkAIInvalidRequestError for parameters without JSON form.
 
@@ -194,7 +197,8 @@ class DarkAI(Closable):
         """
         if parameters:
             encode_request("", "", parameters)  # raises here, before anything is sent or retried
-        return ApiCall(query, self.get_model(model), parameters or {}, per_event, allow_empty)
+        name = self.get_model(model)
+        return ApiCall(query, name, parameters or {}, per_event, allow_empty, is_whole, stop, callbacks)
 
     def policy(
         self,
@@ -217,8 +221,8 @@ class DarkAI(Closable):
 
     async def stream(
         self, call: ApiCall, policy: CallPolicy | None = None
-    ) -> "AsyncGenerator[str | StreamEnd | Restart, None]":
-        """Yield the reply's text as it comes, then its `StreamEnd`.
+    ) -> "AsyncGenerator[str | ReasoningText | StreamEnd | Restart, None]":
+        """Yield the reply's text and thoughts as they come, then its `StreamEnd`.
 
         A request that fails before its first text is sent again if that can help and the policy allows it. `policy` is
         None for the client's own. If a request fails later, text has been yielded already. With `may_restart`, a

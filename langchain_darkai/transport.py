@@ -8,12 +8,12 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from langchain_darkai.protocol import StreamEnd
+from langchain_darkai.protocol import ReasoningText, StreamEnd
 
 __all__ = ["ApiCall", "ReplyEvents", "Transport"]
 
-ReplyEvents = AsyncGenerator[str | StreamEnd, None]
-"""A reply as it comes: pieces of text, then its end. To stop reading early, close the generator."""
+ReplyEvents = AsyncGenerator[str | ReasoningText | StreamEnd, None]
+"""A reply as it comes: pieces of text and of thoughts, then its end. To stop reading early, close the generator."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class ApiCall:
     - `parameters`: further members of the request's JSON body.
     - `per_event`: whether each text event is yielded by itself; otherwise what one network read brings is one piece.
     - `allow_empty`: whether a complete reply without any text is an answer; otherwise it is an error.
+    - `is_whole`: whether nobody looks at the reply before it is complete, so that it may come in one piece.
+    - `stop`: texts before which the reply ends. Whoever reads it cuts it there in any case; HTTP does not send them.
+    - `callbacks`: LangChain's callbacks for what runs within the call, for a transport that runs a model.
     """
 
     query: str
@@ -32,6 +35,9 @@ class ApiCall:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     per_event: bool = False
     allow_empty: bool = False
+    is_whole: bool = False
+    stop: tuple[str, ...] = ()
+    callbacks: Any = field(default=None, repr=False, compare=False)
 
 
 @runtime_checkable
@@ -39,7 +45,7 @@ class Transport(Protocol):
     """Sends a call and yields its reply."""
 
     def stream(self, call: ApiCall, deadline: float | None) -> ReplyEvents:
-        """Yield the reply's text as it comes, then its `StreamEnd`.
+        """Yield the reply's text and thoughts as they come, then its `StreamEnd`.
 
         `deadline` is a time of the running loop's clock, by which the reply must be whole; None for no limit. Raises a
         DarkAIError for everything that goes wrong; its `is_retryable` tells whether sending the call again can help.

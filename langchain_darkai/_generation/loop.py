@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from langchain_core.messages.ai import UsageMetadata, add_usage
 
@@ -14,7 +14,7 @@ from langchain_darkai._generation.text_gate import AnswerGate, TextGate
 from langchain_darkai._threads import in_thread
 from langchain_darkai.client import DarkAI, Restart
 from langchain_darkai.errors import DarkAIError, DarkAITimeoutError, DarkAIToolChoiceError
-from langchain_darkai.protocol import StreamEnd, Usage
+from langchain_darkai.protocol import ReasoningText, StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._tool_calls.output import Part
@@ -122,7 +122,7 @@ class ReaskLoop:
                     yield parts
                 raise
 
-    async def _feed(self, reply: Reply, event: str | StreamEnd | Restart) -> None:
+    async def _feed(self, reply: Reply, event: str | ReasoningText | StreamEnd | Restart) -> None:
         """Let the reply read an event. Other tasks go on between the slices of a long one, and while it is judged."""
         was_late = self._request.policy.budget.is_spent
         for judge in reply.slices(event):
@@ -166,11 +166,7 @@ class ReaskLoop:
         if counted is None:
             sent, received = self._count_tokens(self._request.call.query), self._count_tokens(reply.text)
             counted = Usage(input_tokens=sent, output_tokens=received, total_tokens=sent + received)
-        usage = UsageMetadata(
-            input_tokens=counted["input_tokens"],
-            output_tokens=counted["output_tokens"],
-            total_tokens=counted["total_tokens"],
-        )
+        usage = cast("UsageMetadata", dict(counted))
         if self._reasks:
             usage = add_usage(self.result.usage, usage)
             is_estimated = is_estimated or self.result.is_estimated
@@ -191,7 +187,7 @@ class ReaskLoop:
         )
 
 
-async def _late_usage(events: "AsyncGenerator[str | StreamEnd | Restart, None]") -> Usage | None:
+async def _late_usage(events: "AsyncGenerator[str | ReasoningText | StreamEnd | Restart, None]") -> Usage | None:
     """Return the usage of a reply that is read no further than its call, if it is there or comes within a moment."""
 
     async def usage() -> Usage | None:

@@ -16,10 +16,10 @@ from langchain_core.runnables.config import RunnableConfig, get_config_list
 
 from langchain_darkai import _portal
 from langchain_darkai._generation.batch import as_completed
-from langchain_darkai._settings import ChatSettings
+from langchain_darkai._generation.child_run import ParentRuns
 
 
-class LoopMethods(ChatSettings):
+class LoopMethods(ParentRuns):
     """The synchronous methods and the batches of a chat model whose `_agenerate` and `_astream` do the work."""
 
     def _generate(
@@ -29,7 +29,7 @@ class LoopMethods(ChatSettings):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _portal.run(self._agenerate(messages, stop, **kwargs))
+        return _portal.run(self._agenerate(messages, stop, cast("Any", run_manager), **kwargs))
 
     def _stream(
         self,
@@ -39,7 +39,7 @@ class LoopMethods(ChatSettings):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         stream = cast("Callable[..., AsyncGenerator[ChatGenerationChunk, None]]", self._astream)
-        return _portal.iterate(partial(stream, messages, stop, **kwargs))
+        return _portal.iterate(partial(stream, messages, stop, run_manager, **kwargs))
 
     def batch(
         self,

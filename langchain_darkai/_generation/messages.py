@@ -11,6 +11,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_darkai._generation.loop import GenerationResult, Reask
 
 if TYPE_CHECKING:
+    from langchain_darkai._generation.reply import Reply
     from langchain_darkai._tool_calls.output import Part, ToolCallDelta
 
 PROVIDER = "darkai"
@@ -115,7 +116,7 @@ def _metadata(result: GenerationResult) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "model_name": reply.request.call.model,
         "model_provider": PROVIDER,
-        "finish_reason": "tool_calls" if reply.valid_calls else "stop",
+        "finish_reason": _finish_reason(reply),
         "token_usage": _token_usage(result),
     }
     if result.reasks:
@@ -126,6 +127,13 @@ def _metadata(result: GenerationResult) -> dict[str, Any]:
     if reasons := {call.id: call.reason for call in reply.calls if call.reason is not None}:
         metadata["tool_call_errors"] = reasons
     return metadata
+
+
+def _finish_reason(reply: "Reply") -> str:
+    """Return why the model stopped. What cut its reply off counts more than the calls before that."""
+    if reply.finish_reason in ("length", "content_filter"):
+        return reply.finish_reason
+    return "tool_calls" if reply.valid_calls else "stop"
 
 
 def estimate_tokens(text: str) -> int:

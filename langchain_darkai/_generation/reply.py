@@ -10,12 +10,12 @@ from langchain_darkai._generation.stop import StopSequenceFilter
 from langchain_darkai._json.reader import MAX_SLICE
 from langchain_darkai.client import Restart
 from langchain_darkai.prompts import CALL_END, CALL_START
-from langchain_darkai.protocol import StreamEnd, Usage
+from langchain_darkai.protocol import FinishReason, ReasoningText, StreamEnd, Usage
 
 if TYPE_CHECKING:
     from langchain_darkai._structured_output.answer_text import AnswerText
     from langchain_darkai._structured_output.extraction import AnswerScanner, Judgement
-    from langchain_darkai._tool_calls.output import ParsedToolCall, Part
+    from langchain_darkai._tool_calls.output import ParsedToolCall, Part, ReasoningDelta
     from langchain_darkai._tool_calls.parser import ReplyParser
 
 
@@ -23,8 +23,8 @@ class Reply:
     """One reply. `slices` reads an event, `take` returns the parts that are certain, `abort` ends a failed reply.
 
     `is_over` is true when nothing that follows counts: the server ended the reply, a stop sequence came, or the only
-    call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none. If the caller
-    reads the text as JSON, the text is the answer, as `AnswerText` describes it.
+    call that was allowed is complete. `usage` is the server's count of tokens, None where it gave none; so is
+    `finish_reason`. If the caller reads the text as JSON, the text is the answer, as `AnswerText` describes it.
     """
 
     def __init__(self, request: GenerationRequest) -> None:
@@ -33,6 +33,9 @@ class Reply:
 
     def _begin(self) -> None:
         self.usage: Usage | None = None
+        self.finish_reason: FinishReason | None = None
+        self._thoughts: list[ReasoningDelta] = []  # that came beside the text, all of them, and those not taken yet
+        self._new_thoughts: list[ReasoningDelta] = []
         self._has_ended = False
         self._texts: list[str] = []
         self._parts: list[Part] = []
@@ -48,7 +51,7 @@ class Reply:
         elif requirements.output is not None and requirements.output.method != "function_calling":
             self._scanner = requirements.output.scanner()
 
-    def slices(self, event: str | StreamEnd | Restart) -> "Iterable[Judgement | None]":
+    def slices(self, event: str | ReasoningText | StreamEnd | Restart) -> "Iterable[Judgement | None]":
         """Read an event. A long one is read slice by slice, while this is iterated.
 
         A long answer is yielded to be judged, which may take long.
@@ -57,17 +60,29 @@ class Reply:
             self._begin()
             return ()
         if isinstance(event, StreamEnd):
-            self.usage = event.usage
+            self.usage, self.finish_reason = event.usage, event.finish_reason
             return self._end("")
+        if isinstance(event, ReasoningText):
+            self._add_thought(event.text)
+            return ()
         text = self._stop.feed(event) if self._stop else event
         return self._end(text) if self._stop and self._stop.stopped else self._read(text)
 
     def take(self) -> "list[Part]":
         """Return the parts that became certain since the last time."""
+        thoughts, self._new_thoughts = self._new_thoughts, []
         if self._answer:
-            return self._answer.take()
+            return [*thoughts, *self._answer.take()]
         parts, self._parts = self._parts, []
-        return parts
+        return [*thoughts, *parts]
+
+    def _add_thought(self, text: str) -> None:
+        """Add a thought that came beside the text. Only `reasoning=False` drops it: nothing else would show it."""
+        from langchain_darkai._tool_calls.output import ReasoningDelta
+
+        if self.request.reasoning is not False:
+            self._thoughts.append(ReasoningDelta(text))
+            self._new_thoughts.append(self._thoughts[-1])
 
     def abort(self) -> "list[Part]":
         """Return the last parts of a failed reply: held-back text, and an end that keeps half a call from running."""
@@ -142,8 +157,9 @@ class Reply:
 
     @property
     def reasoning(self) -> str:
-        """The thoughts that were taken out of the text."""
-        return self._parser.reasoning if self._parser else ""
+        """The thoughts that came beside the text, and those that were taken out of it."""
+        beside = "".join(thought.text for thought in self._thoughts)
+        return beside + (self._parser.reasoning if self._parser else "")
 
     @property
     def rest(self) -> str:

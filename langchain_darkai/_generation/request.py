@@ -110,12 +110,14 @@ def build_request(
     arguments: Mapping[str, Any],
     *,
     may_restart: bool,
+    callbacks: Any = None,
 ) -> GenerationRequest:
     """Return the request of a call: the model's settings, overridden by the call's keyword arguments.
 
     An argument that is None leaves the parameter out of the request, even if the model has a value for it.
-    `may_restart` is described at `CallPolicy`. Raises DarkAIInvalidRequestError, a ValueError, for arguments that
-    cannot work.
+    `may_restart` is described at `CallPolicy`, `callbacks` at `ApiCall`.
+
+    Raises DarkAIInvalidRequestError, a ValueError, for arguments that cannot work.
     """
     refuse_unknown(arguments, CALL_ARGUMENTS, "A call of ChatDarkAI")
     unset = {name for name, value in arguments.items() if value is None}
@@ -127,12 +129,16 @@ def build_request(
     }
     requirements = requirements_from(arguments)
     model = arguments.get("model")
+    sequences = check_stop((settings.stop if stop is None else stop) or ())
     call = client.call(
         _query(messages, requirements, settings.on_unsupported),
         check_model(settings.model if model is None else model, client.models),
         parameters=parameters,
         per_event=settings.chunk_per_event,
         allow_empty=settings.allow_empty,
+        is_whole=may_restart,
+        stop=sequences,
+        callbacks=callbacks,
     )
     limiter = settings.rate_limiter
     policy = client.policy(
@@ -147,7 +153,7 @@ def build_request(
         call=call,
         policy=policy,
         requirements=requirements,
-        stop=check_stop((settings.stop if stop is None else stop) or ()),
+        stop=sequences,
         max_reasks=settings.max_reasks if reasks is None else check_count("max_reasks", reasks),
         on_unsupported=settings.on_unsupported,
         reasoning=reasoning_of(settings, arguments),

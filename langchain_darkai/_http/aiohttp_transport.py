@@ -200,7 +200,7 @@ class _ReplyReader:
                 raise map_error(error, self._endpoint, self._decoder.text)  # noqa: B904 - it has its cause
         decoded = self._decoder.feed(data) if data else self._decoder.finish()
         if decoded.texts:
-            self._has_text = True
+            self._has_text = self._has_text or any(isinstance(text, str) for text in decoded.texts)
             self._timer.pause()
         return decoded
 
@@ -209,7 +209,7 @@ class _ReplyReader:
         if isinstance(end, StreamFailure):
             raise end.error
         self._is_complete = True
-        if not (self._has_text or self._call.allow_empty):
+        if not (self._has_text or self._call.allow_empty or end.finish_reason == "length"):
             raise DarkAIEmptyResponseError(
                 f"{self._endpoint.host} sent a complete reply without any text. Ask again, or set allow_empty=True "
                 "where nothing is an answer."

@@ -26,6 +26,12 @@ __all__ = ["InvalidAnswer", "Method", "OutputFormat", "format_of_response_format
 
 SCHEMA_START, SCHEMA_END = "<json_schema>", "</json_schema>"
 
+INSTRUCTIONS_START = (
+    f"Give your answer as one JSON value that is valid against this JSON Schema, and only that:\n{SCHEMA_START}"
+)
+
+ANY_JSON = "Give your answer as one JSON object only, with nothing before or after it."
+
 MAX_LISTED = 1000
 """Faults of a Pydantic type that are listed to find the first ones. Pydantic lists all at once, and lets no other
 thread run meanwhile; of more, the type's JSON Schema tells the first."""
@@ -75,15 +81,8 @@ class OutputFormat:
     def instructions(self) -> str:
         """Return the text that asks for the answer."""
         if self.method == "json_mode":
-            return "Give your answer as one JSON object only, with nothing before or after it."
-        return "\n".join(
-            [
-                "Give your answer as one JSON value that is valid against this JSON Schema, and only that:",
-                SCHEMA_START,
-                one_line(dump(self.schema)),
-                SCHEMA_END,
-            ]
-        )
+            return ANY_JSON
+        return "\n".join([INSTRUCTIONS_START, one_line(dump(self.schema)), SCHEMA_END])
 
     def scanner(self, *, check: bool = True) -> AnswerScanner:
         """Return what looks for the answer in a reply. With `check=False` the first JSON value is taken for it."""

@@ -29,6 +29,8 @@ _TASK = (
     "fulfil the request."
 )
 
+INSTRUCTIONS_START = f"{_TASK}\n{TOOLS_START}"
+
 _ONE_BLOCK = f"""Write each call as a JSON object between {CALL_START} and {CALL_END}:
 {CALL_START}
 {{"name": <tool name>, "arguments": <arguments>}}
@@ -212,7 +214,13 @@ def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bo
         one_line(dump({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
         for tool in tools
     ]
-    several = [_SEVERAL_CALLS] if parallel and not choice.forced else []
-    when = MUST_CALL if choice.forced else _CALL_OR_TEXT
+    rules = tool_rules(forced=choice.forced, parallel=parallel)
+    return "\n".join([INSTRUCTIONS_START, *lines, TOOLS_END, rules])
+
+
+def tool_rules(*, forced: bool, parallel: bool) -> str:
+    """Return the end of the instructions: how and when to call, and how often."""
+    several = [_SEVERAL_CALLS] if parallel and not forced else []
+    when = MUST_CALL if forced else _CALL_OR_TEXT
     end = [] if parallel else [ONE_CALL]
-    return "\n".join([_TASK, TOOLS_START, *lines, TOOLS_END, _ONE_BLOCK, *several, when, *end])
+    return "\n".join([_ONE_BLOCK, *several, when, *end])

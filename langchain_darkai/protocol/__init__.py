@@ -11,8 +11,11 @@ The reply is a stream of lines. An event is a JSON object on a line that starts 
     data: {"event": "stream-end", "data": {"usage": {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}}}
 
 - `text-chunk` brings a piece of the reply's text.
+- `reasoning-chunk` (optional) brings a piece of the model's thoughts, which are no part of its answer.
 - `final-response` (optional) repeats the whole text; what the chunks lacked is added.
-- `stream-end` makes the reply complete; without it, the reply is truncated. Its usage is optional.
+- `stream-end` makes the reply complete; without it, the reply is truncated. Its usage is optional, and
+  so are the usage's "input_token_details" and "output_token_details", and its "finish_reason": "stop", "length",
+  "tool_calls" or "content_filter".
 - `error` reports a failure during the reply. Its data has a "message", and where known "type", "status" and
   "retry_after" in seconds: see `encode_error`.
 - Other events are ignored.
@@ -24,9 +27,15 @@ were seen to need: no blank line is needed between events, and a line without `d
 not complete.
 """
 
-from langchain_darkai.protocol.codec import ChatRequest, decode_request, encode_event, encode_request
+from langchain_darkai.protocol.codec import (
+    ChatRequest,
+    decode_request,
+    encode_event,
+    encode_reply_event,
+    encode_request,
+)
 from langchain_darkai.protocol.decoder import MAX_EVENT_BYTES, MAX_REPLY_BYTES, EventDecoder
-from langchain_darkai.protocol.events import Decoded, StreamEnd, StreamFailure, Usage
+from langchain_darkai.protocol.events import Decoded, FinishReason, ReasoningText, StreamEnd, StreamFailure, Usage
 from langchain_darkai.protocol.lines import LineDecoder, LineFault
 from langchain_darkai.protocol.wire_errors import (
     ReportedError,
@@ -45,8 +54,10 @@ __all__ = [
     "ChatRequest",
     "Decoded",
     "EventDecoder",
+    "FinishReason",
     "LineDecoder",
     "LineFault",
+    "ReasoningText",
     "ReportedError",
     "StreamEnd",
     "StreamFailure",
@@ -54,6 +65,7 @@ __all__ = [
     "decode_request",
     "encode_error",
     "encode_event",
+    "encode_reply_event",
     "encode_request",
     "error_class_for_status",
     "error_class_for_wire_type",

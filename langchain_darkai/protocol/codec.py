@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from langchain_darkai.errors import DarkAIInvalidRequestError
+from langchain_darkai.protocol.events import ReasoningText, StreamEnd
 
-__all__ = ["ChatRequest", "decode_request", "encode_event", "encode_request"]
+__all__ = ["ChatRequest", "decode_request", "encode_event", "encode_reply_event", "encode_request"]
 
 # ASCII escapes also carry lone surrogates, which UTF-8 cannot. NaN and infinities are not JSON.
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False)
@@ -73,3 +74,18 @@ def encode_event(name: str, data: Mapping[str, Any]) -> bytes:
         b'data: {"event": "text-chunk", "data": {"text": "Hi"}}\\n\\n'
     """
     return f"data: {json.dumps({'event': name, 'data': data})}\n\n".encode()
+
+
+def encode_reply_event(event: str | ReasoningText | StreamEnd) -> bytes:
+    """Return a part of a reply, or its end, as it goes over the wire; `EventDecoder` reads it.
+
+    Example:
+        >>> encode_reply_event(StreamEnd(finish_reason="stop"))
+        b'data: {"event": "stream-end", "data": {"finish_reason": "stop"}}\\n\\n'
+    """
+    if isinstance(event, str):
+        return encode_event("text-chunk", {"text": event})
+    if isinstance(event, ReasoningText):
+        return encode_event("reasoning-chunk", {"text": event.text})
+    members = {"usage": event.usage, "finish_reason": event.finish_reason}
+    return encode_event("stream-end", {name: value for name, value in members.items() if value})

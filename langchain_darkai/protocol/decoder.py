@@ -9,7 +9,15 @@ from typing import Any
 
 from langchain_darkai.errors import DarkAIError, DarkAIStreamDecodeError, DarkAIStreamTruncatedError
 from langchain_darkai.protocol._excerpt import excerpt
-from langchain_darkai.protocol.events import Decoded, StreamEnd, StreamFailure, Usage
+from langchain_darkai.protocol.events import (
+    FINISH_REASONS,
+    Decoded,
+    FinishReason,
+    ReasoningText,
+    StreamEnd,
+    StreamFailure,
+    Usage,
+)
 from langchain_darkai.protocol.lines import LineDecoder
 from langchain_darkai.protocol.wire_errors import hint_for, reported_error
 
@@ -102,7 +110,7 @@ class EventDecoder:
         >>> decoder.feed(b'data: {"event": "text-chunk", "data": {"te')
         Decoded(texts=[], end=None)
         >>> decoder.feed(b'xt": "Hi"}}\\ndata: {"event": "stream-end"}\\n')
-        Decoded(texts=['Hi'], end=StreamEnd(usage=None))
+        Decoded(texts=['Hi'], end=StreamEnd(usage=None, finish_reason=None))
     """
 
     ended: bool
@@ -129,13 +137,14 @@ class EventDecoder:
         self._high_surrogate = ""
         self._texts: list[str] = []  # the very strings that were returned, so that memory holds the text once
         self._new_texts: list[str] = []  # the text of the current read, one string an event
+        self._new_parts: list[str | ReasoningText] = []  # what came before that text in the current read
         self._end: StreamEnd | StreamFailure | None = None
         self._first_unknown_line: str | None = None  # tells a body of another kind from a truncated reply
 
     @property
     def text(self) -> str:
         """All the text so far."""
-        return "".join((*self._texts, *self._new_texts))
+        return "".join((*self._texts, *(part for part in self._new_parts if isinstance(part, str)), *self._new_texts))
 
     def feed(self, data: bytes) -> Decoded:
         """Return the text and the end that these bytes complete."""
@@ -152,13 +161,16 @@ class EventDecoder:
         return self._decoded()
 
     def _decoded(self) -> Decoded:
-        texts, end = self._new_texts, self._end
-        self._new_texts, self._end = [], None
+        self._end_text_part()
+        parts, end = self._new_parts, self._end
+        self._new_parts, self._end = [], None
+        self._texts += [part for part in parts if isinstance(part, str)]
+        return Decoded(parts, end)
+
+    def _end_text_part(self) -> None:
+        texts, self._new_texts = self._new_texts, []
         if texts:
-            if not self._per_event:
-                texts = ["".join(texts)]
-            self._texts += texts
-        return Decoded(texts, end)
+            self._new_parts += texts if self._per_event else ["".join(texts)]
 
     def _handle_lines(self, lines: list[str]) -> None:
         for line in lines:
@@ -236,11 +248,13 @@ class EventDecoder:
             ):
                 self._high_surrogate = ""
                 self._handle_text(message[len(so_far) :])
+        elif name == "reasoning-chunk":
+            self._handle_reasoning(members.get("text"))
         elif name == "stream-end":
             self._flush_surrogate()
             if not self.ended:
                 self.ended = True
-                self._end = StreamEnd(_usage(members.get("usage")))
+                self._end = StreamEnd(_usage(members.get("usage")), _finish_reason(members.get("finish_reason")))
         elif name == "error":
             self._flush_surrogate()
             report = reported_error(event if data is None else data, self._source, redact=self._redact)
@@ -252,9 +266,15 @@ class EventDecoder:
     def _handle_text(self, text: str) -> None:
         if self._high_surrogate or not text.isascii():
             text = self._with_whole_characters(text)
-            self._room -= len(text.encode())
+            size = len(text.encode())
         else:
-            self._room -= len(text)
+            size = len(text)
+        if self._has_room(size) and text:
+            self._new_texts.append(text)
+
+    def _has_room(self, size: int) -> bool:
+        """Count so many bytes, and return whether the reply may have them; fail where it may not."""
+        self._room -= size
         if self._room < 0:
             limit = f"{self._max_reply_bytes:,} bytes"
             self._fail(
@@ -262,8 +282,16 @@ class EventDecoder:
                     f"{self._source} sent a reply of more than {limit} of text. Raise max_reply_bytes, or ask for less."
                 )
             )
-        elif text:
-            self._new_texts.append(text)
+        return self._room >= 0
+
+    def _handle_reasoning(self, text: Any) -> None:
+        """Add a thought. One that is not valid is left out: it must not cost the reply."""
+        if not isinstance(text, str) or not text:
+            return
+        text = _SURROGATE.sub("\ufffd", text)
+        if self._has_room(len(text.encode())):
+            self._end_text_part()
+            self._new_parts.append(ReasoningText(text))
 
     def _with_whole_characters(self, text: str) -> str:
         """Return text with whole characters: servers that count in UTF-16 cut some in two, one surrogate an event.
@@ -317,8 +345,23 @@ def _usage(value: Any) -> Usage | None:
     """Return a server's token counts, or None if they are not valid: a wrong count must not cost the reply."""
     if not isinstance(value, dict):
         return None
-    counts = {name: count for name, count in value.items() if type(count) is int and count >= 0}
+    counts = _counts(value)
     sent, received = counts.get("input_tokens"), counts.get("output_tokens")
     if sent is None or received is None:
         return None
-    return Usage(input_tokens=sent, output_tokens=received, total_tokens=counts.get("total_tokens", sent + received))
+    usage = Usage(input_tokens=sent, output_tokens=received, total_tokens=counts.get("total_tokens", sent + received))
+    if details := _counts(value.get("input_token_details")):
+        usage["input_token_details"] = details
+    if details := _counts(value.get("output_token_details")):
+        usage["output_token_details"] = details
+    return usage
+
+
+def _counts(value: Any) -> dict[str, int]:
+    """Return the members of a value that are numbers of tokens."""
+    members = value.items() if isinstance(value, dict) else ()
+    return {name: count for name, count in members if type(count) is int and count >= 0}
+
+
+def _finish_reason(value: Any) -> FinishReason | None:
+    return next((reason for reason in FINISH_REASONS if reason == value), None)

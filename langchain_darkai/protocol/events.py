@@ -1,26 +1,46 @@
-"""What a decoder returns: text, and the end of a reply."""
+"""What a decoder returns: text, thoughts, and the end of a reply."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from typing import Literal, NamedTuple
+
+from typing_extensions import NotRequired, TypedDict
 
 from langchain_darkai.errors import DarkAIError
 
-__all__ = ["Decoded", "StreamEnd", "StreamFailure", "Usage"]
+__all__ = ["FINISH_REASONS", "Decoded", "FinishReason", "ReasoningText", "StreamEnd", "StreamFailure", "Usage"]
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+
+FINISH_REASONS: tuple[FinishReason, ...] = ("stop", "length", "tool_calls", "content_filter")
+"""Why a model stopped: it was done, it had no tokens left, it called tools, or a filter stopped it."""
 
 
 class Usage(TypedDict):
-    """Token counts of one call, as `stream-end` carries them."""
+    """Token counts of one call, as `stream-end` carries them.
+
+    The details say how many of these tokens were of a kind, such as "cache_read" or "reasoning".
+    """
 
     input_tokens: int
     output_tokens: int
     total_tokens: int
+    input_token_details: NotRequired[dict[str, int]]
+    output_token_details: NotRequired[dict[str, int]]
+
+
+@dataclass(frozen=True)
+class ReasoningText:
+    """A piece of the model's thoughts, which are no part of its answer; never an empty string."""
+
+    text: str
 
 
 @dataclass(frozen=True)
 class StreamEnd:
-    """The reply is complete. `usage` is None if the server sent no token counts."""
+    """The reply is complete. `usage` and `finish_reason` are None if the server sent none."""
 
     usage: Usage | None = None
+    finish_reason: FinishReason | None = None
 
 
 @dataclass(frozen=True)
@@ -36,9 +56,9 @@ class StreamFailure:
 class Decoded(NamedTuple):
     """What one read brought.
 
-    - `texts`: new text of the reply, in order; never an empty string.
+    - `texts`: new text of the reply and new thoughts, in order; never an empty string.
     - `end`: the end of the reply, or None if the reply goes on. Text comes before the end.
     """
 
-    texts: list[str]
+    texts: list[str | ReasoningText]
     end: StreamEnd | StreamFailure | None

@@ -12,13 +12,15 @@ event with the same members. Details of what broke inside go to the log `langcha
 
 import logging
 from collections.abc import Collection, Mapping
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from langchain_core.language_models import BaseChatModel
 from pydantic import SecretStr
 
+from langchain_darkai._gateway.binding import check_native
+from langchain_darkai._settings import Native
 from langchain_darkai.offline.model import OfflineChatModel
 from langchain_darkai.server.bodies import Bodies
 from langchain_darkai.server.cors import AllowedOrigins
@@ -59,6 +61,7 @@ class AppOptions(TypedDict, total=False):
     cors_origins: Collection[str]
     allowed_hosts: Collection[str] | None
     prefill: bool | None
+    native: Native | Mapping[str, Native]
     timeouts: ServerTimeouts
     operations: ServerOperations
 
@@ -73,6 +76,7 @@ def create_app(
     cors_origins: Collection[str] = (),
     allowed_hosts: Collection[str] | None = None,
     prefill: bool | None = None,
+    native: Native | Mapping[str, Native] = "auto",
     timeouts: ServerTimeouts = ServerTimeouts(),  # noqa: B008 - it cannot be changed
     operations: ServerOperations = ServerOperations(),  # noqa: B008 - likewise
 ) -> web.Application:
@@ -95,12 +99,18 @@ def create_app(
       assistant message at the end. Models that run locally continue it, and so answer in that form more surely. False
       leaves it out, for APIs that refuse such a message. None leaves it out for those known to do so: Anthropic's,
       Amazon Bedrock's, Google's and Mistral's.
+    - `native`: whether tools and JSON schemas that a client asks for are bound to the model, so that it calls and
+      answers by its own means, and not by the prompt's words. "auto" binds what the model takes; "always" also where
+      its profile says that it has no tool calls; "never" leaves all in the prompt; "schema" is for engines that
+      constrain JSON but do not call tools: a call that must be made and an answer in JSON are asked for by their
+      schema, with OpenAI's `response_format`, and all else in the prompt. A mapping of the models' names to these
+      values sets it by model, "auto" for the others.
     - `timeouts`: how long to wait for clients and models that do not go on.
     - `operations`: keys for several clients, limits, and metrics, for a server that is left running.
 
     The prompt is parsed back into messages. `stop` is passed on to the model; temperature, max_tokens, top_p, top_k,
     seed, presence_penalty and frequency_penalty set the model's field of that name where it has one; other parameters
-    are ignored. Tool calls that a model makes natively are written out in the prompt grammar, after the text.
+    are ignored. Tool calls that a model makes natively are written out in the prompt grammar, as they come.
 
     Raises TypeError and ValueError for settings that cannot work.
 
@@ -126,6 +136,7 @@ def create_app(
         hosts=AllowedHosts(allowed_hosts),
         origins=AllowedOrigins(cors_origins),
         prefill=prefill,
+        native=_checked_native(native, models),
         timeouts=timeouts,
     )
     app = web.Application(
@@ -168,6 +179,19 @@ def _checked_models(
         if not isinstance(named, BaseChatModel):
             raise TypeError(f"model[{name!r}] is a {type(named).__name__}; give a LangChain chat model.")
     return dict(model)
+
+
+def _checked_native(
+    native: Native | Mapping[str, Native], models: BaseChatModel | dict[str, BaseChatModel]
+) -> Native | dict[str, Native]:
+    named = models if isinstance(models, dict) else {}
+    if not isinstance(native, Mapping):
+        for model in named.values() or [models]:
+            check_native(cast("BaseChatModel", model), native)
+        return native
+    if unknown := sorted(native.keys() - named.keys()):
+        raise ValueError(f"native names {unknown[0]!r}, which is none of the models: {', '.join(named) or 'one only'}.")
+    return {name: check_native(named[name], value) for name, value in native.items()}
 
 
 def _checked_key(api_key: str | SecretStr | None) -> bytes | None:

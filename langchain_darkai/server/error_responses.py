@@ -1,11 +1,11 @@
 """Errors as HTTP responses: JSON with a sentence in it; and words of others, as sentences and logs can hold them."""
 
 import math
-import reprlib
 from typing import Any
 
 from aiohttp import web
 
+from langchain_darkai._text import echoed
 from langchain_darkai.errors import DarkAIAuthenticationError, DarkAIError
 from langchain_darkai.protocol import encode_error, error_class_for_status
 from langchain_darkai.server.exchange import Exchange
@@ -14,12 +14,6 @@ __all__ = ["echoed", "error_members", "error_response", "for_log", "to_darkai_er
 
 _MAX_MESSAGE = 2000
 """Characters of a model's error that are told and logged: some quote the whole prompt."""
-
-_MAX_ECHOED = 200
-"""Characters of a client's value that are sent back to it."""
-
-_echo = reprlib.Repr()
-_echo.maxstring = _echo.maxother = _MAX_ECHOED // 2
 
 
 def to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIError:
@@ -32,17 +26,6 @@ def to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIErr
     else:
         message = f"{error.reason}."
     return error_class_for_status(error.status)(message, status=error.status)
-
-
-def echoed(value: Any) -> str:
-    """Return what a client sent as a message can show it: in quotes, and with its middle left out where it is long.
-
-    Example:
-        >>> len(echoed("x" * 10_000_000))
-        100
-    """
-    shown = _echo.repr(value)
-    return shown if len(shown) <= _MAX_ECHOED else f"{shown[:_MAX_ECHOED]}..."
 
 
 def for_log(text: str) -> str:

@@ -33,7 +33,7 @@ class Exchange:
         self.status: int = 500
         self.first_text: float | None = None
         self.total: float = 0.0
-        self.usage: Mapping[str, int] = {}
+        self.usage: Mapping[str, Any] = {}
         self.error: str | None = None
         self._started = time.perf_counter()
         request[_KEY] = self

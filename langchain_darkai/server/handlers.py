@@ -1,19 +1,18 @@
 """The handlers of the application, and the life of one chat: read, stream, end, whatever breaks in between."""
 
 import asyncio
-import json
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import Any, Literal, cast
+from typing import cast
 
 from aiohttp import web
 from langchain_core.exceptions import ModelError
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.messages.ai import add_ai_message_chunks
 
+from langchain_darkai._gateway.gateway import answer
+from langchain_darkai._settings import Native
 from langchain_darkai.client import DarkAI
 from langchain_darkai.errors import (
     DarkAIAPIError,
@@ -21,8 +20,7 @@ from langchain_darkai.errors import (
     DarkAINotFoundError,
     DarkAITimeoutError,
 )
-from langchain_darkai.prompts import format_call
-from langchain_darkai.protocol import encode_event
+from langchain_darkai.protocol import StreamEnd, encode_event, encode_reply_event
 from langchain_darkai.server.backend_errors import backend_errors
 from langchain_darkai.server.bodies import Bodies, answer_and_drop
 from langchain_darkai.server.chat_request import (
@@ -30,9 +28,6 @@ from langchain_darkai.server.chat_request import (
     check_content_type,
     check_encoding,
     read_chat,
-    takes_prefill,
-    with_parameters,
-    without_beginning,
 )
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
@@ -42,6 +37,7 @@ from langchain_darkai.server.hosts import AllowedHosts
 from langchain_darkai.server.keys import ApiKey
 from langchain_darkai.server.operations import DEFAULT_MODEL, Operations
 from langchain_darkai.server.timeouts import Deadline, ServerTimeouts
+from langchain_darkai.transport import ReplyEvents
 
 __all__ = ["ChatServer"]
 
@@ -69,6 +65,7 @@ class ChatServer:
         hosts: AllowedHosts,
         origins: AllowedOrigins,
         prefill: bool | None,
+        native: Native | dict[str, Native],
         timeouts: ServerTimeouts,
     ) -> None:
         self._models = models
@@ -78,6 +75,7 @@ class ChatServer:
         self._bodies = bodies
         self._readers = asyncio.Semaphore(_READERS)
         self._prefill = prefill
+        self._native = native
         self.origins = origins
         self.hosts = hosts
         self.timeouts = timeouts
@@ -191,13 +189,12 @@ class ChatServer:
             name = exchange_of(request).model
             async with self.operations.turn(name, size, deadline):
                 with backend_errors(None if name == DEFAULT_MODEL else name, model):
-                    await self._stream(first_answer(model, partial(self._ask, asked)), request, response)
+                    reply = first_answer(model, partial(self._answer_of, asked, name))
+                    await self._stream(cast("ReplyEvents", reply), request, response)
 
-    def _ask(self, asked: AskedChat, model: BaseChatModel) -> AsyncIterator[AIMessage]:
-        model, stop = with_parameters(model, asked.parameters)
-        prefill = takes_prefill(model) if self._prefill is None else self._prefill
-        messages = asked.messages if prefill else without_beginning(asked.messages)
-        return model.astream(messages, stop=stop)
+    def _answer_of(self, asked: AskedChat, name: str | None, model: BaseChatModel) -> ReplyEvents:
+        native = self._native.get(name or "", "auto") if isinstance(self._native, dict) else self._native
+        return answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)
@@ -207,24 +204,12 @@ class ChatServer:
         async with self._readers:
             return await asyncio.to_thread(read_chat, data)
 
-    async def _stream(
-        self, answer: AsyncIterator[AIMessage], request: web.Request, response: web.StreamResponse
-    ) -> None:
-        rest: list[AIMessageChunk] = []
-        has_text, end = False, b""
-        async with aclosing(cast("AsyncGenerator[AIMessage, None]", answer)) as chunks:
-            async for chunk in chunks:
-                if text := chunk.text:
-                    has_text = True
-                    await self._send(request, response, encode_event("text-chunk", {"text": text}))
-                if chunk.tool_calls or chunk.invalid_tool_calls or chunk.usage_metadata:
-                    rest.append(_without_text(chunk))
-        calls, usage = _calls_and_usage(rest)
-        exchange_of(request).usage = usage
-        if calls:
-            end = encode_event("text-chunk", {"text": f"\n{calls}" if has_text else calls})
-        end += encode_event("stream-end", {"usage": usage} if usage else {})
-        await self._send(request, response, end, is_end=True)
+    async def _stream(self, reply: ReplyEvents, request: web.Request, response: web.StreamResponse) -> None:
+        async with aclosing(reply) as events:
+            async for event in events:
+                if is_end := isinstance(event, StreamEnd):
+                    exchange_of(request).usage = event.usage or {}
+                await self._send(request, response, encode_reply_event(event), is_end=is_end)
 
     async def _send(
         self, request: web.Request, response: web.StreamResponse, events: bytes, *, is_end: bool = False
@@ -315,32 +300,3 @@ class ChatServer:
             return error_response(to_darkai_error(error, request), exchange_of(request), allow=allow)
         except DarkAIError as error:
             return error_response(error, exchange_of(request))
-
-
-def _without_text(chunk: AIMessage) -> AIMessageChunk:
-    """Return what counts at the end of a reply, without its text, so that a long reply is not kept."""
-    calls: dict[str, Any] = (
-        {"tool_call_chunks": chunk.tool_call_chunks}
-        if isinstance(chunk, AIMessageChunk)
-        else {"tool_calls": chunk.tool_calls, "invalid_tool_calls": chunk.invalid_tool_calls}
-    )
-    return AIMessageChunk(content="", usage_metadata=chunk.usage_metadata, **calls)
-
-
-def _calls_and_usage(chunks: list[AIMessageChunk]) -> tuple[str, dict[str, int]]:
-    """Return a reply's tool calls in the prompt grammar, and its token counts."""
-    if not chunks:
-        return "", {}
-    message = add_ai_message_chunks(*chunks)
-    calls = []
-    for call in message.tool_call_chunks:
-        # Not from `tool_calls`, where core completes the arguments of a call that was cut off: it would run.
-        try:
-            arguments = json.loads(call["args"] or "{}")
-        except ValueError:
-            arguments = call["args"]
-        calls.append(format_call(call["name"], arguments, "The model's reply"))
-    counts = message.usage_metadata
-    names: tuple[Literal["input_tokens", "output_tokens", "total_tokens"], ...]
-    names = ("input_tokens", "output_tokens", "total_tokens")
-    return "\n".join(calls), {name: counts[name] for name in names} if counts else {}

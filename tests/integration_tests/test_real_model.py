@@ -168,3 +168,10 @@ def test_an_engine_in_this_process_ends_with_its_model() -> None:
     gc.collect()
     with socket.socket() as client:
         assert client.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.parametrize("city", ["Paris", "Oslo", "Rome"])
+def test_a_real_engine_makes_a_forced_call_by_its_schema(backend: ChatOpenAI, city: str) -> None:
+    model = ChatDarkAI.over(backend, native="schema", max_reasks=0, max_tokens=60)
+    [call] = model.bind_tools([get_weather], tool_choice="any").invoke(f"What is the weather in {city}?").tool_calls
+    assert (call["name"], call["args"]) == ("get_weather", {"city": city})

@@ -13,6 +13,8 @@ from langchain_darkai.protocol import (
     MAX_REPLY_BYTES,
     Decoded,
     EventDecoder,
+    FinishReason,
+    ReasoningText,
     StreamEnd,
     StreamFailure,
     Usage,
@@ -35,6 +37,8 @@ class Reply(NamedTuple):
     message: str
     status: int | None
     retry_after: float | None
+    thoughts: str = ""
+    finish_reason: FinishReason | None = None
 
 
 def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES, reply_limit: int | None = MAX_REPLY_BYTES) -> Reply:
@@ -44,15 +48,17 @@ def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES, reply_limit: int
         for per_event in (False, True)
     )
     texts: list[str] = []
+    thoughts: list[str] = []
     ends: list[StreamEnd | StreamFailure] = []
     for data in [*pieces, None]:
         assert decoder.ended == by_event.ended == bool(ends)
         decoded, events = (d.finish() if data is None else d.feed(data) for d in (decoder, by_event))
         assert not ends or decoded == events == NOTHING, "something after the end"
         assert all(decoded.texts + events.texts), "an empty piece of text"
-        assert decoded.texts == (["".join(events.texts)] if events.texts else [])
+        assert decoded.texts == _joined(events.texts)
         assert repr(decoded.end) == repr(events.end)
-        texts += decoded.texts
+        texts += [text for text in decoded.texts if isinstance(text, str)]
+        thoughts += [text.text for text in decoded.texts if isinstance(text, ReasoningText)]
         ends += [decoded.end] if decoded.end else []
         assert decoder.text == by_event.text == "".join(texts)
     assert decoder.ended
@@ -61,11 +67,21 @@ def read(pieces: Iterable[bytes], limit: int = MAX_EVENT_BYTES, reply_limit: int
     text = "".join(texts)
     (end,) = ends
     if isinstance(end, StreamEnd):
-        return Reply(text, True, end.usage, None, "", None, None)
+        return Reply(text, True, end.usage, None, "", None, None, "".join(thoughts), end.finish_reason)
     assert isinstance(end, StreamFailure)
     assert end.error.partial_text == text
     assert "example.org" in str(end.error)
-    return Reply(text, False, None, type(end.error), str(end.error), end.error.status, end.error.retry_after)
+    error = end.error
+    return Reply(text, False, None, type(error), str(error), error.status, error.retry_after, "".join(thoughts), None)
+
+
+def _joined(texts: Sequence[str | ReasoningText]) -> list[str | ReasoningText]:
+    """Return the texts of events, those between thoughts as one."""
+    groups = itertools.groupby(texts, key=lambda text: isinstance(text, str))
+    joined: list[str | ReasoningText] = []
+    for is_text, group in groups:
+        joined += ["".join(text for text in group if isinstance(text, str))] if is_text else group
+    return joined
 
 
 def read_in_every_way(body: bytes, limit: int = MAX_EVENT_BYTES, reply_limit: int | None = MAX_REPLY_BYTES) -> Reply:

@@ -27,6 +27,7 @@ LAYERS = (
     ("_settings", "_tool_calls"),
     ("_structured_output",),
     ("_generation",),
+    ("_gateway",),
     ("chat_models",),
     ("offline",),
     ("server",),

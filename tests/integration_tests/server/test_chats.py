@@ -56,6 +56,11 @@ async def test_the_beginning_of_a_required_call_reaches_models_that_take_it(pref
     assert model.asked[0][1:] == [("human", "Weather in Paris?"), *begun]
 
 
+def delete(path: str) -> str:
+    """Delete a file."""
+    return path
+
+
 def weather(city: str) -> str:
     """Tell the weather."""
     return city
@@ -101,10 +106,11 @@ async def test_the_model_sees_real_roles() -> None:
         assert model.record.asked[-1] == [HumanMessage("Hi"), AIMessage("Well,")]
 
 
-async def test_list_content_comes_out_as_its_text() -> None:
+async def test_list_content_comes_out_as_its_text_and_its_thoughts() -> None:
     blocks: list[str | dict[Any, Any]] = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "Hi"}]
     async with serving(scripted(AIMessageChunk(content=blocks))) as client:
-        assert await client.events() == [text_chunk("Hi"), END]
+        thought = {"event": "reasoning-chunk", "data": {"text": "hm"}}
+        assert await client.events() == [thought, text_chunk("Hi"), END]
 
 
 async def test_usage_is_in_the_end_and_summed_over_chunks() -> None:
@@ -155,13 +161,12 @@ async def test_native_tool_calls_come_out_in_the_prompt_grammar() -> None:
 
 
 async def test_a_tool_call_that_was_cut_off_does_not_come_out_as_a_whole_one() -> None:
-    async with serving(scripted(call_piece('{"path": "/tmp/a', "delete"))) as client:
-        text = text_of(await client.events())
-    assert text.startswith("<tool_call>\n")
-    [message] = parse_prompt(f"Assistant: {text}")
-    assert isinstance(message, AIMessage)
+    with LocalServer(scripted(call_piece('{"path": "/tmp/a', "delete"))) as server:
+        message = await ChatDarkAI(base_url=server.url, max_reasks=0).bind_tools([delete]).ainvoke("Delete it.")
     assert message.tool_calls == []
-    assert [call["args"] for call in message.invalid_tool_calls] == ['{"path": "/tmp/a']
+    [call] = message.invalid_tool_calls
+    assert (call["name"], call["args"]) == ("delete", '{"path": "/tmp/a"]')
+    assert call["error"] == "the reply ended in the middle of the call"
 
 
 async def test_parameters_reach_only_models_that_know_them() -> None:

@@ -301,4 +301,4 @@ def test_an_invalid_retry_after_is_left_out(wait: object) -> None:
     body = encode_event("error", encode_error(error))
     json.loads(body.removeprefix(b"data: "), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     message = "example.org reported an error: 'slow'. Wait, or ask more slowly."
-    assert read([body])[3:] == (DarkAIRateLimitError, message, 429, None)
+    assert read([body])[3:7] == (DarkAIRateLimitError, message, 429, None)
