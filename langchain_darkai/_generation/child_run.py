@@ -31,11 +31,15 @@ def child_callbacks(run: BaseRunManager | None) -> AsyncCallbackManager | None:
     kept = _callbacks.get()
     if run is None or (kept is not None and kept.parent_run_id == run.run_id):
         return kept
-    child = AsyncCallbackManager(handlers=[], parent_run_id=run.run_id)
-    child.set_handlers(run.inheritable_handlers)
-    child.add_tags(run.inheritable_tags)
-    child.add_metadata(run.inheritable_metadata)
-    return child
+    return AsyncCallbackManager(
+        handlers=[*run.inheritable_handlers],
+        inheritable_handlers=[*run.inheritable_handlers],
+        parent_run_id=run.run_id,
+        tags=[*run.inheritable_tags],
+        inheritable_tags=[*run.inheritable_tags],
+        metadata={**run.inheritable_metadata},
+        inheritable_metadata={**run.inheritable_metadata},
+    )
 
 
 class ParentRuns(ChatSettings):
