@@ -116,6 +116,13 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--config", metavar="FILE", help="a TOML file with settings and backends; options given here override it"
     )
+    serve.add_argument(
+        "--native",
+        action="append",
+        metavar="[MODEL=]WHEN",
+        help="when tools and schemas are bound to the models, and not written into the prompt: auto (where they can), "
+        "always, never, or schema (engines that constrain JSON); may be repeated (default: auto)",
+    )
     serve.add_argument("--check", action="store_true", help="only say what would be served")
 
 
@@ -263,7 +270,7 @@ def _key(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     from langchain_darkai.server.backends import BackendError
-    from langchain_darkai.server.environment import log_settings, operations_from, plan_from, workers_from
+    from langchain_darkai.server.environment import log_settings, native_from, operations_from, plan_from, workers_from
     from langchain_darkai.server.request_log import logging_to_stderr
     from langchain_darkai.server.workers import run_workers, this_worker
 
@@ -273,7 +280,7 @@ def _serve(options: argparse.Namespace) -> int:
         _usage_error(_sentence_of(error))
     worker, count = this_worker(), workers_from(options, plan.config)
     operations = operations_from(options, plan.config)
-    place = {"host": "127.0.0.1", "port": 8000, **_server_settings(options, plan)}
+    place = {"host": "127.0.0.1", "port": 8000, **_server_settings(options, plan), "native": native_from(options, plan)}
     style, with_prompts = log_settings(options, plan.config)
     if options.check:
         from langchain_darkai.server.runner import netloc

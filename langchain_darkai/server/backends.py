@@ -14,6 +14,7 @@ from langchain_core.language_models import BaseChatModel
 from pydantic import ValidationError
 from yarl import URL
 
+from langchain_darkai._settings import Native
 from langchain_darkai._text import one_line
 from langchain_darkai.offline.model import OfflineChatModel
 from langchain_darkai.server.config import BackendSettings, Config, ServerSettings
@@ -139,6 +140,20 @@ class Plan:
         return key
 
     @property
+    def by_name(self) -> list[str]:
+        """The names by which clients ask for the models; none where a single one answers to every name."""
+        if not self.config.backends and len(self.specs) == 1 and not self.specs[0].is_named:
+            return []
+        return [*self.config.backends, *(spec.name for spec in self.specs)]
+
+    @property
+    def natives(self) -> dict[str, Native]:
+        """How the models are asked of which the configuration says it; a fallback as the first of its models."""
+        first = {name: made[0] if isinstance(made, list) else name for name, made in self.config.backends.items()}
+        found = {name: self.config.backends[model] for name, model in first.items()}
+        return {name: made.native for name, made in found.items() if isinstance(made, BackendSettings) and made.native}
+
+    @property
     def names(self) -> str:
         """The names of the backends, for people; the first is the default."""
         *others, last = [*self.config.backends, *(spec.name for spec in self.specs)] or ["the offline model"]
@@ -160,10 +175,8 @@ class Plan:
 
         Raises BackendError for a model that cannot be made.
         """
-        if not self.config.backends and len(self.specs) == 1 and not self.specs[0].is_named:
-            return _made(self.specs[0])
-        if not self.config.backends and not self.specs:
-            return OfflineChatModel()
+        if not self.by_name:
+            return _made(self.specs[0]) if self.specs else OfflineChatModel()
         models = {
             name: _made(_spec_of(name, settings), settings)
             for name, settings in self.config.backends.items()

@@ -23,6 +23,8 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from langchain_darkai._settings import Native
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -73,6 +75,9 @@ class ServerSettings(_Section):
     max_query_bytes: int | None = Field(default=None, gt=0)
     """The longest request body."""
 
+    native: Native | None = None
+    """Whether tools and schemas are bound to the models that say nothing of it; None for "auto"."""
+
     prefill: bool | None = None
     """Whether models get the beginning of a call or of JSON."""
 
@@ -93,7 +98,7 @@ class ServerSettings(_Section):
 
     def given(self) -> dict[str, Any]:
         """Return the keys that the file has and that are arguments of `serve`."""
-        return self.model_dump(exclude_unset=True, exclude={"api_key_env", *OPERATIONS})
+        return self.model_dump(exclude_unset=True, exclude={"api_key_env", "native", *OPERATIONS})
 
 
 OPERATIONS = frozenset({"keys_file", "limits_url", "metrics", "log_format", "workers"})
@@ -116,6 +121,9 @@ class BackendSettings(_Section):
 
     api_key_env: str | None = None
     """The environment variable with the key for the model; None for that of the provider, such as OPENAI_API_KEY."""
+
+    native: Native | None = None
+    """Whether tools and schemas are bound to the model, as `create_app` describes it; None for the command's."""
 
     max_concurrency: int | None = Field(default=None, gt=0)
     """How many replies it makes at once; None for no limit."""

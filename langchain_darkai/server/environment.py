@@ -8,10 +8,12 @@ import argparse
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from aiohttp import web
 
+from langchain_darkai._gateway.binding import NATIVE
+from langchain_darkai._settings import Native
 from langchain_darkai.server.app import create_app
 from langchain_darkai.server.backends import Plan, parse_backend
 from langchain_darkai.server.config import BackendSettings, Config, read_config
@@ -19,7 +21,7 @@ from langchain_darkai.server.limits import BackendLimits
 from langchain_darkai.server.operations import ServerOperations
 from langchain_darkai.server.request_log import LOG_FORMATS, logging_to_stderr
 
-__all__ = ["app", "log_settings", "operations_from", "plan_from", "workers_from"]
+__all__ = ["app", "log_settings", "native_from", "operations_from", "plan_from", "workers_from"]
 
 _T = TypeVar("_T", int, float)
 _PREFIX = "DARKAI_SERVER_"
@@ -36,6 +38,20 @@ def plan_from(options: argparse.Namespace | None = None) -> Plan:
     """Return the models to serve. Raises BackendError and ConfigError, which are a ValueError, for what cannot be."""
     _, path = _one(options, "config")
     return Plan(read_config(path) if path else Config(), [parse_backend(text) for text in _many(options, "backend")[1]])
+
+
+def native_from(options: argparse.Namespace | None, plan: Plan) -> Native | dict[str, Native]:
+    """Return how models are asked, by name where there are names. Raises ValueError for a name that no model has."""
+    source, words = _many(options, "native")
+    by_name = {name: value for name, _, value in (word.rpartition("=") for word in words)}
+    for_all = by_name.pop("", plan.server.native or "auto")
+    if unknown := sorted(by_name.keys() - plan.by_name):
+        raise ValueError(f"{source} names {unknown[0]!r}, which is none of the models: {plan.names}.")
+    natives = {**dict.fromkeys(plan.by_name, for_all), **plan.natives, **by_name}
+    for value in (for_all, *natives.values()):
+        if value not in NATIVE:
+            raise ValueError(f"{source} is {value!r}; there are: {', '.join(NATIVE)}.")
+    return cast("dict[str, Native]", natives) or cast("Native", for_all)
 
 
 def operations_from(options: argparse.Namespace | None = None, config: Config | None = None) -> ServerOperations:
@@ -99,6 +115,7 @@ def app() -> web.Application:
     """
     plan = plan_from()
     settings = {name: value for name, value in plan.server.given().items() if name not in {"host", "port"}}
+    settings["native"] = native_from(None, plan)
     if hosts := _many(None, "allowed_host")[1]:
         settings["allowed_hosts"] = hosts
     made = create_app(plan.make(), api_key=plan.api_key(), operations=operations_from(None, plan.config), **settings)

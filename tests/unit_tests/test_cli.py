@@ -239,6 +239,7 @@ def test_serve_hands_over_its_settings(monkeypatch: pytest.MonkeyPatch, capsys: 
         "api_key": "a secret",
         "allowed_hosts": ["a.example", "b.example"],
         "prefill": False,
+        "native": "auto",
         "operations": ServerOperations(limits={"*": BackendLimits()}),
         "sock": None,
     }
@@ -272,7 +273,7 @@ metrics = true
 [backends]
 chat = ["big", "small"]
 small = { model = "offline", max_concurrency = 2, max_queue = 0 }
-big = { model = "openai:meta/l@http://me:secret@gpu-1:8000/v1", api_key_env = "GPU_KEY" }
+big = { model = "openai:meta/l@http://me:secret@gpu-1:8000/v1", api_key_env = "GPU_KEY", native = "always" }
 """
 
 
@@ -288,7 +289,18 @@ def test_a_configuration_is_served_and_options_come_first(
 ) -> None:
     monkeypatch.setenv("GATEWAY_KEY", "a secret")
     monkeypatch.setenv("GPU_KEY", "another")
-    arguments = ("--config", config, "--host", "127.0.0.1", "--backend", "more=offline", "--max-concurrency", "8")
+    arguments = (
+        "--config",
+        config,
+        "--host",
+        "127.0.0.1",
+        "--backend",
+        "more=offline",
+        "--max-concurrency",
+        "8",
+        "--native",
+        "more=never",
+    )
     models, settings = served_by(monkeypatch, *arguments)
     assert list(models) == ["chat", "small", "big", "more"]
     assert settings == {
@@ -296,6 +308,7 @@ def test_a_configuration_is_served_and_options_come_first(
         "port": 9000,
         "api_key": "a secret",
         "timeout": 60.0,
+        "native": {"chat": "always", "small": "auto", "big": "always", "more": "never"},
         "operations": ServerOperations(
             limits={"*": BackendLimits(max_concurrency=8), "small": BackendLimits(max_concurrency=2, max_queue=0)},
             metrics=True,
@@ -303,6 +316,14 @@ def test_a_configuration_is_served_and_options_come_first(
         "sock": None,
     }
     assert capsys.readouterr().out.startswith("Serving chat, small, big and more at ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["sometimes"], "'sometimes'; there are: auto"), (["big=never"], "names 'big', which is none")]
+)
+def test_a_way_of_asking_that_is_none_is_told(words: list[str], said: str, capsys: Captured) -> None:
+    assert run("serve", "--backend", "a=offline", *(word for each in words for word in ("--native", each))) == 1
+    assert said in one_line(capsys.readouterr().err)
 
 
 def test_check_only_says_what_would_be_served(config: str, capsys: Captured) -> None:
