@@ -262,7 +262,9 @@ def _serve(options: argparse.Namespace) -> int:
     style, with_prompts = log_settings(options)
     with logging_to_stderr(style, with_prompts=with_prompts):
         if count > 1 and worker is None:
-            return run_workers(options.words, count, options.host, options.port, metrics=operations.metrics)
+            has_file = operations.keys_file is not None
+            place = options.host, options.port
+            return run_workers(options.words, count, *place, metrics=operations.metrics, reloads=has_file)
         _serve_here(options, operations, worker)
     return 0
 

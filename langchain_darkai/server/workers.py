@@ -61,11 +61,12 @@ def this_worker() -> Worker | None:
     return worker
 
 
-def run_workers(words: Sequence[str], count: int, host: str, port: int, *, metrics: bool) -> int:
+def run_workers(words: Sequence[str], count: int, host: str, port: int, *, metrics: bool, reloads: bool) -> int:
     """Run `langchain-darkai` with these words in so many processes until SIGTERM or SIGINT; return the exit code.
 
-    A second signal ends their replies at once, and SIGHUP lets them read their keys again. With `metrics`, they count
-    together. Where the first worker ends before it takes requests, there are no others: they would do no better.
+    A second signal ends their replies at once. With `reloads`, SIGHUP lets them read their keys again; else it ends
+    them, too, as where a terminal is closed. With `metrics`, they count together. Where the first worker ends before it
+    takes requests, there are no others: they would do no better.
 
     Raises OSError where the port is taken, and ValueError on systems without such sockets.
     """
@@ -81,7 +82,7 @@ def run_workers(words: Sequence[str], count: int, host: str, port: int, *, metri
             )
         listener = stack.enter_context(_listen(host, port))
         command = [sys.executable, "-m", "langchain_darkai.cli", *words]
-        return _Parent(command, listener, environment).run(count)
+        return _Parent(command, listener, environment, reloads=reloads).run(count)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -138,7 +139,10 @@ class _Process:
 
 
 class _Parent:
-    def __init__(self, command: list[str], listener: socket.socket, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: list[str], listener: socket.socket, environment: Mapping[str, str], *, reloads: bool
+    ) -> None:
+        self._reloads = reloads
         self._command, self._listener, self._environment = command, listener, environment
         self._processes: dict[int, _Process] = {}
         self._is_up = False
@@ -190,7 +194,7 @@ class _Parent:
             self._start()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGHUP:
+        if number != signal.SIGHUP or not self._reloads:
             self._stop()
             return
         for process in list(self._processes.values()):

@@ -221,11 +221,12 @@ def test_a_signal_lets_replies_finish_in_every_worker(tmp_path: Path) -> None:
         assert program.end() == 0
 
 
-def test_workers_stop_where_their_parent_is_killed() -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])  # the latter: the terminal was closed
+def test_workers_stop_where_their_parent_has_to(number: signal.Signals) -> None:
     with started(COMMAND) as program:
         program.find_url()
         workers = program.workers()
-        program.process.kill()
+        program.process.send_signal(number)
         assert psutil.wait_procs(workers, SECONDS)[1] == []
 
 
