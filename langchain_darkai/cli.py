@@ -280,18 +280,25 @@ def _serve(options: argparse.Namespace) -> int:
         _usage_error(_sentence_of(error))
     worker, count = this_worker(), workers_from(options, plan.config)
     operations = operations_from(options, plan.config)
-    place = {"host": "127.0.0.1", "port": 8000, **_server_settings(options, plan), "native": native_from(options, plan)}
+    settings = {
+        "host": "127.0.0.1",
+        "port": 8000,
+        **_server_settings(options, plan),
+        "native": native_from(options, plan),
+    }
     style, with_prompts = log_settings(options, plan.config)
     if options.check:
         from langchain_darkai.server.runner import netloc
 
-        where = netloc(place["host"], place["port"])
+        where = netloc(settings["host"], settings["port"])
         print(*plan.lines(), f"Would listen on {where}, {_keys(plan, operations)}.", sep="\n")
         return 0
     with logging_to_stderr(style, with_prompts=with_prompts):
         if count > 1 and worker is None:
-            return run_workers(options.words, count, place["host"], place["port"], metrics=operations.metrics)
-        _serve_here(plan, place, operations, worker)
+            reloads = operations.keys_file is not None
+            where = settings["host"], settings["port"]
+            return run_workers(options.words, count, *where, metrics=operations.metrics, reloads=reloads)
+        _serve_here(plan, settings, operations, worker)
     return 0
 
 

@@ -209,6 +209,8 @@ class ChatServer:
             async for event in events:
                 if is_end := isinstance(event, StreamEnd):
                     exchange_of(request).usage = event.usage or {}
+                elif isinstance(event, str):
+                    exchange_of(request).note_text()
                 await self._send(request, response, encode_reply_event(event), is_end=is_end)
 
     async def _send(
@@ -217,8 +219,6 @@ class ChatServer:
         if asyncio.current_task() not in self._awaited:
             # The model went on although it was cancelled. Its client has had another answer, so cancel it again.
             raise asyncio.CancelledError
-        if not is_end:
-            exchange_of(request).note_text()
         if not response.prepared:
             await response.prepare(request)
         await (response.write_eof if is_end else response.write)(events)

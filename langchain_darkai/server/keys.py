@@ -159,6 +159,7 @@ class Access:
     def __init__(self, plain: bytes | None = None, *, file: Path | None = None, text: str | None = None) -> None:
         self._plain = () if plain is None else (ApiKey(name="default", digest=_digest_of(plain)),)
         self._file, self._text = file, text
+        self.has_file: bool = file is not None
         self.is_open: bool = plain is None and file is None and text is None
         self._keys = self._read()
 

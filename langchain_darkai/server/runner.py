@@ -51,7 +51,7 @@ def serve(
     `on_stop` at the first signal, with the number of replies that are running.
     After the signal, new connections are refused, and running replies get `grace_period` seconds; a second signal ends
     them at once. Outside the main thread, where Python takes no signals, it runs as long as the thread. SIGHUP lets it
-    read its file of keys again. `sock` is a socket that listens already, such as one that several processes share.
+    read a file of keys again. `sock` is a socket that listens already, such as one that several processes share.
 
     Raises TypeError and ValueError for settings that cannot work, and OSError where the port is taken.
 
@@ -75,8 +75,10 @@ def serve(
         for number in _SIGNALS:
             with suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
                 asyncio.get_running_loop().add_signal_handler(number, stop)
-        with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):  # likewise
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app[SERVER].operations.access.reload)
+        access = app[SERVER].operations.access
+        if access.has_file:  # otherwise it ends the process, as where a terminal is closed
+            with suppress(AttributeError, NotImplementedError, RuntimeError, ValueError):  # likewise
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, access.reload)
         await serve_app(app, host, port, on_ready or (lambda _url: None), stopping, sock)
 
     with suppress(KeyboardInterrupt):  # Ctrl+C where there are no signal handlers

@@ -15,7 +15,8 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import FrameType
 from typing import NamedTuple
 
@@ -60,11 +61,12 @@ def this_worker() -> Worker | None:
     return worker
 
 
-def run_workers(words: Sequence[str], count: int, host: str, port: int, *, metrics: bool) -> int:
+def run_workers(words: Sequence[str], count: int, host: str, port: int, *, metrics: bool, reloads: bool) -> int:
     """Run `langchain-darkai` with these words in so many processes until SIGTERM or SIGINT; return the exit code.
 
-    A second signal ends their replies at once, and SIGHUP lets them read their keys again. With `metrics`, they count
-    together. A worker that ends before it takes requests ends them all: another would do no better.
+    A second signal ends their replies at once. With `reloads`, SIGHUP lets them read their keys again; else it ends
+    them, too, as where a terminal is closed. With `metrics`, they count together. Where the first worker ends before it
+    takes requests, there are no others: they would do no better.
 
     Raises OSError where the port is taken, and ValueError on systems without such sockets.
     """
@@ -74,9 +76,13 @@ def run_workers(words: Sequence[str], count: int, host: str, port: int, *, metri
         environment = dict(os.environ)
         if metrics and not environment.get(MULTIPROC_DIR):
             environment[MULTIPROC_DIR] = stack.enter_context(tempfile.TemporaryDirectory(prefix="langchain-darkai-"))
+        if not {"", str(Path.cwd())} & set(sys.path):
+            environment["PYTHONSAFEPATH"] = (
+                "1"  # or a worker could import from this folder, which this process does not
+            )
         listener = stack.enter_context(_listen(host, port))
         command = [sys.executable, "-m", "langchain_darkai.cli", *words]
-        return _Parent(command, listener, environment).run(count)
+        return _Parent(command, listener, environment, reloads=reloads).run(count)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -97,6 +103,7 @@ class _Process:
     ) -> None:
         self._socket, theirs = socket.socketpair()
         self._is_ready = False
+        self.is_first: bool = is_first
         self.started: float = time.monotonic()
         with theirs:
             told = f"{listener.fileno()},{theirs.fileno()},{int(is_first)}"
@@ -110,17 +117,20 @@ class _Process:
 
     def wait_until_ready(self) -> bool:
         """Return whether it takes requests, once it does or has ended."""
-        self._is_ready = self._is_ready or bool(self._socket.recv(1))
+        self._is_ready = bool(self._socket.recv(1))
         return self._is_ready
 
     @property
     def is_ready(self) -> bool:
         """Whether it takes requests, or did so before it ended."""
-        self._socket.setblocking(False)
-        try:
-            return self.wait_until_ready()
-        except BlockingIOError:
-            return False
+        with suppress(BlockingIOError):
+            self._is_ready = self._is_ready or bool(self._socket.recv(1, socket.MSG_DONTWAIT))
+        return self._is_ready
+
+    def send(self, number: int) -> None:
+        """Send it a signal. Popen would first ask whether it has ended, and so take that from the parent's wait."""
+        with suppress(ProcessLookupError):  # the parent has just learned that it has ended
+            os.kill(self.popen.pid, number)
 
     def close(self, code: int) -> None:
         """Take down that it has ended."""
@@ -129,9 +139,13 @@ class _Process:
 
 
 class _Parent:
-    def __init__(self, command: list[str], listener: socket.socket, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: list[str], listener: socket.socket, environment: Mapping[str, str], *, reloads: bool
+    ) -> None:
+        self._reloads = reloads
         self._command, self._listener, self._environment = command, listener, environment
         self._processes: dict[int, _Process] = {}
+        self._is_up = False
         self._is_stopping = False
         self._code = 0
 
@@ -140,7 +154,8 @@ class _Parent:
         before = {number: signal.signal(number, self._handle) for number in numbers}
         try:
             # The others wait for the first, so that what is wrong is told once.
-            if self._start(is_first=True).wait_until_ready():
+            self._is_up = self._start(is_first=True).wait_until_ready()
+            if self._is_up:
                 for _ in range(count - 1):
                     self._start()
             while self._processes:
@@ -154,7 +169,7 @@ class _Parent:
         process = _Process(self._command, self._listener, self._environment, is_first=is_first)
         self._processes[process.popen.pid] = process
         if self._is_stopping:  # the signal came while it was started
-            process.popen.terminate()
+            process.send(signal.SIGTERM)
         return process
 
     def _wait(self) -> None:
@@ -170,9 +185,8 @@ class _Parent:
             forget_process(pid, folder)
         if self._is_stopping:
             return
-        if not was_ready:
+        if process.is_first and not was_ready:
             self._code = code if code > 0 else 1
-            self._stop()
             return
         _logger.warning("The worker %d has ended with %d. Another takes its place.", pid, code)
         time.sleep(max(0.0, process.started + _RESTART_SECONDS - time.monotonic()))
@@ -180,14 +194,15 @@ class _Parent:
             self._start()
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGHUP:
+        if number != signal.SIGHUP or not self._reloads:
             self._stop()
             return
-        for process in self._processes.values():
-            if process.is_ready:  # it would end one that is just starting, which reads its keys anyway
-                process.popen.send_signal(number)
+        for process in list(self._processes.values()):
+            # The signal would end a worker that is just starting, which reads its keys anyway.
+            if self._is_up and process.is_ready:
+                process.send(number)
 
     def _stop(self) -> None:
         self._is_stopping = True
         for process in list(self._processes.values()):
-            process.popen.terminate()
+            process.send(signal.SIGTERM)

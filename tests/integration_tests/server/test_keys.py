@@ -193,6 +193,14 @@ def test_sighup_reads_the_keys_again_and_a_bad_file_keeps_them(tmp_path: Path) -
         assert (process.returncode, complaints(error)) == (0, [])
 
 
+def test_without_a_file_of_keys_sighup_ends_the_server_like_other_programs() -> None:
+    with running(SERVING.replace("{file!r}", "None")) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(20) == -signal.SIGHUP
+
+
 async def test_errors_of_keys_hold_the_id_of_the_request() -> None:
     async with serving(scripted("Hi"), operations=operations(line("one", "a"))) as client:
         _, answer = await status(client, "wrong")

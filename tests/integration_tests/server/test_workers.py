@@ -26,7 +26,7 @@ SECONDS = 40.0
 COMMAND = [sys.executable, "-m", "langchain_darkai.cli", "serve", "--port", "0", "--workers", "2"]
 GUNICORN = [sys.executable, "-m", "gunicorn", "langchain_darkai.server:app()", "-k", "aiohttp.GunicornWebWorker"]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # each starts three processes, on machines that are busy
 
 
 class Program:
@@ -195,6 +195,22 @@ def begin(url: str, key: str = "") -> Any:
     return urllib.request.urlopen(urllib.request.Request(f"{url}/chat", b'{"query": "Hi"}', headers), timeout=SECONDS)
 
 
+def test_a_worker_that_cannot_be_replaced_at_once_is_tried_again(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text(line("one"))
+    with started([*COMMAND, "--keys-file", str(keys)]) as program:
+        url = program.find_url()
+        ask_both(program, "one")
+        keys.rename(tmp_path / "away")
+        program.workers()[0].kill()
+        program.wait_for(lambda: sum("Another takes its place" in line for line in program.err) >= 2)
+        assert ask(url, "one")[0] == 200  # the other goes on
+        (tmp_path / "away").rename(keys)
+        ask_both(program, "one")
+        program.process.terminate()
+        assert program.end() == 0
+
+
 def test_a_signal_lets_replies_finish_in_every_worker(tmp_path: Path) -> None:
     with holding(tmp_path) as program:
         responses = [begin(program.url) for _ in range(4)]
@@ -205,11 +221,12 @@ def test_a_signal_lets_replies_finish_in_every_worker(tmp_path: Path) -> None:
         assert program.end() == 0
 
 
-def test_workers_stop_where_their_parent_is_killed() -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])  # the latter: the terminal was closed
+def test_workers_stop_where_their_parent_has_to(number: signal.Signals) -> None:
     with started(COMMAND) as program:
         program.find_url()
         workers = program.workers()
-        program.process.kill()
+        program.process.send_signal(number)
         assert psutil.wait_procs(workers, SECONDS)[1] == []
 
 
