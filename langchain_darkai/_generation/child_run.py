@@ -125,11 +125,15 @@ class ParentRuns(ChatSettings):
 
 
 def _as_parent(config: RunnableConfig | None) -> tuple[RunnableConfig, AsyncCallbackManager]:
-    """Return a config whose run has an id already, and the callbacks for what runs within that run."""
+    """Return a config whose run has an id already, and the callbacks for what runs within that run.
+
+    Both have the same handlers: a tracer that core would make for each run knows nothing of the other run.
+    """
     config = ensure_config(config)
     run_id = config.get("run_id") or uuid.uuid4()
     callbacks = AsyncCallbackManager.configure(
         config.get("callbacks"), inheritable_tags=config.get("tags"), inheritable_metadata=config.get("metadata")
     )
-    callbacks.parent_run_id = run_id
-    return {**config, "run_id": run_id}, callbacks
+    child = callbacks.copy()
+    child.parent_run_id = run_id
+    return {**config, "run_id": run_id, "callbacks": callbacks}, child

@@ -29,7 +29,7 @@ class LoopMethods(ParentRuns):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return _portal.run(self._agenerate(messages, stop, cast("Any", run_manager), **kwargs))
+        return _portal.run(self._agenerate(messages, stop, **kwargs))
 
     def _stream(
         self,
@@ -39,7 +39,7 @@ class LoopMethods(ParentRuns):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         stream = cast("Callable[..., AsyncGenerator[ChatGenerationChunk, None]]", self._astream)
-        return _portal.iterate(partial(stream, messages, stop, run_manager, **kwargs))
+        return _portal.iterate(partial(stream, messages, stop, **kwargs))
 
     def batch(
         self,

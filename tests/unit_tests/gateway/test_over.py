@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import LLMResult
 from langchain_core.runnables import RunnableLambda
+from langchain_core.tracers.context import collect_runs
 from pydantic import BaseModel
 
 from langchain_darkai import ChatDarkAI
@@ -145,6 +146,15 @@ async def test_the_model_within_is_a_run_within_the_run(entry: str) -> None:
     assert recorder.usage == {"Outer": usage, "TextModel": usage}
     assert set(recorder.tags["TextModel"]) == {"mine", "nostream"}  # LangGraph streams the tokens of the outer run
     assert {name for name, _ in recorder.tokens} == ({"Outer", "TextModel"} if Asker(entry).streams else set())
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+async def test_a_tracer_has_the_inner_run_in_the_outer_one(entry: str) -> None:
+    with collect_runs() as collected:
+        await Asker(entry).chunks(ChatDarkAI.over(text("Hi")))
+    [run] = collected.traced_runs
+    assert run.name == "ChatDarkAI"
+    assert [child.name for child in run.child_runs] == ["TextModel"]
 
 
 async def test_asynchronous_callbacks_and_those_of_the_model_itself_are_told_too() -> None:
