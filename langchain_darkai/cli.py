@@ -270,7 +270,7 @@ def _key(options: argparse.Namespace) -> None:
 
 def _serve(options: argparse.Namespace) -> int:
     from langchain_darkai.server.backends import BackendError
-    from langchain_darkai.server.environment import log_settings, native_from, operations_from, plan_from, workers_from
+    from langchain_darkai.server.environment import log_settings, operations_from, plan_from, workers_from
     from langchain_darkai.server.request_log import logging_to_stderr
     from langchain_darkai.server.workers import run_workers, this_worker
 
@@ -280,33 +280,30 @@ def _serve(options: argparse.Namespace) -> int:
         _usage_error(_sentence_of(error))
     worker, count = this_worker(), workers_from(options, plan.config)
     operations = operations_from(options, plan.config)
-    settings = {
-        "host": "127.0.0.1",
-        "port": 8000,
-        **_server_settings(options, plan),
-        "native": native_from(options, plan),
-    }
+    settings = _server_settings(options, plan)
+    place = settings["host"], settings["port"]
     style, with_prompts = log_settings(options, plan.config)
     if options.check:
         from langchain_darkai.server.runner import netloc
 
-        where = netloc(settings["host"], settings["port"])
-        print(*plan.lines(), f"Would listen on {where}, {_keys(plan, operations)}.", sep="\n")
+        print(*plan.lines(), f"Would listen on {netloc(*place)}, {_keys(plan, operations)}.", sep="\n")
         return 0
     with logging_to_stderr(style, with_prompts=with_prompts):
         if count > 1 and worker is None:
             reloads = operations.keys_file is not None
-            where = settings["host"], settings["port"]
-            return run_workers(options.words, count, *where, metrics=operations.metrics, reloads=reloads)
+            return run_workers(options.words, count, *place, metrics=operations.metrics, reloads=reloads)
         _serve_here(plan, settings, operations, worker)
     return 0
 
 
 def _server_settings(options: argparse.Namespace, plan: "Plan") -> dict[str, Any]:
     """Return the settings of the server that the configuration has, and those of the options, which come first."""
+    from langchain_darkai.server.environment import native_from
+
     given = {"host": options.host, "port": options.port, "allowed_hosts": options.allowed_host}
     given["prefill"] = False if options.no_prefill else None
-    return {**plan.server.given(), **{name: value for name, value in given.items() if value is not None}}
+    settings = {"host": "127.0.0.1", "port": 8000, **plan.server.given(), "native": native_from(options, plan)}
+    return settings | {name: value for name, value in given.items() if value is not None}
 
 
 def _keys(plan: "Plan", operations: "ServerOperations") -> str:
