@@ -248,12 +248,15 @@ def _reason(error: Exception) -> str:
 def _openai(spec: BackendSpec, key: str | None, options: dict[str, Any]) -> BaseChatModel:
     from langchain_openai import ChatOpenAI
 
+    from langchain_darkai._gateway.reasoning_openai import ReasoningChatOpenAI
+
     given: dict[str, Any] = {"model": spec.model, "max_retries": 0}  # the client tries again, or a fallback is asked
     if spec.url is not None:
         # What speaks OpenAI's protocol speaks this part of it. Usage is asked for: by itself it comes from OpenAI only.
         given |= {"base_url": spec.url, "use_responses_api": False, "stream_usage": True}
         key = key or os.environ.get("OPENAI_API_KEY") or "none"  # the class asks for one, most servers do not
-    return ChatOpenAI(**{**given, **({"api_key": key} if key else {}), **options})
+    kind = ChatOpenAI if spec.url is None else ReasoningChatOpenAI  # engines send thoughts, which OpenAI does not
+    return kind(**{**given, **({"api_key": key} if key else {}), **options})
 
 
 def _ollama(spec: BackendSpec, key: str | None, options: dict[str, Any]) -> BaseChatModel:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import openai
-from langchain_openai import ChatOpenAI
 from pydantic import PrivateAttr, SecretStr
 from typing_extensions import Self
 
+from langchain_darkai._gateway.reasoning_openai import ReasoningChatOpenAI
 from langchain_darkai._validation import check_count
 
 __all__ = ["ChatLlamaCpp", "start_engine"]
@@ -18,7 +18,7 @@ __all__ = ["ChatLlamaCpp", "start_engine"]
 _MAGIC = b"GGUF"
 
 
-class ChatLlamaCpp(ChatOpenAI):
+class ChatLlamaCpp(ReasoningChatOpenAI):
     """A chat model of a GGUF file in this process. It and its copies keep the engine running.
 
     Example:

@@ -13,6 +13,7 @@ from langchain_ollama import ChatOllama
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
+from langchain_darkai._gateway.reasoning_openai import ReasoningChatOpenAI
 from langchain_darkai.server import OfflineChatModel
 from langchain_darkai.server.backends import BackendError, BackendSpec, Plan, parse_backend
 from langchain_darkai.server.config import BackendSettings, Config
@@ -128,6 +129,12 @@ def test_a_url_means_what_speaks_openais_protocol_and_needs_no_key() -> None:
     model = made("openai:meta/l@http://gpu-1:8000/v1")
     assert isinstance(model, ChatOpenAI)
     assert (model.model_name, model.openai_api_base, key_of(model)) == ("meta/l", "http://gpu-1:8000/v1", "none")
+
+
+def test_an_engine_keeps_its_thoughts_and_openai_has_its_own_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    assert type(made("openai:meta/l@http://gpu-1:8000/v1")) is ReasoningChatOpenAI
+    assert type(made("openai:gpt-4o")) is ChatOpenAI
 
 
 def test_the_key_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
