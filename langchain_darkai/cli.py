@@ -96,6 +96,7 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not begin tool calls and JSON for the model behind, for APIs that refuse it",
     )
+    serve.add_argument("--no-page", action="store_true", help="do not offer the page to chat in a browser, at /")
     serve.add_argument(
         "--backend",
         metavar="PROVIDER:MODEL",
@@ -231,6 +232,7 @@ def _serve(options: argparse.Namespace) -> None:
         api_key=os.environ.get("DARKAI_API_KEY"),
         allowed_hosts=options.allowed_host,
         prefill=False if options.no_prefill else None,
+        page=not options.no_page,
         on_ready=lambda url: print(f"Serving {name} at {url} (Ctrl+C stops).", flush=True),
     )
 

@@ -3,6 +3,7 @@
     POST /chat      the protocol of `langchain_darkai.protocol`: {"query", "model", ...} in, an event stream out
     GET /models     {"models": ["name", ...]}, the default first
     GET /health     {"status": "ok"}
+    GET /           a page to chat with the models in a browser
 
 A failure before the first text is an HTTP status with {"error": {"type", "message", "status"}}, a later one an error
 event with the same members. Details of what broke inside go to the log `langchain_darkai.server`, not to the client.
@@ -22,6 +23,7 @@ from langchain_darkai.server.bodies import Bodies
 from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.handlers import ChatServer
 from langchain_darkai.server.hosts import AllowedHosts
+from langchain_darkai.server.page import load_page, show_page
 from langchain_darkai.server.timeouts import ServerTimeouts
 
 __all__ = ["MAX_QUERY_BYTES", "SERVER", "AppOptions", "create_app"]
@@ -56,6 +58,7 @@ class AppOptions(TypedDict, total=False):
     cors_origins: Collection[str]
     allowed_hosts: Collection[str] | None
     prefill: bool | None
+    page: bool
     timeouts: ServerTimeouts
 
 
@@ -69,6 +72,7 @@ def create_app(
     cors_origins: Collection[str] = (),
     allowed_hosts: Collection[str] | None = None,
     prefill: bool | None = None,
+    page: bool = True,
     timeouts: ServerTimeouts = ServerTimeouts(),  # noqa: B008 - it cannot be changed
 ) -> web.Application:
     """Return an aiohttp application that answers the DarkAI chat API with a LangChain chat model.
@@ -90,6 +94,8 @@ def create_app(
       assistant message at the end. Models that run locally continue it, and so answer in that form more surely. False
       leaves it out, for APIs that refuse such a message. None leaves it out for those known to do so: Anthropic's,
       Amazon Bedrock's, Google's and Mistral's.
+    - `page`: whether `GET /` answers with a page to chat in a browser. It calls only the server that it came from, and
+      may do so by an address, localhost or one of `allowed_hosts`. False answers 404 there.
     - `timeouts`: how long to wait for clients and models that do not go on.
 
     The prompt is parsed back into messages. `stop` is passed on to the model; temperature, max_tokens, top_p, top_k,
@@ -101,7 +107,7 @@ def create_app(
     Example:
         >>> app = create_app(api_key="secret")
         >>> sorted(resource.canonical for resource in app.router.resources())
-        ['/chat', '/health', '/models']
+        ['/', '/chat', '/health', '/models']
     """
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout is {timeout!r}; it must be positive, or None for no limit.")
@@ -109,14 +115,15 @@ def create_app(
         raise ValueError(f"grace_period is {grace_period!r}; it must not be negative.")
     if max_query_bytes <= 0:
         raise ValueError(f"max_query_bytes is {max_query_bytes!r}; it must be positive.")
+    hosts = AllowedHosts(allowed_hosts)
     server = ChatServer(
         _checked_models(model),
         key=_checked_key(api_key),
         timeout=timeout,
         grace_period=grace_period,
         bodies=Bodies(max_query_bytes),
-        hosts=AllowedHosts(allowed_hosts),
-        origins=AllowedOrigins(cors_origins),
+        hosts=hosts,
+        origins=AllowedOrigins(cors_origins, own_page_of=hosts if page else None),
         prefill=prefill,
         timeouts=timeouts,
     )
@@ -135,6 +142,9 @@ def create_app(
     app.router.add_post("/chat", server.chat)
     app.router.add_get("/models", server.list_models)
     app.router.add_get("/health", server.health)
+    if page:
+        load_page()  # now, since it reads files
+        app.router.add_get("/", show_page)
     app.on_response_prepare.append(server.origins.add_headers)
     app.on_shutdown.append(server.drain)
     app[SERVER] = server
