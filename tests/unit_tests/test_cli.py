@@ -217,14 +217,15 @@ def test_serve_hands_over_its_settings(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("langchain_darkai.server.serve", serve)
     monkeypatch.setattr("langchain.chat_models.init_chat_model", {"fake:yes": backend}.__getitem__)
     monkeypatch.setenv("DARKAI_API_KEY", "a secret")
-    names = ("--allowed-host", "a.example", "--allowed-host", "b.example")
-    assert run("serve", "--host", "::1", "--port", "9000", "--backend", "fake:yes", "--no-prefill", *names) == 0
+    options = ("--allowed-host", "a.example", "--allowed-host", "b.example", "--no-prefill", "--no-page")
+    assert run("serve", "--host", "::1", "--port", "9000", "--backend", "fake:yes", *options) == 0
     expected = {
         "host": "::1",
         "port": 9000,
         "api_key": "a secret",
         "allowed_hosts": ["a.example", "b.example"],
         "prefill": False,
+        "page": False,
     }
     assert served == [(backend, expected)]
     assert capsys.readouterr().out == "Serving fake:yes at http://[::1]:9000 (Ctrl+C stops).\n"

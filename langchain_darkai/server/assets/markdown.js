@@ -13,21 +13,33 @@ function element(name, properties = {}, ...children) {
   return node;
 }
 
+// As `append` with all of them, which as arguments would be too many for the stack.
+function appendAll(parent, children) {
+  for (const child of children) parent.append(child);
+  return parent;
+}
+
 const sources = new WeakMap();
 
 // Show a text in a container. Blocks that are as before stay, and with them what a reader has selected there.
 function renderMarkdown(container, text) {
-  const blocks = blocksOf(text.split("\n"), 0);
-  blocks.forEach((block, place) => {
-    const shown = container.children[place];
+  let shown = container.firstElementChild;
+  for (const block of blocksOf(text.split("\n"), 0)) {
     const source = block.lines.join("\n");
-    if (shown && sources.get(shown) === source) return;
-    const node = block.make();
-    sources.set(node, source);
-    if (shown) shown.replaceWith(node);
-    else container.append(node);
-  });
-  while (container.children.length > blocks.length) container.lastElementChild.remove();
+    const next = shown?.nextElementSibling ?? null;
+    if (!shown || sources.get(shown) !== source) {
+      const node = block.make();
+      sources.set(node, source);
+      if (shown) shown.replaceWith(node);
+      else container.append(node);
+    }
+    shown = next;
+  }
+  while (shown) {
+    const next = shown.nextElementSibling;
+    shown.remove();
+    shown = next;
+  }
 }
 
 const FENCE = /^ {0,3}(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
@@ -116,8 +128,7 @@ function quoteAt(lines, start, depth) {
 }
 
 function fill(parent, lines, depth) {
-  parent.append(...blocksOf(lines, depth + 1).map((block) => block.make()));
-  return parent;
+  return appendAll(parent, blocksOf(lines, depth + 1).map((block) => block.make()));
 }
 
 function listAt(lines, start, depth) {
@@ -149,8 +160,7 @@ function listAt(lines, start, depth) {
 
 function listOf(items, first, depth) {
   const list = first === null ? element("ul") : element("ol", { start: first });
-  list.append(...items.map((lines) => fill(element("li"), lines, depth)));
-  return list;
+  return appendAll(list, items.map((lines) => fill(element("li"), lines, depth)));
 }
 
 function cellsOf(line) {
@@ -165,10 +175,10 @@ function tableAt(lines, start) {
   if (!isTable) return null;
   let end = start + 2;
   while (end < lines.length && lines[end].includes("|")) end += 1;
-  const rowOf = (line, name) => element("tr", {}, ...cellsOf(line).map((cell) => inline(element(name), cell, 0)));
+  const rowOf = (line, name) => appendAll(element("tr"), cellsOf(line).map((cell) => inline(element(name), cell, 0)));
   const make = () => {
     const head = element("thead", {}, rowOf(lines[start], "th"));
-    const body = element("tbody", {}, ...lines.slice(start + 2, end).map((line) => rowOf(line, "td")));
+    const body = appendAll(element("tbody"), lines.slice(start + 2, end).map((line) => rowOf(line, "td")));
     return element("div", { className: "scroll", tabIndex: 0, role: "group", "aria-label": "Table" },
       element("table", {}, head, body));
   };

@@ -106,7 +106,7 @@ OPENINGS = [
 
 def test_a_long_reply_of_openings_is_shown(open_page: OpenPage) -> None:
     """A renderer that looks for the end of each of them anew would take minutes."""
-    chat = open_page(replying(*(f"{piece * 20_000}\n\n" + f"{piece}\n" * 200 + "\n\nThe end." for piece in OPENINGS)))
+    chat = open_page(replying(*(f"{piece * 10_000}\n\n" + f"{piece}\n" * 200 + "\n\nThe end." for piece in OPENINGS)))
     for _ in OPENINGS:
         expect(chat.ask("Hi")).to_contain_text("The end.")
         chat.button("Clear").click()
