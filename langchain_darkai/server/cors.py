@@ -33,8 +33,10 @@ class AllowedOrigins:
         is_of_others = request.headers.get("sec-fetch-site", "") in {"cross-site", "same-site"}
         if (origin is not None or is_of_others) and not (self._allows(origin) or self._is_own_page(request)):
             page = "other sites" if origin is None else echoed(origin)
+            own = " Its own page is open by its address, localhost, or a name in its allowed_hosts."
             raise DarkAIPermissionDeniedError(
                 f"Web pages of {page} may not use this server: its cors_origins say which may."
+                f"{own if self._own_hosts else ''}"
             )
 
     def is_preflight(self, request: web.Request) -> bool:

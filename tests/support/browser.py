@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Request, expect, sync_playwright
 
+expect.set_options(timeout=20_000)  # milliseconds; the machine may be busy
+
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 WATCH = """

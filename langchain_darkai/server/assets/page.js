@@ -86,8 +86,7 @@ function fail(turn, error) {
     announce("Stopped.");
     return;
   }
-  turn.error = error.message;
-  if (error.status === 401) askForKey(error.message);
+  turn.error = error.needsKey ? askForKey() : error.message;
   if (!(error instanceof ServerError)) console.error(error);
 }
 
@@ -103,12 +102,12 @@ function clear() {
   $("message").focus();
 }
 
-function askForKey(message) {
-  $("key-message").textContent = message.startsWith("The API key was rejected")
-    ? "The API key was rejected. Give another one."
-    : "This server needs an API key.";
+function askForKey() {
+  const message = key ? "The API key was rejected. Give another one." : "This server needs an API key.";
+  $("key-message").textContent = message;
   $("key-form").hidden = false;
   $("key").focus();
+  return message;
 }
 
 async function useKey() {
@@ -129,8 +128,8 @@ async function loadModels() {
     $("notice").hidden = true;
     return true;
   } catch (error) {
-    if (error.status === 401) {
-      askForKey(error.message);
+    if (error.needsKey) {
+      askForKey();
     } else {
       $("notice").textContent = error.message;
       $("notice").hidden = false;

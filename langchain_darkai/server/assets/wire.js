@@ -1,9 +1,9 @@
 // The calls to the server that the page came from, and to no other.
 
 class ServerError extends Error {
-  constructor(message, status) {
+  constructor(message, { needsKey = false } = {}) {
     super(message);
-    this.status = status;
+    this.needsKey = needsKey;
   }
 }
 
@@ -23,7 +23,9 @@ async function call(path, key, options = {}) {
   }
   if (response.ok) return response;
   const told = await response.json().catch(() => null);
-  throw new ServerError(told?.error?.message ?? `The server answered with status ${response.status}.`, response.status);
+  // A model behind the server can lack a key, too; then there is no such header.
+  const needsKey = response.status === 401 && response.headers.has("www-authenticate");
+  throw new ServerError(told?.error?.message ?? `The server answered with status ${response.status}.`, { needsKey });
 }
 
 async function modelNames(key) {
@@ -66,7 +68,7 @@ async function* chat(body, key, signal) {
     if (!line.startsWith("data:")) continue;
     const event = decode(line);
     yield event;
-    if (event.event === "error") throw new ServerError(event.data.message ?? "The reply failed.", event.data.status);
+    if (event.event === "error") throw new ServerError(event.data.message ?? "The reply failed.");
     if (event.event === "stream-end") return;
   }
   throw new ServerError("The reply ended too early.");

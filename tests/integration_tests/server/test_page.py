@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from langchain_core.exceptions import ModelAuthenticationError
 from langchain_core.language_models import BaseChatModel
 from playwright.sync_api import expect
 
@@ -137,7 +138,7 @@ def test_a_key_is_asked_for_and_kept_in_memory_only(open_page: OpenPage) -> None
     key = chat.page.get_by_role("textbox", name="key")
     expect(key).to_be_focused()
     chat.ask("Hi")
-    expect(chat.replies.get_by_role("alert")).to_contain_text("An API key is needed")
+    expect(chat.replies.get_by_role("alert")).to_have_text("This server needs an API key.")
     key.fill("wrong")
     key.press("Enter")
     expect(chat.page.get_by_text("The API key was rejected.")).to_be_visible()
@@ -153,6 +154,12 @@ def test_a_key_is_asked_for_and_kept_in_memory_only(open_page: OpenPage) -> None
     assert chat.page.evaluate(kept) == [0, 0, "", f"{chat.url}/"]
     chat.page.reload()
     expect(chat.page.get_by_text("This server needs an API key.")).to_be_visible()
+
+
+def test_a_key_that_the_model_behind_lacks_is_not_asked_for(open_page: OpenPage) -> None:
+    chat = open_page(replying(ModelAuthenticationError("No key for the model.")))
+    expect(chat.ask("Hi").get_by_role("alert")).to_contain_text("No key for the model.")
+    expect(chat.page.get_by_role("textbox", name="key")).to_be_hidden()
 
 
 def test_the_prompt_and_the_events_are_shown_as_they_went_over_the_wire(open_page: OpenPage) -> None:

@@ -63,6 +63,8 @@ async def test_only_the_own_page_calls_the_server(host: str, origin: str, site: 
         async with client.chat(headers=headers) as response:
             assert response.status == status
             assert "access-control-allow-origin" not in response.headers
+            if status == 403:
+                assert "a name in its allowed_hosts" in (await response.json())["error"]["message"]
 
 
 @pytest.mark.parametrize(
