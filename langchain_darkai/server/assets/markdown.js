@@ -201,11 +201,14 @@ function codeBlock(label, code) {
   copy.addEventListener("click", () => copyText(code, copy));
   return element("div", { className: "code" },
     element("div", { className: "code-head" }, element("span", { textContent: label }), copy),
-    element("pre", { tabIndex: 0, role: "group", "aria-label": `Code: ${label}` }, element("code", { textContent: code })));
+    element("pre", { tabIndex: 0, role: "group", "aria-label": `Code: ${label}` },
+      element("code", { textContent: code })));
 }
 
 const SPECIAL = /\\([!-\/:-@[-`{-~])|(`+)|(\*\*|__|~~|\*|_)|(!?\[)|(https?:\/\/[^\s<>"'`]+)/g;
-const LINK = /!?\[((?:[^\[\]\\\n]|\\.){1,1000})\]\( {0,9}<?((?:[^\s()<>]|\([^\s()<>]{0,500}\)){1,2000})>?(?: {1,9}"[^"\n]{0,300}")? {0,9}\)/y;
+const LABEL = String.raw`(?:[^\[\]\\\n]|\\.){1,1000}`;
+const ADDRESS = String.raw`(?:[^\s()<>]|\([^\s()<>]{0,500}\)){1,2000}`;
+const LINK = new RegExp(String.raw`!?\[(${LABEL})\]\( {0,9}<?(${ADDRESS})>?(?: {1,9}"[^"\n]{0,300}")? {0,9}\)`, "y");
 const TAGS_OF = { "**": "strong", "__": "strong", "*": "em", "_": "em", "~~": "del" };
 
 // Add a text with its emphasis, code and links to a node, and return the node. A link has no links in it.

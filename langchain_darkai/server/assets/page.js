@@ -50,7 +50,7 @@ async function reply() {
   const run = new AbortController();
   const model = $("model").value;
   const request = { query: formatPrompt(conversation()), ...(model && { model }) };
-  const turn = { role: "assistant", text: "", thinking: "", isRunning: true, request, lines: [], ...(model && { model }) };
+  const turn = { role: "assistant", text: "", thinking: "", isRunning: true, model, request, lines: [] };
   running = run;
   turns.push(turn);
   showReply(turn, { retry });

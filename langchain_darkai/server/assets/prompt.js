@@ -4,10 +4,10 @@
 const LABELS = { system: "System", user: "User", assistant: "Assistant" };
 
 const BREAKS = String.raw`\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029`;
-const UNSEEN = String.raw`\x00-\x09\x0b-\x20\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f` +
-  String.raw`\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f` +
-  String.raw`\ufeff\uffa0\ufff0-\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\u{1bca0}-\u{1bca3}\u{1d173}-\u{1d17a}` +
-  String.raw`\u{e0000}-\u{e0fff}`;
+const UNSEEN = String.raw`\x00-\x09\x0b-\x20\x7f-\xa0\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2` +
+  String.raw`\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164` +
+  String.raw`\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\u{110bd}\u{110cd}\u{13430}-\u{1343f}\u{1bca0}-\u{1bca3}` +
+  String.raw`\u{1d173}-\u{1d17a}\u{e0000}-\u{e0fff}`;
 const QUOTES = String.raw`>\ufe65\uff1e`;
 const COLONS = String.raw`:\u2a74\ufe13\ufe55\uff1a`;
 const CLOSINGS = String.raw`)\u207e\u208e\u2474-\u2487\u249c-\u24b5\u3200-\u321e\u3220-\u3243\ufe36\ufe5a\uff09` +
@@ -44,7 +44,8 @@ function plain(word) {
 
 // Letters of a word, then a character that may stand for the next ones, or for nothing.
 function doubtful(word) {
-  return [...word].reverse().reduce((rest, letter) => plain(letter) + (rest ? `(?:[^\\x00-\\x7f]|${rest})` : "[^\\x00-\\x7f]"), "");
+  const other = String.raw`[^\x00-\x7f]`;
+  return [...word].reduceRight((rest, letter) => plain(letter) + (rest ? `(?:${other}|${rest})` : other), "");
 }
 
 function matchAt(pattern, text, place) {

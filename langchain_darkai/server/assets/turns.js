@@ -93,7 +93,8 @@ function showReply(turn, { retry }) {
   const again = action("Try again", retry, "again");
   const protocol = action("Protocol", () => toggleProtocol(turn, protocol), "protocol");
   protocol.ariaExpanded = "false";
-  showTurn(turn, turn.model ?? "Reply", [action("Copy", (button) => copyText(turn.text, button), "copy"), again, protocol]);
+  const copy = action("Copy", (button) => copyText(turn.text, button), "copy");
+  showTurn(turn, turn.model || "Reply", [copy, again, protocol]);
   turn.thoughts = element("div");
   turn.summary = element("summary");
   turn.thinkingBox = element("details", { className: "thinking" }, turn.summary, turn.thoughts);
@@ -148,7 +149,7 @@ function toggleProtocol(turn, button) {
     turn.eventLog = element("pre", { tabIndex: 0, role: "group", "aria-label": "Events" }, turn.lines.join("\n"));
     turn.protocolBox = element("div", { className: "wire", role: "group", "aria-label": "Protocol" },
       element("h3", { textContent: "Sent: POST /chat" }),
-      element("p", { textContent: `The prompt is “query” in the request. Its other members: ${JSON.stringify(others)}` }),
+      element("p", {}, `The prompt is “query” in the request. Its other members: ${JSON.stringify(others)}`),
       element("pre", { tabIndex: 0, role: "group", "aria-label": "Prompt", textContent: query }),
       element("h3", { textContent: "Received: the events" }), turn.eventLog);
     turn.article.append(turn.protocolBox);
