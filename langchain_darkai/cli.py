@@ -105,6 +105,7 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
         action="store_true",
         help="do not begin tool calls and JSON for the model behind, for APIs that refuse it",
     )
+    serve.add_argument("--no-page", action="store_true", help="do not offer the page to chat in a browser, at /")
     serve.add_argument(
         "--backend",
         action="append",
@@ -300,8 +301,8 @@ def _server_settings(options: argparse.Namespace, plan: "Plan") -> dict[str, Any
     """Return the settings of the server that the configuration has, and those of the options, which come first."""
     from langchain_darkai.server.environment import native_from
 
-    given = {"host": options.host, "port": options.port, "allowed_hosts": options.allowed_host}
-    given["prefill"] = False if options.no_prefill else None
+    given: dict[str, Any] = {"host": options.host, "port": options.port, "allowed_hosts": options.allowed_host}
+    given |= {"prefill": False if options.no_prefill else None, "page": False if options.no_page else None}
     settings = {"host": "127.0.0.1", "port": 8000, **plan.server.given(), "native": native_from(options, plan)}
     return settings | {name: value for name, value in given.items() if value is not None}
 

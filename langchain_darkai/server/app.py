@@ -5,6 +5,7 @@
     GET /health     {"status": "ok"}
     GET /ready      {"status": "ready"}, or 503 with the models that cannot be reached
     GET /metrics    for Prometheus, where it is turned on
+    GET /           a page to chat with the models in a browser
 
 A failure before the first text is an HTTP status with {"error": {"type", "message", "status"}}, a later one an error
 event with the same members. Details of what broke inside go to the log `langchain_darkai.server`, not to the client.
@@ -27,6 +28,7 @@ from langchain_darkai.server.cors import AllowedOrigins
 from langchain_darkai.server.handlers import ChatServer
 from langchain_darkai.server.hosts import AllowedHosts
 from langchain_darkai.server.operations import Operations, ServerOperations
+from langchain_darkai.server.page import load_page, show_page
 from langchain_darkai.server.timeouts import ServerTimeouts
 
 __all__ = ["MAX_QUERY_BYTES", "SERVER", "AppOptions", "create_app"]
@@ -62,6 +64,7 @@ class AppOptions(TypedDict, total=False):
     allowed_hosts: Collection[str] | None
     prefill: bool | None
     native: Native | Mapping[str, Native]
+    page: bool
     timeouts: ServerTimeouts
     operations: ServerOperations
 
@@ -77,6 +80,7 @@ def create_app(
     allowed_hosts: Collection[str] | None = None,
     prefill: bool | None = None,
     native: Native | Mapping[str, Native] = "auto",
+    page: bool = True,
     timeouts: ServerTimeouts = ServerTimeouts(),  # noqa: B008 - it cannot be changed
     operations: ServerOperations = ServerOperations(),  # noqa: B008 - likewise
 ) -> web.Application:
@@ -105,6 +109,8 @@ def create_app(
       constrain JSON but do not call tools: a call that must be made and an answer in JSON are asked for by their
       schema, with OpenAI's `response_format`, and all else in the prompt. A mapping of the models' names to these
       values sets it by model, "auto" for the others.
+    - `page`: whether `GET /` answers with a page to chat in a browser. It calls only the server that it came from, and
+      may do so by an address, localhost or one of `allowed_hosts`. False answers 404 there.
     - `timeouts`: how long to wait for clients and models that do not go on.
     - `operations`: keys for several clients, limits, and metrics, for a server that is left running.
 
@@ -117,7 +123,7 @@ def create_app(
     Example:
         >>> app = create_app(api_key="secret")
         >>> sorted(resource.canonical for resource in app.router.resources())
-        ['/chat', '/health', '/models', '/ready']
+        ['/', '/chat', '/health', '/models', '/ready']
     """
     if timeout is not None and not timeout > 0:
         raise ValueError(f"timeout is {timeout!r}; it must be positive, or None for no limit.")
@@ -127,14 +133,15 @@ def create_app(
         raise ValueError(f"max_query_bytes is {max_query_bytes!r}; it must be positive.")
     models = _checked_models(model)
     running = Operations(operations, models, plain_key=_checked_key(api_key))
+    hosts = AllowedHosts(allowed_hosts)
     server = ChatServer(
         models,
         operations=running,
         timeout=timeout,
         grace_period=grace_period,
         bodies=Bodies(max_query_bytes),
-        hosts=AllowedHosts(allowed_hosts),
-        origins=AllowedOrigins(cors_origins),
+        hosts=hosts,
+        origins=AllowedOrigins(cors_origins, own_page_of=hosts if page else None),
         prefill=prefill,
         native=_checked_native(native, models),
         timeouts=timeouts,
@@ -154,6 +161,9 @@ def create_app(
     app.router.add_post("/chat", server.chat)
     app.router.add_get("/models", server.list_models)
     app.router.add_get("/health", server.health)
+    if page:
+        load_page()  # now, since it reads files
+        app.router.add_get("/", show_page)
     app.on_response_prepare.append(server.origins.add_headers)
     app.on_shutdown.append(server.drain)
     app.on_cleanup.append(server.forget_models)

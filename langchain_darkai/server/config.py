@@ -81,6 +81,9 @@ class ServerSettings(_Section):
     prefill: bool | None = None
     """Whether models get the beginning of a call or of JSON."""
 
+    page: bool | None = None
+    """Whether there is a page to chat in a browser."""
+
     keys_file: str | None = None
     """A file of keys, as `langchain-darkai key` makes them."""
 

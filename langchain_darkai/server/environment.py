@@ -111,7 +111,7 @@ def app() -> web.Application:
 
     Example:
         >>> sorted(resource.canonical for resource in app().router.resources())
-        ['/chat', '/health', '/models', '/ready']
+        ['/', '/chat', '/health', '/models', '/ready']
     """
     plan = plan_from()
     settings = {name: value for name, value in plan.server.given().items() if name not in {"host", "port"}}

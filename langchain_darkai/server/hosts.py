@@ -40,6 +40,11 @@ class AllowedHosts:
         if not request.raw_path.startswith(("/", "*")):  # a proxy would go by this name
             self._check((request.url.host or "").lower().rstrip("."), request.raw_path)
 
+    def is_certain(self, host: str) -> bool:
+        """Return whether a Host header has an address, or a name that nobody else can let point here."""
+        name = _name_in_header(host)
+        return _is_address(name) or name in {"localhost", self._own_name, *(self._names or ())} - {"*"}
+
     def _check(self, name: str, given: str) -> None:
         if not name or (name != self._own_name and name not in (self._names or ()) and not _is_loopback(name)):
             raise DarkAIInvalidRequestError(
@@ -71,6 +76,14 @@ def _name_in(host: str) -> str:
     host = host.strip().lower()
     name = host[1:].partition("]")[0] if host.startswith("[") else host
     return name.partition(":")[0].rstrip(".") if name.count(":") == 1 else name.rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_loopback(name: str) -> bool:

@@ -143,6 +143,11 @@ def scripted(*pieces: Piece) -> ScriptedModel:
     return ScriptedModel(replies=[pieces])
 
 
+def replying(*replies: str | BaseException | list[Piece]) -> ScriptedModel:
+    """Return a model with several replies, of one piece or of more; the last one is given again and again."""
+    return ScriptedModel(replies=[reply if isinstance(reply, list) else [reply] for reply in replies])
+
+
 def chunk_of(piece: str | AIMessageChunk | BaseException) -> ChatGenerationChunk:
     if isinstance(piece, BaseException):
         raise piece

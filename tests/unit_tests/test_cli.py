@@ -230,7 +230,7 @@ def test_serve_hands_over_its_settings(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("DARKAI_API_KEY", "a secret")
     names = ("--allowed-host", "a.example", "--allowed-host", "b.example")
     models, settings = served_by(
-        monkeypatch, "--host", "::1", "--port", "9000", "--backend", "offline", "--no-prefill", *names
+        monkeypatch, "--host", "::1", "--port", "9000", "--backend", "offline", "--no-prefill", "--no-page", *names
     )
     assert isinstance(models, OfflineChatModel)
     assert settings == {
@@ -239,6 +239,7 @@ def test_serve_hands_over_its_settings(monkeypatch: pytest.MonkeyPatch, capsys: 
         "api_key": "a secret",
         "allowed_hosts": ["a.example", "b.example"],
         "prefill": False,
+        "page": False,
         "native": "auto",
         "operations": ServerOperations(limits={"*": BackendLimits()}),
         "sock": None,
