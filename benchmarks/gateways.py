@@ -154,7 +154,7 @@ def _serve_bare(backend: str) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.read()
+    os.read(sys.stdin.fileno(), 1)  # sys.stdin.read would hold a lock that the interpreter wants at its end
     os.kill(os.getpid(), signal.SIGTERM)
 
 
