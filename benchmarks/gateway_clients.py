@@ -12,6 +12,7 @@ import psutil
 
 from benchmarks import contenders
 from benchmarks.gateways import KEY, MODELS, Gateway
+from langchain_darkai.protocol import encode_event
 
 STREAMS, STAGGER = 4, 0.001
 """How many paced streams run at once, and how many seconds apart they begin."""
@@ -42,8 +43,12 @@ class Client:
         """Yield the texts of a streamed reply."""
         async with self._post(model, stream=True) as response:
             async for line in response.content:
-                if line.startswith(b"data: {"):
-                    yield _text(json.loads(line[6:]))
+                yield _text(line)
+
+    async def stream_bytes(self, model: str) -> bytes:
+        """Return a streamed reply as it came; reading it waits, since a busy client slows the server beside it down."""
+        async with self._post(model, stream=True) as response:
+            return b"".join([data async for data in response.content.iter_any()])
 
     async def read(self, model: str) -> str:
         """Return a reply, unstreamed where the protocol has such: DarkAI's has not."""
@@ -86,17 +91,24 @@ class ModelAlone:
         """Return this process's processor time so far."""
         return time.process_time()
 
-    async def stream(self, model: str) -> AsyncGenerator[str, None]:
-        """Yield the texts of a reply."""
-        async for chunk in self._models[model].astream(contenders.PROMPT):
-            yield chunk.text
+    async def stream_bytes(self, model: str) -> bytes:
+        """Return a reply, as if it were such a server's; the time of that counts little."""
+        texts = [chunk.text async for chunk in self._models[model].astream(contenders.PROMPT)]
+        return encode_event("text-chunk", {"text": "".join(texts)})
 
     async def read(self, model: str) -> str:
         """Return a reply; streamed, as the server asks for it."""
-        return "".join([text async for text in self.stream(model)])
+        return _texts(await self.stream_bytes(model))
 
 
-def _text(event: dict[str, Any]) -> str:
+def _texts(reply: bytes) -> str:
+    return "".join(map(_text, reply.splitlines()))
+
+
+def _text(line: bytes) -> str:
+    if not line.startswith(b"data: {"):
+        return ""
+    event = json.loads(line[6:])
     text: str | None
     text = event["choices"][0]["delta"].get("content") if "choices" in event else event["data"].get("text")
     return text or ""
@@ -108,27 +120,27 @@ def _text(event: dict[str, Any]) -> str:
 async def tokens(client: Client | ModelAlone) -> int:
     """Read paced streams; meter the processor time over that of as many replies of one token."""
 
-    async def read(model: str, delay: float) -> int:
+    async def read(model: str, delay: float) -> bytes:
         await asyncio.sleep(delay)
-        return sum([len(text) async for text in client.stream(model)])
+        return await client.stream_bytes(model)
 
-    async def at_once(model: str) -> int:
-        return sum(await asyncio.gather(*(read(model, number * STAGGER) for number in range(STREAMS))))
+    async def at_once(model: str) -> list[bytes]:
+        return await asyncio.gather(*(read(model, number * STAGGER) for number in range(STREAMS)))
 
     start = client.cpu()
     await at_once("short")
     middle = client.cpu()
-    length = await at_once("paced")
+    replies = await at_once("paced")
     client.metered += (client.cpu() - middle) - (middle - start)
-    return length
+    return len("".join(map(_texts, replies)))
 
 
 async def short_streams(client: Client | ModelAlone, number: int) -> int:
     """Read short streams, one after another; meter the processor time."""
     start = client.cpu()
-    length = sum([len(text) for _ in range(number) async for text in client.stream("short")])
+    replies = [await client.stream_bytes("short") for _ in range(number)]
     client.metered += client.cpu() - start
-    return length
+    return len("".join(map(_texts, replies)))
 
 
 async def short_replies(client: Client | ModelAlone, number: int) -> int:
