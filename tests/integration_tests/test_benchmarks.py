@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # the servers of a run import their models one after another
+
 ROOT = Path(__file__).parents[2]
 FIGURE = r"[\d.,]+ (?:µs|ms|/s|MB|kB)"
 
 
 def benchmarks(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "benchmarks", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=55)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=150)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "titles"),
     [
@@ -37,7 +38,6 @@ def test_the_rows_of_the_gateway_have_a_figure_and_a_floor_each(rows: list[str],
     assert not any(line[litellm:].strip() for line in shown)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
