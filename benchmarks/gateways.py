@@ -78,8 +78,8 @@ def _litellm(backend: str, command: Path) -> Iterator[tuple["subprocess.Popen[st
         "LITELLM_MODE": "PRODUCTION",
         "LITELLM_LOG": "ERROR",
         "LITELLM_MASTER_KEY": KEY,
-        "AIOHTTP_CONNECTOR_LIMIT": "0",  # no limit: else it lets streams wait that should be open
-        "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "0",
+        "AIOHTTP_CONNECTOR_LIMIT": "4096",  # with its 500 for one host, the other streams would wait for ever
+        "AIOHTTP_CONNECTOR_LIMIT_PER_HOST": "4096",
     }
     with tempfile.TemporaryDirectory() as folder:
         config, log = Path(folder) / "config.yaml", Path(folder) / "log"
