@@ -54,9 +54,9 @@ build: .venv-release/ready ## build the sdist and the wheel into dist, check the
 	@.venv-release/wheel/bin/langchain-darkai --version
 	@cd dist && ../.venv-release/wheel/bin/python -c "from langchain_darkai.server import create_app; create_app()"
 
-bench: .venv/bench-ready ## measure speed and memory
-	@$(BIN)/python -m benchmarks
-	@$(BIN)/python -m pytest -q -k 'test_init_time or test_stream_time' --benchmark-enable --benchmark-columns min,median,ops
+bench: .venv/bench-ready .venv-litellm/ready ## measure speed and memory; only some of it: make bench ARGS=gateway
+	@$(BIN)/python -m benchmarks $(ARGS)
+	@[ -n "$(ARGS)" ] || $(BIN)/python -m pytest -q -k 'test_init_time or test_stream_time' --benchmark-enable --benchmark-columns min,median,ops
 
 soak: .venv/dev-ready ## make thousands of calls and faults for three minutes, and count what is lost or left
 	@$(BIN)/python -m soak
@@ -128,7 +128,7 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
     echo "There is no Chromium here (Debian, Ubuntu: apt install chromium): the tests of the page are left out."
 
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
-.venv/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
+.venv/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
 .venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
 	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]')
@@ -149,6 +149,10 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
 .venv/bench-ready: .venv/bin/python pyproject.toml requirements-dev.txt benchmarks/requirements.txt $(call stale,.venv)
 	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')
 	@touch .venv/demo-ready .venv/dev-ready $@
+
+.venv-litellm/ready: .venv-litellm/bin/python benchmarks/requirements-litellm.txt $(call stale,.venv-litellm)
+	$(call set_up,.venv-litellm,LiteLLM,-r benchmarks/requirements-litellm.txt)
+	@touch $@
 
 # The pins first, then the lowest versions over them, just these: for some pinned tools they are too low, say the tools'
 # metadata, but they work, and pip would put other tools in their place.

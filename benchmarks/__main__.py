@@ -7,36 +7,75 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks import server
 from benchmarks.chart import draw
+from benchmarks.gateway_rows import GATEWAY_ROWS, gateway_setting
+from benchmarks.gateways import LITELLM
 from benchmarks.measure import Time
 from benchmarks.profiles import summary
-from benchmarks.rows import PROFILED, ROWS, Outcome, Row, Setting, is_missed
+from benchmarks.rows import AT_MOST, PROFILED, ROWS, Outcome, Row, Setting, is_missed
 
 HERE = Path(__file__).parent
-COLUMNS = {"bare": "bare aiohttp", "core": "core on it", "openai": "langchain-openai", "ollama": "langchain-ollama"}
 TITLE, CELL = 28, 22
-TABLE_IN_README = re.compile(r"(?<=<!-- table -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of README.md: its rows, what its columns are called, and how wide the first one is."""
+
+    name: str
+    rows: tuple[Row, ...]
+    columns: Mapping[str, str]
+    width: int
+
+
+CLIENTS = Table(
+    "clients",
+    ROWS,
+    {
+        PROFILED: "this package",
+        "bare": "bare aiohttp",
+        "core": "core on it",
+        "openai": "langchain-openai",
+        "ollama": "langchain-ollama",
+    },
+    12,
+)
+GATEWAY = Table(
+    "gateway",
+    GATEWAY_ROWS,
+    {PROFILED: "this server", "astream": "over its model alone", "bare": "bare pass-through", "litellm": "LiteLLM"},
+    21,
+)
+TABLES = (CLIENTS, GATEWAY)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
-    names = [row.name for row in ROWS]
+    names = [name for table in TABLES for name in (table.name, *(row.name for row in table.rows))]
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"what to measure; all, where none is named: {names}")
-    parser.add_argument("--quick", action="store_true", help="a rough look, in less than a minute")
+    what = f"what to measure, a row or a table; all, where none is named: {names}"
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=what)
+    parser.add_argument("--quick", action="store_true", help="a rough look, in a minute or two")
     parser.add_argument("--seconds", type=float, help="for each row: 15, or 1 with --quick")
-    parser.add_argument("--record", action="store_true", help="put the table into README.md, and draw the chart anew")
-    parser.add_argument("--profile", metavar="ROW", choices=names, help="show where this package's time goes in a row")
+    parser.add_argument("--record", action="store_true", help="put the tables into README.md, and draw the chart anew")
+    profiled = [row.name for row in CLIENTS.rows]
+    parser.add_argument(
+        "--profile", metavar="ROW", choices=profiled, help="show where this package's time goes in a row"
+    )
+    parser.add_argument("--litellm", type=Path, default=LITELLM, help="LiteLLM's command; without it, it is left out")
     parser.add_argument("--only-ours", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if unknown := set(options.rows) - set(names):
         parser.error(f"There is no row {min(unknown)}.")
-    if options.record and (options.rows or options.quick):
-        parser.error("--record needs all rows, and not --quick.")
+    if options.record and (set(options.rows) - {table.name for table in TABLES} or options.quick):
+        parser.error("--record needs all rows of a table, and not --quick.")
     if options.profile:
         print(_profile(options.profile))
         return
@@ -44,45 +83,78 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.only_ours:
         time_for = Time(time_for.seconds, 1, only=PROFILED)
     os.environ["LANGSMITH_TRACING"] = "false"
-    outcomes: dict[Row, Outcome] = {}
-    table = [_line("", "", "this package", list(COLUMNS.values()))]
-    print(table[0])
-    for row, outcome in _measured([row for row in ROWS if row.name in (options.rows or names)], time_for):
-        outcomes[row] = outcome
-        table.append(_shown(row, outcome))
-        print(table[-1], flush=True)
-    if options.record:
-        readme = HERE / "README.md"
-        text = "\n".join((*table, ""))
-        readme.write_text(TABLE_IN_README.sub(lambda _: text, readme.read_text()))
-        draw(outcomes, HERE / "chart")
-
-
-def _measured(rows: list[Row], time_for: Time) -> Iterator[tuple[Row, Outcome]]:
     loop = asyncio.new_event_loop()
-    with server.running() as url:
-        for row in rows:
-            yield row, row.run(Setting(url, loop, time_for))
+    for table in TABLES:
+        wanted = [row for row in table.rows if not options.rows or {row.name, table.name} & set(options.rows)]
+        if not wanted:
+            continue
+        outcomes = _measure(table, wanted, loop, time_for, options.litellm)
+        if options.record:
+            _record(table, outcomes)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
 
 
-def _shown(row: Row, outcome: Outcome) -> str:
+def _measure(
+    table: Table, rows: list[Row], loop: asyncio.AbstractEventLoop, time_for: Time, litellm: Path
+) -> dict[Row, Outcome]:
+    """Measure rows of one table, and print them as they come."""
+    print(_header(table), flush=True)
+    outcomes = {}
+    with server.running() as url, _setting(table, url, loop, time_for, litellm) as setting:
+        for row in rows:
+            outcomes[row] = row.run(setting)
+            print(_shown(table, row, outcomes[row]), flush=True)
+    return outcomes
+
+
+@contextmanager
+def _setting(table: Table, url: str, loop: asyncio.AbstractEventLoop, time_for: Time, litellm: Path) -> Iterator[Any]:
+    if table is CLIENTS:
+        yield Setting(url, loop, time_for)
+        return
+    with gateway_setting(url, loop, time_for, litellm) as setting:
+        yield setting
+
+
+def _record(table: Table, outcomes: dict[Row, Outcome]) -> None:
+    readme = HERE / "README.md"
+    text = "\n".join((_header(table), *(_shown(table, row, outcome) for row, outcome in outcomes.items()), ""))
+    place = re.compile(rf"(?<=<!-- {table.name} -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
+    readme.write_text(place.sub(lambda _: text, readme.read_text()))
+    if table is CLIENTS:
+        draw(outcomes, HERE / "chart")
+
+
+def _header(table: Table) -> str:
+    ours, *others = table.columns.values()
+    return _line("", "", f"{ours:>12}", others, table)
+
+
+def _shown(table: Table, row: Row, outcome: Outcome) -> str:
+    ours = f"{outcome.ours:.3g}" if outcome.ours < 1000 else f"{outcome.ours:,.0f}"
+    first = f"{ours} {outcome.unit}".rjust(12) + _judged(PROFILED, outcome.ours, row)
     cells = []
-    for column in COLUMNS:
-        ratio, target = outcome.ratios.get(column), row.targets.get(column)
+    for column in list(table.columns)[1:]:
+        ratio = outcome.ratios.get(column)
         if ratio is None:
             cells.append("")
             continue
-        limit = "" if target is None else f"{'≤' if column == 'bare' else '≥'} {target:g}"
-        shown = f"{ratio:.3g}" if ratio >= 10 else f"{ratio:.2f}"
-        cells.append(f"{shown:>5} {limit:<6} {'MISSED' if is_missed(column, ratio, target) else ''}")
-    ours = f"{outcome.ours:.3g}" if outcome.ours < 1000 else f"{outcome.ours:,.0f}"
-    return _line(row.title, row.clock, f"{ours} {outcome.unit}", cells)
+        shown = f"{ratio:.3g}" if abs(ratio) >= 10 else f"{ratio:.2f}"
+        cells.append(f"{shown:>5}{_judged(column, ratio, row)}")
+    return _line(row.title, row.clock, first, cells, table)
 
 
-def _line(title: str, clock: str, ours: str, cells: list[str]) -> str:
-    return f"{title:<{TITLE}} {clock:<4} {ours:>12}   {' '.join(f'{cell:<{CELL}}' for cell in cells)}".rstrip()
+def _judged(column: str, ratio: float, row: Row) -> str:
+    """Return the target beside a figure, and whether it is missed."""
+    target = row.targets.get(column)
+    limit = "" if target is None else f"{'≤' if column in AT_MOST else '≥'} {target:g}"
+    return f" {limit:<6} {'MISSED' if is_missed(column, ratio, target) else ''}"
+
+
+def _line(title: str, clock: str, first: str, cells: list[str], table: Table) -> str:
+    rest = " ".join(f"{cell:<{CELL}}" for cell in cells)
+    return f"{title:<{TITLE}} {clock:<4} {first.rstrip():<{table.width}}   {rest}".rstrip()
 
 
 def _profile(row: str) -> str:

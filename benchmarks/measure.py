@@ -10,6 +10,8 @@ from typing import Literal
 Clock = Literal["wall", "cpu"]
 Job = Callable[[], object]
 """One use of a client, over when it returns."""
+Meter = Callable[[], float]
+"""What has counted some seconds so far."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,15 @@ class Samples:
         return statistics.median(mine[number] / theirs[number] for number in mine.keys() & theirs.keys())
 
 
-def take_turns(jobs: Mapping[str, Job], time_for: Time) -> dict[str, Samples]:
+def take_turns(
+    jobs: Mapping[str, Job], time_for: Time, meters: Mapping[str, Meter] | None = None
+) -> dict[str, Samples]:
     """Run all jobs in rounds; return their samples.
 
     A round begins with another job each time. Slow jobs sit some rounds out, so that they leave time for the others.
+    `meters` says by name what a job's "cpu" is, where that is not the time of this process's processor.
     """
+    meters = meters or {}
     jobs = {name: job for name, job in jobs.items() if time_for.only in (None, name)}
     samples = {name: Samples(job()) for name, job in jobs.items()}  # makes connections, imports and caches, too
     gc.collect()
@@ -64,7 +70,7 @@ def take_turns(jobs: Mapping[str, Job], time_for: Time) -> dict[str, Samples]:
         for name in names:
             if number >= time_for.rounds and spent[name] > 2 * statistics.median(spent.values()):
                 continue
-            wall, cpu = timed(jobs[name])
+            wall, cpu = timed(jobs[name], meters.get(name, time.process_time))
             samples[name].wall[number], samples[name].cpu[number] = wall, cpu
             spent[name] += wall
         number += 1
@@ -72,9 +78,9 @@ def take_turns(jobs: Mapping[str, Job], time_for: Time) -> dict[str, Samples]:
     return samples
 
 
-def timed(job: Job) -> tuple[float, float]:
+def timed(job: Job, meter: Meter = time.process_time) -> tuple[float, float]:
     """Return the seconds that a job takes, by the clock on the wall and by that of the processor, all threads'."""
     gc.collect()
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = time.perf_counter(), meter()
     job()
-    return time.perf_counter() - wall, time.process_time() - cpu
+    return time.perf_counter() - wall, meter() - cpu

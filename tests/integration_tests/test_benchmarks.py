@@ -1,0 +1,51 @@
+"""The benchmarks run: a rough look at the servers, without LiteLLM, measures every row over real processes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]  # the servers of a run import their models one after another
+
+ROOT = Path(__file__).parents[2]
+FIGURE = r"[\d.,]+ (?:µs|ms|/s|MB|kB)"
+
+
+def benchmarks(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=150)
+
+
+@pytest.mark.parametrize(
+    ("rows", "titles"),
+    [
+        (["gateway-token", "gateway-first"], ["a streamed token", "time to the first text"]),
+        (["gateway-rest", "gateway-idle"], ["memory at rest", "- for each idle stream"]),
+    ],
+    ids=["time", "memory"],
+)
+def test_the_rows_of_the_gateway_have_a_figure_and_a_floor_each(rows: list[str], titles: list[str]) -> None:
+    run = benchmarks(*rows, "--quick", "--seconds", "0.1", "--litellm", "no-such-command")
+    assert run.returncode == 0, run.stderr
+    header, *shown = run.stdout.splitlines()
+    assert re.split(r" {2,}", header.strip()) == ["this server", "over its model alone", "bare pass-through", "LiteLLM"]
+    assert [line[:28].strip() for line in shown] == titles
+    floor, litellm = header.index("bare pass-through"), header.index("LiteLLM")
+    assert all(re.search(FIGURE, line[:floor]) for line in shown)
+    assert all(float(line[floor:].split()[0]) > 0 for line in shown)
+    assert not any(line[litellm:].strip() for line in shown)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["no-such-row"], "There is no row no-such-row."),
+        (["gateway-token", "--record"], "--record needs all rows of a table, and not --quick."),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments: list[str], sentence: str) -> None:
+    run = benchmarks(*arguments)
+    assert run.returncode == 2
+    assert sentence in run.stderr
