@@ -32,12 +32,18 @@ async def reply_events(messages: AsyncIterator[AIMessage], *, is_call_json: bool
     Raises DarkAIRefusalError for a reply that is nothing but a refusal.
     """
     reply = _Reply(is_call_json=is_call_json)
-    async with aclosing(cast("AsyncGenerator[AIMessage, None]", messages)) as stream:
-        async for message in stream:
-            if thoughts := _reasoning_of(message):
-                yield ReasoningText(thoughts)
-            if written := reply.add(message):
-                yield written
+    try:
+        async with aclosing(cast("AsyncGenerator[AIMessage, None]", messages)) as stream:
+            async for message in stream:
+                if thoughts := _reasoning_of(message):
+                    yield ReasoningText(thoughts)
+                if written := reply.add(message):
+                    yield written
+    except Exception as error:
+        if type(error).__name__ not in _ENDS:
+            raise
+        if written := reply.add(_end_of(error, has_text=reply.has_text)):
+            yield written
     if written := reply.finish():
         yield written
     yield reply.end()
@@ -52,13 +58,13 @@ class _Reply:
         self._usage: UsageMetadata | None = None
         self._finish_reason: FinishReason | None = None
         self._refusal: list[str] = []
-        self._has_text = False
+        self.has_text = False
 
     def add(self, message: AIMessage) -> str:
         """Add a message, and return what it lets be written."""
         written = ""
         if text := message.text:
-            self._has_text = True
+            self.has_text = True
             written = self._writer.text(text if self._call is None else self._call.feed(text))
         if message.tool_calls or message.invalid_tool_calls or getattr(message, "tool_call_chunks", None):
             if isinstance(message, AIMessageChunk):
@@ -80,9 +86,23 @@ class _Reply:
 
     def end(self) -> StreamEnd:
         """Return the reply's end. Raises DarkAIRefusalError where the reply is a refusal."""
-        if self._refusal and not self._has_text and not self._writer.has_calls:
+        if self._refusal and not self.has_text and not self._writer.has_calls:
             raise DarkAIRefusalError(f"The model refused to answer: {''.join(self._refusal)}")
         return StreamEnd(_usage_of(self._usage), self._finish_reason)
+
+
+_ENDS: dict[str, FinishReason] = {
+    "LengthFinishReasonError": "length",
+    "ContentFilterFinishReasonError": "content_filter",
+}
+"""What openai's client raises at the end of a reply that it was to parse, and the reason of that end."""
+
+
+def _end_of(error: Exception, *, has_text: bool) -> AIMessage:
+    """Return the end of a reply for what a client raised there, with the text where none has come yet."""
+    choices = getattr(getattr(error, "completion", None), "choices", None) or [None]
+    text = "" if has_text else getattr(getattr(choices[0], "message", None), "content", None) or ""
+    return AIMessage(text, response_metadata={"finish_reason": _ENDS[type(error).__name__]})
 
 
 def _reasoning_of(message: AIMessage) -> str:

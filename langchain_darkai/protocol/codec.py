@@ -83,8 +83,8 @@ def encode_reply_event(event: str | ReasoningText | StreamEnd) -> bytes:
         >>> encode_reply_event(StreamEnd(finish_reason="stop"))
         b'data: {"event": "stream-end", "data": {"finish_reason": "stop"}}\\n\\n'
     """
-    if isinstance(event, str):
-        return encode_event("text-chunk", {"text": event})
+    if isinstance(event, str):  # almost all of them: written around the string alone, in a third of the time
+        return b'data: {"event": "text-chunk", "data": {"text": %s}}\n\n' % _ENCODER.encode(event).encode()
     if isinstance(event, ReasoningText):
         return encode_event("reasoning-chunk", {"text": event.text})
     members = {"usage": event.usage, "finish_reason": event.finish_reason}

@@ -168,6 +168,16 @@ async def test_a_cut_reply_says_so(way: str) -> None:
     assert (message.content, message.response_metadata["finish_reason"]) == ("It is", "length")
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_a_cut_answer_in_json_says_so_too(way: str) -> None:
+    schema = {"title": "Person", "type": "object", "properties": {"age": {"type": "integer"}}, "required": ["age"]}
+    provider = Provider({"content": '{"age":'}, {"content": " 3"}, finish_reason="length")
+    async with provider.model() as model, chat(way, model) as darkai:
+        answer = await darkai.with_structured_output(schema, include_raw=True).ainvoke("How old?")
+    assert answer["parsed"] is None
+    assert (answer["raw"].content, answer["raw"].response_metadata["finish_reason"]) == ('{"age": 3', "length")
+
+
 async def test_a_whole_reply_of_the_model_within_has_its_usage() -> None:
     async with Provider({"content": "Hi"}).model() as model:
         usage = (await ChatDarkAI.over(model).ainvoke("Hi")).usage_metadata
