@@ -6,8 +6,8 @@ WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY langchain_darkai ./langchain_darkai
 # An environment of its own, which the next stage takes over without the tools that built it. EXTRAS may be others.
-ARG EXTRAS=limits,metrics,redis
-RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[$EXTRAS]" langchain langchain-openai
+ARG EXTRAS=openai,limits,metrics,redis
+RUN python -m venv /opt/gateway && /opt/gateway/bin/pip install --no-cache-dir ".[$EXTRAS]"
 
 FROM python:3.13-slim
 COPY --from=build /opt/gateway /opt/gateway

@@ -158,15 +158,10 @@ def create_app(
             "logger": _http_logger,
         },
     )
-    app.router.add_post("/chat", server.chat)
-    app.router.add_get("/models", server.list_models)
-    app.router.add_get("/health", server.health)
     if page:
         load_page()  # now, since it reads files
         app.router.add_get("/", show_page)
-    app.on_response_prepare.append(server.origins.add_headers)
-    app.on_shutdown.append(server.drain)
-    app.on_cleanup.append(server.forget_models)
+    server.add_to(app)
     running.add_to(app)
     app[SERVER] = server
     return app

@@ -110,6 +110,15 @@ class ChatServer:
         loop = asyncio.get_running_loop()
         self._first_requests[connection] = loop.call_later(self.timeouts.idle_connection, close)
 
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes and the hooks to an application."""
+        app.router.add_post("/chat", self.chat)
+        app.router.add_get("/models", self.list_models)
+        app.router.add_get("/health", self.health)
+        app.on_response_prepare.append(self.origins.add_headers)
+        app.on_shutdown.append(self.drain)
+        app.on_cleanup.append(self.forget_models)
+
     async def health(self, _request: web.Request) -> web.StreamResponse:
         """Answer that the server is there."""
         return web.json_response({"status": "ok"})

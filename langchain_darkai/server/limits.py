@@ -11,15 +11,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from langchain_darkai.errors import DarkAIContextOverflowError, DarkAIRateLimitError
 from langchain_darkai.server.error_responses import echoed
 from langchain_darkai.server.keys import ApiKey
+from langchain_darkai.server.metrics import Metrics
 from langchain_darkai.server.rates import RequestRates, too_many_at_once
-
-if TYPE_CHECKING:
-    from langchain_darkai.server.metrics import Metrics
 
 __all__ = ["BackendLimits", "BackendPlaces", "KeyLimits", "places_for"]
 
@@ -62,7 +59,7 @@ class BackendLimits:
 class BackendPlaces:
     """The places of one model: so many replies at once, and so many that wait."""
 
-    def __init__(self, name: str, limits: BackendLimits, metrics: "Metrics | None" = None) -> None:
+    def __init__(self, name: str, limits: BackendLimits, metrics: Metrics | None = None) -> None:
         self._name = name
         self.limits: BackendLimits = limits
         self._metrics = metrics
@@ -122,7 +119,7 @@ class BackendPlaces:
 
 
 def places_for(
-    limits: BackendLimits | Mapping[str, BackendLimits], names: list[str], metrics: "Metrics | None" = None
+    limits: BackendLimits | Mapping[str, BackendLimits], names: list[str], metrics: Metrics | None = None
 ) -> dict[str, BackendPlaces]:
     """Return the places of each model; ValueError for the limits of a model that is not there."""
     by_name = {_OTHERS: limits} if isinstance(limits, BackendLimits) else limits

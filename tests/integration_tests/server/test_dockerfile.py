@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 import urllib.request
-from importlib.metadata import metadata
 from pathlib import Path
 
 import pytest
@@ -59,7 +58,6 @@ def test_the_extras_that_it_installs_are_there() -> None:
         r"^([\w-]+) = \[", PROJECT.split("[project.optional-dependencies]\n")[1].split("\n[")[0], re.M
     )
     assert set(asked) <= set(declared)
-    assert metadata("langchain")["Name"] == "langchain"  # what it installs beside, for `--backend`
 
 
 @pytest.mark.slow
@@ -88,7 +86,7 @@ def test_its_command_serves_and_its_health_check_tells() -> None:
     ) as process:
         try:
             assert process.stdout is not None
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", process.stdout.readline())
+            found = re.search(r"http://[\d.]+:(\d+)", process.stdout.readline())
             assert found
             assert is_healthy(found[1])
             with urllib.request.urlopen(f"{found[0]}/metrics", timeout=SECONDS) as response:

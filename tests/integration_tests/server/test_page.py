@@ -158,7 +158,7 @@ def test_a_key_is_asked_for_and_kept_in_memory_only(open_page: OpenPage) -> None
 
 def test_a_key_that_the_model_behind_lacks_is_not_asked_for(open_page: OpenPage) -> None:
     chat = open_page(replying(ModelAuthenticationError("No key for the model.")))
-    expect(chat.ask("Hi").get_by_role("alert")).to_contain_text("No key for the model.")
+    expect(chat.ask("Hi").get_by_role("alert")).to_contain_text("rejected this server's key")
     expect(chat.page.get_by_role("textbox", name="key")).to_be_hidden()
 
 
