@@ -23,13 +23,20 @@ MAX_TOKENS = 512
 
 
 class Client(NamedTuple):
-    """Two models that lead to the same one: through its own API, and through this package. One question at a time."""
+    """Models that lead to the same one: through its own API, and through this package. One question at a time."""
 
     native: BaseChatModel
     prompted: ChatDarkAI
+    gateway: ChatDarkAI
+    """Through a server that binds what the model's API can do, and leaves the rest in the prompt."""
     tally: Callable[[], Tally]
     """Returns what both asked the model's server for since `forget`."""
     forget: Callable[[], None]
+
+    def model(self, way: str) -> BaseChatModel:
+        """Return the model of a way, forced or not."""
+        models = {"native": self.native, "prompted": self.prompted, "gateway": self.gateway}
+        return models[way.removesuffix("-forced")]
 
 
 class Subject:
@@ -50,9 +57,17 @@ class Subject:
 
     def _client(self, name: str, running: ExitStack) -> Client:
         native = self._native(self.proxy.url(name))
-        server = running.enter_context(LocalServer(native, timeout=None))
-        prompted = ChatDarkAI(base_url=server.url, max_retries=0, timeout=None, stream_chunk_timeout=None)
-        return Client(native, prompted, partial(self.proxy.tally, name), partial(self.proxy.forget, name))
+        # llama.cpp takes no required call for templates without tools, but constrains JSON for all.
+        prompted, gateway = (
+            ChatDarkAI(
+                base_url=running.enter_context(LocalServer(native, timeout=None, native=how)).url,
+                max_retries=0,
+                timeout=None,
+                stream_chunk_timeout=None,
+            )
+            for how in ("never", "schema" if self.is_engine else "auto")
+        )
+        return Client(native, prompted, gateway, partial(self.proxy.tally, name), partial(self.proxy.forget, name))
 
 
 @contextmanager

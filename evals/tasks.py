@@ -12,7 +12,8 @@ from evals import agents, leaderboard, structured
 from evals.leaderboard import Call, Question
 from evals.subject import Client
 
-WAYS = ("native", "native-forced", "prompted", "prompted-forced", "bfcl")
+_MODELS = ("native", "prompted", "gateway")
+WAYS = (*(f"{model}{choice}" for model in _MODELS for choice in ("", "-forced")), "bfcl")
 VERDICTS = ("right", "wrong", "text", "broken", "raised")
 VALIDITY = ("first", "again", "never")
 """The verdicts on structured answers: valid the first time, after asking again, or never."""
@@ -39,12 +40,12 @@ def tasks(ways: list[str], categories: list[str], sample: int) -> list[Task]:
     made = []
     for category in categories:
         if category == "agent":
-            made += [_agent_task(way, task) for way in ways if way in {"native", "prompted"} for task in agents.TASKS]
+            made += [_agent_task(way, task) for way in ways if way in _MODELS for task in agents.TASKS]
         elif category == "structured":
             made += [
                 _structured_task(way, depth, number)
                 for way in ways
-                if way in {"native", "prompted"}
+                if way in _MODELS
                 for depth in structured.DEPTHS
                 for number in range(min(sample, structured.TEXTS))
             ]
@@ -80,8 +81,8 @@ def _for_model(
 
     OpenAI's protocol takes no dots in names; this package does.
     """
-    if way.startswith("prompted"):
-        return client.prompted, question.tools, {}
+    if not way.startswith("native"):
+        return client.model(way), question.tools, {}
     names: dict[str, str] = {}
     tools = question.tools
     for tool in tools:
@@ -115,7 +116,7 @@ def _structured_task(way: str, depth: int, number: int) -> Task:
     text, schema = structured.text(depth, number), structured.SCHEMAS[depth]
 
     def run(client: Client) -> Outcome:
-        model = client.prompted if way == "prompted" else client.native
+        model = client.model(way)
         answer: Any = model.with_structured_output(schema, include_raw=True).invoke(text)
         if answer["parsed"] is None:
             return Outcome("never", f"{answer['parsing_error']}\n{answer['raw'].text}")
@@ -126,7 +127,7 @@ def _structured_task(way: str, depth: int, number: int) -> Task:
 
 def _agent_task(way: str, task: agents.AgentTask) -> Task:
     def run(client: Client) -> Outcome:
-        messages = agents.run(client.prompted if way == "prompted" else client.native, task)
+        messages = agents.run(client.model(way), task)
         return _judged_agent(task, messages)
 
     return Task(way, "agent", task.question, run)
