@@ -31,7 +31,7 @@ class ModelTransport:
 
     def __init__(self, model: BaseChatModel, native: Native = "auto") -> None:
         self._model = model
-        self._native = check_native(model, native)
+        self._native: Native = check_native(model, native)
         self.name: str = f"{type(model).__name__} (in this process)"
 
     async def stream(self, call: ApiCall, deadline: float | None) -> ReplyEvents:

@@ -75,7 +75,7 @@ class ChatServer:
         self._bodies = bodies
         self._readers = asyncio.Semaphore(_READERS)
         self._prefill = prefill
-        self._native = native
+        self._native: Native | dict[str, Native] = native
         self.origins = origins
         self.hosts = hosts
         self.timeouts = timeouts
@@ -202,7 +202,7 @@ class ChatServer:
                     await self._stream(cast("ReplyEvents", reply), request, response)
 
     def _answer_of(self, asked: AskedChat, name: str | None, model: BaseChatModel) -> ReplyEvents:
-        native = self._native.get(name or "", "auto") if isinstance(self._native, dict) else self._native
+        native: Native = self._native.get(name or "", "auto") if isinstance(self._native, dict) else self._native
         return answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:

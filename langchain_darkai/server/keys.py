@@ -124,7 +124,8 @@ def _key_of(words: list[str]) -> ApiKey:
         raise ValueError("it must begin with a name of at most 64 letters, digits, dots, @, _ and -, and a colon")
     if not _DIGEST.fullmatch(digest):
         raise ValueError("after name: there must be the key's SHA-256 in 64 hexadecimal digits, and not the key itself")
-    options = dict(word.partition("=")[::2] for word in words[1:])
+    parted = [word.partition("=") for word in words[1:]]
+    options = {option: value for option, _, value in parted}
     if len(options) < len(words) - 1:
         raise ValueError("an option stands there twice")
     models = options.pop("models", None)

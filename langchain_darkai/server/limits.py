@@ -63,7 +63,7 @@ class BackendPlaces:
         self._name = name
         self.limits: BackendLimits = limits
         self._metrics = metrics
-        self._free = limits.max_concurrency and asyncio.Semaphore(limits.max_concurrency)
+        self._free = asyncio.Semaphore(limits.max_concurrency) if limits.max_concurrency else None
         self._queued = 0
         self._seconds = 1.0  # that a reply took of late
 
@@ -78,7 +78,7 @@ class BackendPlaces:
     @asynccontextmanager
     async def take(self) -> AsyncIterator[None]:
         """Hold a place within the block, after a wait where all are taken; DarkAIRateLimitError where too many wait."""
-        if not self._free:
+        if self._free is None:
             with self._counted("running"):
                 yield
             return

@@ -53,7 +53,7 @@ def load_page() -> tuple[str, str]:
 
 
 def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath("assets", name).read_text(encoding="utf-8")
+    return resources.files("langchain_darkai.server").joinpath("assets", name).read_text(encoding="utf-8")
 
 
 def _hash(text: str) -> str:
