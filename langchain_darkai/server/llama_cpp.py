@@ -3,7 +3,6 @@
 It needs the extra `llama-cpp`: langchain-openai for the class that asks, xllamacpp for llama.cpp.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def start_engine(
     with Path(path).open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError(f"{path} is not a GGUF file: it does not begin with {_MAGIC.decode()}.")
-    xllamacpp: Any = import_module("xllamacpp")  # installed only where it is used
+    import xllamacpp  # pyright: ignore[reportMissingImports] - installed only where it is used
 
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
