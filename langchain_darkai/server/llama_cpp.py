@@ -3,6 +3,9 @@
 It needs the extra `llama-cpp`: langchain-openai for the class that asks, xllamacpp for llama.cpp.
 """
 
+# xllamacpp is installed only where it is used, and has no hints.
+# pyright: reportMissingImports=false, reportAttributeAccessIssue=false
+
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +87,7 @@ def start_engine(
     with Path(path).open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             raise ValueError(f"{path} is not a GGUF file: it does not begin with {_MAGIC.decode()}.")
-    import xllamacpp  # pyright: ignore[reportMissingImports] - installed only where it is used
+    import xllamacpp
 
     params = xllamacpp.CommonParams()
     params.model.path = str(path)
