@@ -174,8 +174,8 @@ def _is_begun(
     """Return whether the last message is what the package writes as the beginning of such a reply."""
     beginnings: set[str] = set()
     if choice.forced:
-        # With one of several tools alone where the model is asked again.
-        beginnings = {call_prefill(tools).text, *(call_prefill([tool]).text for tool in tools)}
+        again = (call_prefill([tool], wrong_reply=" ").text for tool in tools)  # where the model is asked again
+        beginnings = {call_prefill(tools).text, *again}
     elif schema is not None and not tools:
         beginnings = {answer_prefill(schema).text, answer_prefill({}).text}  # the latter where a value is wrapped
         if schema_text == ANY_JSON and _FIRST_NAME.fullmatch(last.text):  # of a schema that the prompt does not show

@@ -66,8 +66,12 @@ def call_prefill(tools: "Sequence[Tool]", wrong_reply: str = "") -> Prefill:
     tool = tools[0] if len(tools) == 1 else _meant_tool(tools, wrong_reply)
     if tool is None:
         return Prefill(f'{CALL_START}\n{{"name": "', tuple(_in_json(tool.name)[1:] for tool in tools))
-    begun = f'{CALL_START}\n{{"name": {_in_json(tool.name)}, "arguments": {{'
-    return Prefill(begun, _members(tool.parameters.get("properties", {})))
+    head = f'{CALL_START}\n{{"name": {_in_json(tool.name)}, "arguments": '
+    # Where less was not enough, the first argument is begun, too.
+    arguments = answer_prefill(
+        tool.parameters if wrong_reply else {"properties": tool.parameters.get("properties", {})}
+    )
+    return Prefill(head + arguments.text, arguments.continuations)
 
 
 def _meant_tool(tools: "Sequence[Tool]", wrong_reply: str) -> "Tool | None":
