@@ -39,6 +39,10 @@ class ApiCall:
     stop: tuple[str, ...] = ()
     callbacks: Any = field(default=None, repr=False, compare=False)
 
+    def may_be_empty(self, end: StreamEnd) -> bool:
+        """Return whether a reply with this end may have no text: thoughts may have taken all the tokens there were."""
+        return self.allow_empty or end.finish_reason == "length"
+
 
 @runtime_checkable
 class Transport(Protocol):

@@ -68,7 +68,7 @@ class ModelTransport:
         )
 
     def _check_end(self, call: ApiCall, end: StreamEnd, *, has_text: bool) -> None:
-        if not (has_text or call.allow_empty or end.finish_reason == "length"):
+        if not (has_text or call.may_be_empty(end)):
             raise DarkAIEmptyResponseError(
                 f"{self.name} gave a reply without any text. Ask again, or set allow_empty=True where nothing is an "
                 "answer."

@@ -68,9 +68,7 @@ def call_prefill(tools: "Sequence[Tool]", wrong_reply: str = "") -> Prefill:
         return Prefill(f'{CALL_START}\n{{"name": "', tuple(_in_json(tool.name)[1:] for tool in tools))
     head = f'{CALL_START}\n{{"name": {_in_json(tool.name)}, "arguments": '
     # Where less was not enough, the first argument is begun, too.
-    arguments = answer_prefill(
-        tool.parameters if wrong_reply else {"properties": tool.parameters.get("properties", {})}
-    )
+    arguments = (answer_prefill if wrong_reply else _object_prefill)(tool.parameters)
     return Prefill(head + arguments.text, arguments.continuations)
 
 
@@ -90,8 +88,13 @@ def answer_prefill(schema: Mapping[str, Any]) -> Prefill:
     described = properties.get(first)
     values = _VALUES.get(str(described.get("type"))) if isinstance(described, Mapping) else None
     if values is None:
-        return Prefill("{", _members(properties))
+        return _object_prefill(schema)
     return Prefill(f"{{{_in_json(first)}:", values)
+
+
+def _object_prefill(schema: Mapping[str, Any]) -> Prefill:
+    """Return the beginning of an object, up to its first member."""
+    return Prefill("{", _members(schema.get("properties", {})))
 
 
 def _in_json(name: str) -> str:

@@ -209,7 +209,7 @@ class _ReplyReader:
         if isinstance(end, StreamFailure):
             raise end.error
         self._is_complete = True
-        if not (self._has_text or self._call.allow_empty or end.finish_reason == "length"):
+        if not (self._has_text or self._call.may_be_empty(end)):
             raise DarkAIEmptyResponseError(
                 f"{self._endpoint.host} sent a complete reply without any text. Ask again, or set allow_empty=True "
                 "where nothing is an answer."

@@ -110,7 +110,7 @@ class FallbackChatModel(BaseChatModel):
         return _Fallbacks(self.name, self.models)
 
 
-def first_answer(model: BaseChatModel, ask: Callable[[Any], AsyncIterator[T]]) -> AsyncIterator[T]:
+def first_answer(model: BaseChatModel, ask: Callable[[Any], AsyncGenerator[T, None]]) -> AsyncGenerator[T, None]:
     """Return what `ask` yields for a model; for a FallbackChatModel, for the first of its models that answers.
 
     So each of them is asked in its own way, with the parameters and the prompt that suit it.

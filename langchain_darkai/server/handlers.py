@@ -5,7 +5,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import cast
 
 from aiohttp import web
 from langchain_core.exceptions import ModelError
@@ -199,7 +198,7 @@ class ChatServer:
             async with self.operations.turn(name, size, deadline):
                 with backend_errors(None if name == DEFAULT_MODEL else name, model):
                     reply = first_answer(model, partial(self._answer_of, asked, name))
-                    await self._stream(cast("ReplyEvents", reply), request, response)
+                    await self._stream(reply, request, response)
 
     def _answer_of(self, asked: AskedChat, name: str | None, model: BaseChatModel) -> ReplyEvents:
         native: Native = self._native.get(name or "", "auto") if isinstance(self._native, dict) else self._native
