@@ -10,11 +10,10 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_darkai._gateway.asked import Asked, asked_of
 from langchain_darkai._gateway.parameters import NUMBERS
-from langchain_darkai._text import structure_of
+from langchain_darkai._text import echoed, structure_of
 from langchain_darkai.errors import DarkAIInvalidRequestError
 from langchain_darkai.prompts import parse_prompt
 from langchain_darkai.protocol import decode_request
-from langchain_darkai.server.error_responses import echoed
 
 __all__ = [
     "AskedChat",

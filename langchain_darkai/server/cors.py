@@ -4,8 +4,8 @@ from collections.abc import Collection
 
 from aiohttp import web
 
+from langchain_darkai._text import echoed
 from langchain_darkai.errors import DarkAIPermissionDeniedError
-from langchain_darkai.server.error_responses import echoed
 from langchain_darkai.server.hosts import AllowedHosts
 
 __all__ = ["AllowedOrigins"]

@@ -10,7 +10,7 @@ from langchain_darkai.errors import DarkAIAuthenticationError, DarkAIError
 from langchain_darkai.protocol import encode_error, error_class_for_status
 from langchain_darkai.server.exchange import Exchange
 
-__all__ = ["echoed", "error_members", "error_response", "for_log", "to_darkai_error"]
+__all__ = ["error_members", "error_response", "for_log", "to_darkai_error"]
 
 _MAX_MESSAGE = 2000
 """Characters of a model's error that are told and logged: some quote the whole prompt."""

@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 
 from langchain_darkai._gateway.gateway import answer
 from langchain_darkai._settings import Native
+from langchain_darkai._text import echoed
 from langchain_darkai.client import DarkAI
 from langchain_darkai.errors import (
     DarkAIAPIError,
@@ -29,7 +30,7 @@ from langchain_darkai.server.chat_request import (
     read_chat,
 )
 from langchain_darkai.server.cors import AllowedOrigins
-from langchain_darkai.server.error_responses import echoed, error_members, error_response, for_log, to_darkai_error
+from langchain_darkai.server.error_responses import error_members, error_response, for_log, to_darkai_error
 from langchain_darkai.server.exchange import exchange_of
 from langchain_darkai.server.fallback import first_answer
 from langchain_darkai.server.hosts import AllowedHosts

@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from aiohttp import web
 
+from langchain_darkai._text import echoed
 from langchain_darkai.errors import DarkAIInvalidRequestError
-from langchain_darkai.server.error_responses import echoed
 
 __all__ = ["AllowedHosts"]
 
@@ -43,7 +43,7 @@ class AllowedHosts:
     def is_certain(self, host: str) -> bool:
         """Return whether a Host header has an address, or a name that nobody else can let point here."""
         name = _name_in_header(host)
-        return _is_address(name) or name in {"localhost", self._own_name, *(self._names or ())} - {"*"}
+        return _address_of(name) is not None or name in {"localhost", self._own_name, *(self._names or ())} - {"*"}
 
     def _check(self, name: str, given: str) -> None:
         if not name or (name != self._own_name and name not in (self._names or ()) and not _is_loopback(name)):
@@ -78,16 +78,14 @@ def _name_in(host: str) -> str:
     return name.partition(":")[0].rstrip(".") if name.count(":") == 1 else name.rstrip(".")
 
 
-def _is_address(name: str) -> bool:
+def _address_of(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a name is, or None where it is none."""
     try:
-        ipaddress.ip_address(name)
+        return ipaddress.ip_address(name)
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _is_loopback(name: str) -> bool:
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
+    address = _address_of(name)
+    return name == "localhost" or (address is not None and address.is_loopback)

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 
+from langchain_darkai._text import echoed
 from langchain_darkai.errors import DarkAIContextOverflowError, DarkAIRateLimitError
-from langchain_darkai.server.error_responses import echoed
 from langchain_darkai.server.keys import ApiKey
 from langchain_darkai.server.metrics import Metrics
 from langchain_darkai.server.rates import RequestRates, too_many_at_once

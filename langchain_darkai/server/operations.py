@@ -9,8 +9,8 @@ from pathlib import Path
 from aiohttp import web
 from langchain_core.language_models import BaseChatModel
 
+from langchain_darkai._text import echoed
 from langchain_darkai.errors import DarkAIPermissionDeniedError
-from langchain_darkai.server.error_responses import echoed
 from langchain_darkai.server.exchange import REQUEST_ID, Exchange, exchange_of
 from langchain_darkai.server.keys import Access, ApiKey
 from langchain_darkai.server.limits import BackendLimits, KeyLimits, places_for
