@@ -62,10 +62,11 @@ async def _on_this_loop(begin: Callable[[], AsyncIterator[AIMessage]]) -> AsyncI
                 async for message in messages:
                     has_begun = True
                     yield message
-            return
         except Exception as error:
             if has_begun or not left or not _is_of_another_loop(error):
                 raise
+        else:
+            return
 
 
 def _is_of_another_loop(error: BaseException | None) -> bool:
