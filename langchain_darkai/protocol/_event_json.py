@@ -17,23 +17,26 @@ _BETWEEN = "}\n\ndata: {"
 _TWO_OBJECTS = re.compile(r"\}\s*,\s*\{")
 
 
-def texts_of(block: str) -> list[str] | None:
-    """Return the texts of several text events, one a line and a blank line between two; None for any other lines.
+def split_texts(block: str) -> tuple[list[str], str]:
+    """Return the texts of text events, one a line and a blank line between two, and the lines after them.
+
+    At least one line is left: the last one may be another event. The others are text events, or all lines are left.
 
     They are decoded as one array, which takes half the time. Its items are the lines: no line has two objects side by
     side, so where one began within a line, or ended within one, their numbers would differ.
     """
-    if _BETWEEN not in block:
-        return None
-    lines = block.strip("\n")
+    head, between, last = block.rpartition(_BETWEEN)
+    lines = head.lstrip("\n")
     array = lines[6:].replace(_BETWEEN, "},{")
-    if not lines.startswith("data: {") or not lines.endswith("}") or "\n" in array or _TWO_OBJECTS.search(lines):
-        return None
+    if not between or not lines.startswith("data: {") or "\n" in array or _TWO_OBJECTS.search(lines):
+        return [], block
     try:
-        texts = [event["data"]["text"] for event in orjson.loads(f"[{array}]") if event["event"] == "text-chunk"]
+        texts = [event["data"]["text"] for event in orjson.loads(f"[{array}}}]") if event["event"] == "text-chunk"]
     except (ValueError, LookupError, TypeError):
-        return None
-    return texts if len(texts) == lines.count(_BETWEEN) + 1 and set(map(type, texts)) == {str} else None
+        return [], block
+    if len(texts) != lines.count(_BETWEEN) + 1 or set(map(type, texts)) != {str}:
+        return [], block
+    return texts, f"data: {{{last}"
 
 
 def event_of(text: str) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_darkai.errors import DarkAIError, DarkAIStreamDecodeError, DarkAIStreamTruncatedError
-from langchain_darkai.protocol._event_json import JSON, event_of, texts_of
+from langchain_darkai.protocol._event_json import JSON, event_of, split_texts
 from langchain_darkai.protocol._excerpt import excerpt
 from langchain_darkai.protocol.events import (
     FINISH_REASONS,
@@ -150,7 +150,7 @@ class EventDecoder:
         """Return the text and the end that these bytes complete."""
         if not self.ended:
             block = self._lines.feed_block(data)
-            self._handle_lines([] if block is None or self._handle_texts(block) else block.split("\n"))
+            self._handle_lines([] if block is None else self._handle_texts(block).split("\n"))
         return self._decoded()
 
     def finish(self) -> Decoded:
@@ -173,18 +173,18 @@ class EventDecoder:
         if texts:
             self._new_parts += texts if self._per_event else ["".join(texts)]
 
-    def _handle_texts(self, block: str) -> bool:
-        """Read lines that are nothing but text events, as nearly all are; return whether they were read."""
-        texts = None if self._open_event or self._high_surrogate else texts_of(block)
-        if texts is None:
-            return False
+    def _handle_texts(self, block: str) -> str:
+        """Read the lines of a block that are nothing but text events, as nearly all are; return those that are left."""
+        if self._open_event or self._high_surrogate:
+            return block
+        texts, rest = split_texts(block)
         text = "".join(texts)
         size = len(text) if text.isascii() else len(text.encode())
         if size > self._room:
-            return False  # line by line, text is read up to the limit
+            return block  # line by line, text is read up to the limit
         self._room -= size
         self._new_texts += filter(None, texts if self._per_event else [text])
-        return True
+        return rest
 
     def _handle_lines(self, lines: list[str]) -> None:
         for line in lines:

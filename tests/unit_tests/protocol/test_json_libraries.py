@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_darkai.errors import DarkAIError
@@ -75,6 +75,7 @@ def shown(end: StreamEnd | StreamFailure) -> object:
     return type(error), str(error), facts, type(error.__cause__), str(error.__cause__)
 
 
+@settings(deadline=None)
 @given(
     lines=st.lists(LINES, max_size=6),
     broken=st.none() | st.tuples(st.integers(0, 200), st.binary(max_size=2)),
@@ -91,10 +92,10 @@ def test_orjson_changes_nothing(
         body = body[: broken[0]] + broken[1] + body[broken[0] + len(broken[1]) :]
     places = sorted({0, *cuts, len(body)})
     pieces = [body[start:end] for start, end in itertools.pairwise(places)]
-    settings = {"per_event": per_event, "max_reply_bytes": room}
-    found = outcome(pieces, **settings)
+    limits = {"per_event": per_event, "max_reply_bytes": room}
+    found = outcome(pieces, **limits)
     with without_orjson():
-        expected = outcome(pieces, **settings)
+        expected = outcome(pieces, **limits)
     assert found == expected
 
 
