@@ -14,7 +14,7 @@ _STRING_EVENTS = ("text-chunk", "final-response", "reasoning-chunk")
 than 64 bits."""
 
 _BETWEEN = "}\n\ndata: {"
-_TWO_OBJECTS = re.compile(r"\}\s*,\s*\{")
+_NEXT_OBJECT = re.compile(r",\s*\{")
 
 
 def split_texts(block: str) -> tuple[list[str], str]:
@@ -28,15 +28,14 @@ def split_texts(block: str) -> tuple[list[str], str]:
     head, between, last = block.rpartition(_BETWEEN)
     lines = head.lstrip("\n")
     array = lines[6:].replace(_BETWEEN, "},{")
-    if not between or not lines.startswith("data: {") or "\n" in array or _TWO_OBJECTS.search(lines):
+    if not between or not lines.startswith("data: {") or "\n" in array or _NEXT_OBJECT.search(lines):
         return [], block
     try:
         texts = [event["data"]["text"] for event in orjson.loads(f"[{array}}}]") if event["event"] == "text-chunk"]
+        "".join(texts)  # raises TypeError unless all are strings
     except (ValueError, LookupError, TypeError):
         return [], block
-    if len(texts) != lines.count(_BETWEEN) + 1 or set(map(type, texts)) != {str}:
-        return [], block
-    return texts, f"data: {{{last}"
+    return (texts, f"data: {{{last}") if len(texts) == lines.count(_BETWEEN) + 1 else ([], block)
 
 
 def event_of(text: str) -> dict[str, Any] | None:

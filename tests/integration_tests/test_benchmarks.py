@@ -33,7 +33,8 @@ def benchmarks(*arguments: str, module: str = "benchmarks") -> "subprocess.Compl
 def test_the_rows_of_the_gateway_have_a_figure_and_a_floor_each(rows: list[str], titles: list[str]) -> None:
     run = benchmarks(*rows, "--quick", "--seconds", "0.1", "--litellm", "no-such-command")
     assert run.returncode == 0, run.stderr
-    header, *shown = run.stdout.splitlines()
+    header, *shown, load = run.stdout.splitlines()
+    assert re.fullmatch(r"The load of the \d+ cores was [\d.]+ before and [\d.]+ after\.", load)
     assert re.split(r" {2,}", header.strip()) == ["this server", "over its model alone", "bare pass-through", "LiteLLM"]
     assert [line[:28].strip() for line in shown] == titles
     floor, litellm = header.index("bare pass-through"), header.index("LiteLLM")
