@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test coverage lint format typecheck hooks build bench soak eval test-lowest stale
+.PHONY: help demo unit test coverage lint format typecheck hooks build bench bench-guard soak eval test-lowest stale
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -57,6 +57,9 @@ build: .venv-release/ready ## build the sdist and the wheel into dist, check the
 bench: .venv/bench-ready .venv-litellm/ready ## measure speed and memory; only some of it: make bench ARGS=gateway
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@[ -n "$(ARGS)" ] || $(BIN)/python -m pytest -q -k 'test_init_time or test_stream_time' --benchmark-enable --benchmark-columns min,median,ops
+
+bench-guard: .venv/dev-ready ## compare the instructions of decoder, parser and prompt with those recorded; needs valgrind
+	@$(BIN)/python -m benchmarks.guard
 
 soak: .venv/dev-ready ## make thousands of calls and faults for three minutes, and count what is lost or left
 	@$(BIN)/python -m soak

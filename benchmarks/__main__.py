@@ -41,6 +41,7 @@ CLIENTS = Table(
     {
         PROFILED: "this package",
         "bare": "bare aiohttp",
+        "json": "with json",
         "core": "core on it",
         "openai": "langchain-openai",
         "ollama": "langchain-ollama",
@@ -88,9 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wanted = [row for row in table.rows if not options.rows or {row.name, table.name} & set(options.rows)]
         if not wanted:
             continue
+        before = os.getloadavg()[0]
         outcomes = _measure(table, wanted, loop, time_for, options.litellm)
+        load = f"The load of the {os.cpu_count()} cores was {before:.1f} before and {os.getloadavg()[0]:.1f} after."
+        print(load)
         if options.record:
-            _record(table, outcomes)
+            _record(table, outcomes, load)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
 
@@ -117,9 +121,10 @@ def _setting(table: Table, url: str, loop: asyncio.AbstractEventLoop, time_for: 
         yield setting
 
 
-def _record(table: Table, outcomes: dict[Row, Outcome]) -> None:
+def _record(table: Table, outcomes: dict[Row, Outcome], load: str) -> None:
     readme = HERE / "README.md"
-    text = "\n".join((_header(table), *(_shown(table, row, outcome) for row, outcome in outcomes.items()), ""))
+    rows = (_shown(table, row, outcome) for row, outcome in outcomes.items())
+    text = "\n".join((_header(table), *rows, load, ""))
     place = re.compile(rf"(?<=<!-- {table.name} -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
     readme.write_text(place.sub(lambda _: text, readme.read_text()))
     if table is CLIENTS:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.utils.utils import from_env, secret_from_env
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator, model_validator
 from typing_extensions import Self
@@ -157,6 +157,12 @@ class ChatSettings(Closable, BaseChatModel):
     @classmethod
     def _check_model_kwargs(cls, value: dict[str, Any]) -> dict[str, Any]:
         return check_model_kwargs(value)
+
+    @model_validator(mode="after")
+    def _check_profile_keys(self) -> Self:
+        # Core evaluates the annotations of ModelProfile each time, which takes a third of the construction.
+        is_known = self.profile is None or self.profile.keys() <= ModelProfile.__annotations__.keys()
+        return self if is_known else super()._check_profile_keys()  # type: ignore[operator] # pydantic makes a method of it
 
     @model_validator(mode="after")
     def _record_darkai_version(self) -> Self:

@@ -21,7 +21,10 @@ OPTIONAL = {"langchain", "opentelemetry"}
 def imported_distributions(folder: Path) -> set[str]:
     """Return the distributions that the files of a folder import from; each has the name of its module."""
     roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
-    return {root.replace("_", "-") for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals"}}
+    return {
+        root.replace("_", "-")
+        for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals", "benchmarks"}
+    }
 
 
 def test_what_the_package_imports_is_declared() -> None:
