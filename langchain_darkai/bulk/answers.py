@@ -24,6 +24,7 @@ class Failure(TypedDict):
 class Answer(TypedDict):
     """One line of the answers.
 
+    - `key`: by which the row is known again.
     - `id`: the row's, or its number.
     - `text`: the reply's text; where it was to have a schema, only if it had not.
     - `value`: a structured value, or what a runnable returned that is no message and no text.
@@ -31,9 +32,9 @@ class Answer(TypedDict):
     - `usage`: the tokens, as LangChain counts them.
     - `error`: why there is no answer.
     - `started`, `seconds`: when the row was asked, in UTC, and how long it took.
-    - `key`: by which the row is known again.
     """
 
+    key: str
     id: Any
     text: NotRequired[str]
     value: NotRequired[Any]
@@ -42,12 +43,11 @@ class Answer(TypedDict):
     error: NotRequired[Failure]
     started: str
     seconds: float
-    key: str
 
 
 def answer_of(row: Row, result: Any, started: float, seconds: float) -> Answer:
-    """Return the answer for what a runnable returned: a message, a text, a value, or a structured answer with it all."""
-    answer: Any = {"id": row.id}
+    """Return the answer for what a runnable returned: a message, a text, a value, or a structured answer with all."""
+    answer = _begun(row)
     if isinstance(result, dict) and result.keys() == {"raw", "parsed", "parsing_error"}:
         message, error = result["raw"], result["parsing_error"]
         if error is not None or result["parsed"] is None:
@@ -61,19 +61,21 @@ def answer_of(row: Row, result: Any, started: float, seconds: float) -> Answer:
         _add_details(answer, result)
     else:
         answer["text" if isinstance(result, str) else "value"] = _plain(result)
-    return _ended(answer, row, started, seconds)
+    return _ended(answer, started, seconds)
 
 
 def failure_of(row: Row, error: Exception, started: float, seconds: float) -> Answer:
     """Return the answer of a row that failed."""
-    return _ended({"id": row.id, "error": _failure(error)}, row, started, seconds)
+    return _ended({**_begun(row), "error": _failure(error)}, started, seconds)
+
+
+def _begun(row: Row) -> Any:
+    return {"key": f"{row.key:016x}", "id": row.id}
 
 
 def _add_details(answer: Any, message: AIMessage) -> None:
     if message.tool_calls:
-        answer["calls"] = [
-            {"name": call["name"], "args": call["args"], "id": call["id"]} for call in message.tool_calls
-        ]
+        answer["calls"] = [{name: call.get(name) for name in ("name", "args", "id")} for call in message.tool_calls]
     if message.usage_metadata:
         answer["usage"] = dict(message.usage_metadata)
 
@@ -83,10 +85,9 @@ def _failure(error: Exception) -> Failure:
     return {"type": type(error).__name__, "message": str(error), "is_retryable": is_retryable}
 
 
-def _ended(answer: Any, row: Row, started: float, seconds: float) -> Answer:
+def _ended(answer: Any, started: float, seconds: float) -> Answer:
     answer["started"] = datetime.fromtimestamp(started, timezone.utc).isoformat(timespec="milliseconds")
     answer["seconds"] = round(seconds, 3)
-    answer["key"] = f"{row.key:016x}"
     ended: Answer = answer
     return ended
 
@@ -95,7 +96,7 @@ def _plain(value: Any) -> Any:
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
 
 
-FIRST_BYTES = b'{"id": '
+FIRST_BYTES = b'{"key": "'
 """How each line begins."""
 
 
@@ -103,8 +104,8 @@ def line_of(answer: Answer) -> bytes:
     """Return an answer as a line of JSON, with its end. What JSON cannot say becomes text.
 
     Example:
-        >>> line_of({"id": 1, "text": "Grüße", "started": "", "seconds": 0.1, "key": "0"}).decode()
-        '{"id": 1, "text": "Grüße", "started": "", "seconds": 0.1, "key": "0"}\\n'
+        >>> line_of({"key": "0", "id": 1, "text": "Grüße", "started": "", "seconds": 0.1}).decode()
+        '{"key": "0", "id": 1, "text": "Grüße", "started": "", "seconds": 0.1}\\n'
     """
     try:
         return json.dumps(answer, ensure_ascii=False, default=_as_json).encode() + b"\n"

@@ -59,13 +59,13 @@ temperature, max_tokens, stop, timeout, parameters.")
         given = _checked(members)
         parameters = {name: given[name] for name in PARAMETERS if name in given} | given.get("parameters", {})
         return Row(given.get("id", number), _input(given), parameters, _key(given))
-    except (ValueError, TypeError, RecursionError, NotImplementedError) as error:
+    except (ValueError, TypeError, RecursionError, NotImplementedError) as error:  # the last of them is LangChain's
         return MalformedRow(number, str(error) or type(error).__name__)
 
 
 def _checked(members: Any) -> dict[str, Any]:
     if not isinstance(members, Mapping):
-        raise ValueError(f"{short_repr(members)} is neither a text nor an object with a prompt or messages.")
+        raise TypeError(f"{short_repr(members)} is neither a text nor an object with a prompt or messages.")
     for name in members:
         if name not in KEYS:
             raise ValueError(f"{short_repr(name)} is no key of a row; there are {', '.join(KEYS)}.")
@@ -75,16 +75,16 @@ def _checked(members: Any) -> dict[str, Any]:
         found = " and ".join(contents) or "none of them"
         raise ValueError(f"A row has one of {', '.join(CONTENTS)}; this one has {found}.")
     if not isinstance(given.get("prompt", ""), str):
-        raise ValueError(f"The prompt {short_repr(given['prompt'])} is not a text.")
+        raise TypeError(f"The prompt {short_repr(given['prompt'])} is not a text.")
     if not isinstance(given.get("parameters", {}), Mapping):
-        raise ValueError(f"The parameters {short_repr(given['parameters'])} are not an object.")
+        raise TypeError(f"The parameters {short_repr(given['parameters'])} are not an object.")
     return given
 
 
 def _input(given: dict[str, Any]) -> Any:
     if "messages" in given:
         if not isinstance(given["messages"], list | tuple):
-            raise ValueError(f"The messages {short_repr(given['messages'])} are not a list.")
+            raise TypeError(f"The messages {short_repr(given['messages'])} are not a list.")
         return convert_to_messages(given["messages"])
     return given["prompt"] if "prompt" in given else given["input"]
 

@@ -63,16 +63,14 @@ def run_batch(
     - `on_progress`: called with the report so far after each answer, and when the rows are counted.
     - `on_malformed`: called with each row that cannot be asked; None to only count them.
 
-    What a row raises is its answer's `error`. Raises ValueError or TypeError for arguments that cannot work, ImportError
-    for Parquet without pyarrow, and OSError where files cannot be read or written. The functions are called in a
-    background thread, one at a time; inside a running event loop, `arun_batch` calls them in that.
+    What a row raises is its answer's `error`. Raises ValueError or TypeError for arguments that cannot work,
+    ImportError for Parquet without pyarrow, and OSError where files cannot be read or written. The functions are called
+    in a background thread, one at a time; inside a running event loop, `arun_batch` calls them in that.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
-        >>> answers = []
-        >>> report = run_batch(
-        ...     FakeListChatModel(responses=["Fine."]), ["How are you?", {"promt": "Hi"}], answers.append
-        ... )
+        >>> model, answers = FakeListChatModel(responses=["Fine."]), []
+        >>> report = run_batch(model, ["How are you?", {"promt": "Hi"}], answers.append)
         >>> answers[0]["text"], report.answered, report.malformed
         ('Fine.', 1, 1)
     """
@@ -146,8 +144,8 @@ def _with_schema(model: Any, schema: Any) -> Runnable[Any, Any]:
 
 
 def _refuse_same_file(rows: Any, sink: Any) -> None:
-    paths = [path for path in (rows, sink) if isinstance(path, str | os.PathLike)]
-    if len(paths) == 2 and all(map(os.path.exists, paths)) and os.path.samefile(*paths):
+    paths = [Path(path) for path in (rows, sink) if isinstance(path, str | os.PathLike)]
+    if len(paths) == 2 and all(path.exists() for path in paths) and paths[0].samefile(paths[1]):
         raise ValueError(f"{sink} is the file of the rows. Name another for the answers.")
 
 
@@ -221,7 +219,7 @@ class _Run:
             self.report.ended = time.monotonic()
 
     async def _close_rows(self) -> None:
-        """Close the files of the rows, unless a thread still waits for a row: an iterator cannot be closed amid that."""
+        """Close the files of the rows, unless a thread still waits for a row: no iterator can be closed amid that."""
         if self._thread is not None:
             await asyncio.wait([self._thread], timeout=1.0)
         if self._thread is None or self._thread.done():

@@ -81,8 +81,9 @@ class FileSink:
     def _repair_end(self) -> None:
         """End the last line, or cut it off where a process was killed in its midst."""
         with self.path.open("r+b") as file:
-            first = file.read(len(FIRST_BYTES))
-            if not FIRST_BYTES.startswith(first):
+            first = file.readline()
+            is_torn = FIRST_BYTES.startswith(first[: len(FIRST_BYTES)]) and not first.endswith(b"\n")
+            if not is_torn and read_line(first) is None:
                 raise ValueError(f"{self.path} holds something else than answers. Name another file.")
             length = place = file.seek(0, os.SEEK_END)
             end = b""
@@ -116,7 +117,7 @@ class FileSink:
     def _rewrite(self, is_kept: Callable[[bytes], bool]) -> None:
         handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
         try:
-            with open(handle, "wb") as copy, self.path.open("rb") as file:
+            with os.fdopen(handle, "wb") as copy, self.path.open("rb") as file:
                 copy.writelines(line for line in file if is_kept(line))
                 copy.flush()
                 os.fsync(copy.fileno())
