@@ -39,7 +39,8 @@ class Answered:
     def take(self, key: int) -> bool:
         """Return whether a row has a line, which is then not another's."""
         if not self._is_sorted:
-            self._buckets = [array("Q", sorted(bucket)) for bucket in self._buckets]
+            for place, bucket in enumerate(self._buckets):
+                self._buckets[place] = array("Q", sorted(bucket))
             self._is_sorted = True
         bucket = self._buckets[key >> 56]
         place = bisect_left(bucket, key)
