@@ -43,9 +43,9 @@ class Mother:
         """Return the exit code of the run, or minus the signal that ended it."""
         return self._number()
 
-    def kill(self, child: int) -> int:
-        """Kill the run; return as `wait` does."""
-        os.kill(child, signal.SIGKILL)
+    def kill(self, child: int, by: signal.Signals = signal.SIGKILL) -> int:
+        """End the run by a signal; return as `wait` does."""
+        os.kill(child, by)
         return self.wait()
 
     def _number(self) -> int:
