@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sized
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from langchain_darkai.bulk.rows import CONTENTS, KEYS, MalformedRow, Row, row_from
 
@@ -42,7 +42,7 @@ def source_of(rows: "str | os.PathLike[str] | BinaryIO | Iterable[Any]") -> Sour
         path.open("rb").close()  # raises now, and not in the midst of the batch
         return kind(path)
     if hasattr(rows, "readline"):
-        return Source(_lines(rows))
+        return Source(_lines(cast("BinaryIO", rows)))
     if isinstance(rows, Mapping | bytes):
         raise TypeError(f"rows is a {type(rows).__name__}; give a path, or an iterable of texts or dicts.")
     count = rows.__len__ if isinstance(rows, Sized) else None

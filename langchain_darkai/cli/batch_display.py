@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["display_on", "lines_on"]
 
-LINE_INTERVAL = 10.0
+LINE_INTERVAL = 30.0
 """Seconds between two lines."""
 
 Show = Callable[["BatchReport"], object]
