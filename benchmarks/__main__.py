@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import server
+from benchmarks.bulk import BULK_ROWS
 from benchmarks.chart import draw
 from benchmarks.gateway_rows import GATEWAY_ROWS, gateway_setting
 from benchmarks.gateways import LITELLM
@@ -54,7 +55,8 @@ GATEWAY = Table(
     {PROFILED: "this server", "astream": "over its model alone", "bare": "bare pass-through", "litellm": "LiteLLM"},
     21,
 )
-TABLES = (CLIENTS, GATEWAY)
+BULK = Table("bulk", BULK_ROWS, {PROFILED: "run_batch", "bare": "over abatch in memory"}, 12)
+TABLES = (CLIENTS, GATEWAY, BULK)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -114,7 +116,7 @@ def _measure(
 
 @contextmanager
 def _setting(table: Table, url: str, loop: asyncio.AbstractEventLoop, time_for: Time, litellm: Path) -> Iterator[Any]:
-    if table is CLIENTS:
+    if table is not GATEWAY:
         yield Setting(url, loop, time_for)
         return
     with gateway_setting(url, loop, time_for, litellm) as setting:

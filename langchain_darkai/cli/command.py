@@ -21,6 +21,7 @@ __all__ = ["COMMANDS", "main", "parser"]
 COMMANDS: tuple[str, ...] = (
     "demo",
     "chat",
+    "batch",
     "check",
     "serve",
     "key",

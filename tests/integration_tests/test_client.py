@@ -458,7 +458,7 @@ class TestFaults:
 
         monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", fail)
         with pytest.raises(DarkAIConnectionError, match=r"Too many files are open .* max_concurrency") as caught:
-            await ask(model_of(server))
+            await ask(model_of(server, timeout=0.3))
         assert isinstance(caught.value.__cause__, OSError)
         assert server.host in str(caught.value)
 

@@ -51,10 +51,12 @@ def test_the_default_model_is_that_of_the_client() -> None:
 def test_help_names_the_commands(capsys: Captured) -> None:
     assert run("--help") == 0
     help_text = capsys.readouterr().out
-    assert [name for name in ("demo", "chat", "check", "serve", "key") if f"\n    {name} " not in help_text] == []
+    assert [
+        name for name in ("demo", "chat", "batch", "check", "serve", "key") if f"\n    {name} " not in help_text
+    ] == []
 
 
-@pytest.mark.parametrize("command", ["demo", "chat", "check", "serve", "key"])
+@pytest.mark.parametrize("command", ["demo", "chat", "batch", "check", "serve", "key"])
 def test_each_command_has_help(command: str, capsys: Captured) -> None:
     assert run(command, "--help") == 0
     assert capsys.readouterr().out.startswith(f"usage: langchain-darkai {command}")

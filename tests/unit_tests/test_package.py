@@ -29,7 +29,7 @@ LAYERS = (
     ("_generation",),
     ("_gateway",),
     ("chat_models",),
-    ("offline",),
+    ("offline", "bulk"),
     ("server",),
     ("cli",),
     ("__main__",),
