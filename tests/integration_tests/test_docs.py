@@ -1,6 +1,6 @@
 """README.md and the pages of docs/ are true: their Python and their terminal sessions run, and print what is shown.
 
-All Python on a page shares one namespace, but in the README each block runs by itself. A Python block that is followed by
+All Python on a page shares one namespace, but in the README each block runs by itself. A Python block before
 a text block prints that text. A console block holds commands after `$ `, each followed by its output. The server of a
 session listens on a free port instead of the port that is written. What `check` measures is not compared. A TOML block
 is a file that its first line names. Where a page uses a model of Ollama, a scripted server stands in for it.
