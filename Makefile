@@ -43,7 +43,7 @@ typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 	    { echo "$$report"; exit 1; }
 
 docs: .venv-docs/ready ## build the documentation into site, and check its links
-	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --quiet --strict
+	@report=$$(NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict 2>&1) || { echo "$$report"; exit 1; }
 
 hooks: .venv/dev-ready ## let git run lint and mypy before each commit
 	@$(BIN)/prek install
