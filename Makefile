@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test coverage lint format typecheck hooks build bench bench-guard soak eval test-lowest stale
+.PHONY: help demo unit test coverage lint format typecheck docs hooks build bench bench-guard soak eval test-lowest stale
 .NOTPARALLEL:
 
 help: ## list these targets
@@ -41,6 +41,9 @@ typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 	@report=$$(PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes langchain_darkai --ignoreexternal) || \
 	    { echo "$$report"; exit 1; }
+
+docs: .venv-docs/ready ## build the documentation into site, and check its links
+	@report=$$(NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict 2>&1) || { echo "$$report"; exit 1; }
 
 hooks: .venv/dev-ready ## let git run lint and mypy before each commit
 	@$(BIN)/prek install
@@ -131,7 +134,7 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
     echo "There is no Chromium here (Debian, Ubuntu: apt install chromium): the tests of the page are left out."
 
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
-.venv/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
+.venv/bin/python .venv-docs/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
 .venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
 	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]')
@@ -143,6 +146,10 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
 
 .venv/engine-ready .venv-lowest/engine-ready: %/engine-ready: %/bin/python requirements-engine.txt
 	$(call set_up_engine,$*)
+	@touch $@
+
+.venv-docs/ready: .venv-docs/bin/python requirements-docs.txt $(call stale,.venv-docs)
+	$(call set_up,.venv-docs,the documentation,-r requirements-docs.txt)
 	@touch $@
 
 .venv/eval-ready: .venv/dev-ready .venv/engine-ready evals/requirements.txt

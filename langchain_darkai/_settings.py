@@ -50,10 +50,10 @@ class ChatSettings(Closable, BaseChatModel):
     """Sent as a bearer token; None for no key. Default: the environment variable `DARKAI_API_KEY`."""
 
     temperature: float | None = None
-    """Sent if set. The server may ignore it."""
+    """The sampling temperature; None sends none. The server may ignore it."""
 
     max_tokens: int | None = Field(default=None, gt=0)
-    """Sent if set. The server may ignore it."""
+    """The most tokens of a reply; None sends no limit. The server may ignore it."""
 
     stop: list[str] | str | None = None
     """A reply ends before the first of these texts, whatever the server does. A call's own `stop` replaces them."""
@@ -94,7 +94,7 @@ class ChatSettings(Closable, BaseChatModel):
     """The model in the same process that answers, as `ChatDarkAI.over` sets it; None for the endpoint."""
 
     native: Native = "auto"
-    """What the model within does by its own means; it means nothing without one. "auto" binds tools and schemas where
+    """Which of tools and schemas the model within takes natively; it means nothing without one. "auto" binds them where
     the model takes them, "always" also where its profile says that it does not, "never" asks in words. "schema" asks
     for required calls and for answers by their JSON Schema, for engines that constrain JSON but do not call."""
 
