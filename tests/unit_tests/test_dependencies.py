@@ -19,9 +19,13 @@ OPTIONAL = {"langchain", "opentelemetry"}
 
 
 def imported_distributions(folder: Path) -> set[str]:
-    """Return the distributions that the files of a folder import from; each has the name of its module."""
+    """Return the distributions that the files of a folder import from; nearly all have the names of their modules."""
     roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
-    return {root.replace("_", "-") for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals"}}
+    distributions = {"markdown_it": "markdown-it-py"}
+    return {
+        distributions.get(root, root.replace("_", "-"))
+        for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals"}
+    }
 
 
 def test_what_the_package_imports_is_declared() -> None:
