@@ -4,6 +4,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+comma := ,
+
 .DEFAULT_GOAL := help
 .PHONY: help demo unit test coverage lint format typecheck docs hooks build bench bench-guard soak eval test-lowest stale
 .NOTPARALLEL:
@@ -11,8 +13,8 @@ BIN := .venv/bin
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/demo-ready ## show the package at work, on a local server
-	@$(BIN)/langchain-darkai demo
+demo: .venv/demo-ready $(if $(MODEL),.venv/demo-model-ready) ## show the package at work; on a real model: make demo MODEL=model.gguf
+	@$(BIN)/langchain-darkai demo $(if $(MODEL),--backend '$(if $(findstring :,$(MODEL)),,llama.cpp:)$(MODEL)')
 
 unit: .venv/dev-ready ## run the quick tests, in less than half a minute
 	@$(BIN)/python -m pytest -q -n auto -m 'not slow' langchain_darkai tests/unit_tests
@@ -113,10 +115,17 @@ define set_up
 	    echo "Bringing $(1) up to date for $(2) ..."; \
 	    touch $(1)/unfinished; \
 	fi; \
-	$(1)/bin/python -m pip install $(PIP_OPTIONS) $(3); \
-	pwd >$(1)/place; \
-	rm $(1)/unfinished
+	{ $(1)/bin/python -m pip install $(PIP_OPTIONS_WITH_PROGRESS) $(3) && rm $(1)/unfinished; } | $(PROGRESS); \
+	[ ! -e $(1)/unfinished ]; \
+	pwd >$(1)/place
 endef
+
+# What pip finds and installs, in two lines: counted while it goes on where that is seen, at the end elsewhere.
+PIP_OPTIONS_WITH_PROGRESS := --no-compile --no-input --disable-pip-version-check --progress-bar off
+PROGRESS = awk -v seen=$$([ -t 1 ] && echo 1 || echo 0) ' \
+	/^ *(Collecting|Obtaining|Requirement already) / { n++; if (seen) { printf "\r%d packages found", n; fflush() } } \
+	/^Installing collected/ { printf "%s%d packages found, %d to install ...\n", seen ? "\r" : "", n, NF - 3; fflush() } \
+	/^Successfully installed/ { print "Installed."; fflush() }'
 
 # $(call set_up_engine,ENVIRONMENT). Where there is no wheel of the engine, the tests do without; the file `no-engine`
 # says so, with each run. It is tried again only after a change of the pins, or of the environment.
@@ -137,7 +146,11 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
 .venv/bin/python .venv-docs/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
 .venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
-	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]')
+	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]' langchain)
+	@touch $@
+
+.venv/demo-model-ready: .venv/demo-ready
+	$(call set_up,.venv,a model in the process,-c requirements-dev.txt -e '.[cli$(comma)llama-cpp]')
 	@touch $@
 
 .venv/dev-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)

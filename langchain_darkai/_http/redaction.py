@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 MIN_SECRET_LENGTH = 8
 """The least characters of a secret, where it is the value of a header, a part of the query, or the user beside a
-password. A shorter one is more likely a common word, which must not be taken out of messages. Keys and passwords are
-secrets at any length."""
+password. A shorter one is more likely a common word, which must not be taken out of messages. Passwords are
+secrets at any length, and so are keys, but for those that are words."""
 
 
 def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: Iterable[str]) -> tuple[str, ...]:
@@ -22,7 +22,12 @@ def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: 
         *login_secrets(proxy or ""),
         *(word for word in words if len(word) >= MIN_SECRET_LENGTH),
     }
-    return tuple(known | {key} if key else known)
+    return tuple(known | {key} if key and not _is_word(key) else known)
+
+
+def _is_word(key: str) -> bool:
+    """Return whether a key is no secret but a word that stands for one, such as "key", "none" or "password"."""
+    return len(key) <= MIN_SECRET_LENGTH and key.isascii() and key.isalpha()
 
 
 def login_secrets(url: str) -> set[str]:

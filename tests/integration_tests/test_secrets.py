@@ -286,9 +286,9 @@ class TestEchoes:
         assert_secret(shown(caught.value))
 
     async def test_our_own_words_are_not_redacted(self, serve: Serve, model_of: ModelOf) -> None:
-        server = serve(answer(401, "bad key"))
+        server = serve(answer(401, "bad api_key"))
         with pytest.raises(DarkAIError, match=r"'bad \*\*\*' .* Set api_key, or DARKAI_API_KEY, to a key that this"):
-            await model_of(server, api_key="key").ainvoke("Hi")
+            await model_of(server, api_key="api_key").ainvoke("Hi")
 
 
 async def test_a_request_that_cannot_be_written_shows_no_secrets() -> None:

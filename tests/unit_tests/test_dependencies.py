@@ -19,10 +19,11 @@ OPTIONAL = {"langchain", "opentelemetry"}
 
 
 def imported_distributions(folder: Path) -> set[str]:
-    """Return the distributions that the files of a folder import from; each has the name of its module."""
+    """Return the distributions that the files of a folder import from; nearly all have the names of their modules."""
     roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
+    distributions = {"markdown_it": "markdown-it-py"}
     return {
-        root.replace("_", "-")
+        distributions.get(root, root.replace("_", "-"))
         for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals", "benchmarks"}
     }
 
