@@ -24,7 +24,8 @@ from langchain_darkai import (
     DarkAITimeoutError,
 )
 from langchain_darkai.protocol import MAX_EVENT_BYTES
-from tests.support.scripted_server import CLOSE, HOLD, RESET, STREAM, Script, answer, chunk, event, head, text
+from langchain_darkai.testing.scripted_server import Reply
+from langchain_darkai.testing.wire import CLOSE, HOLD, RESET, STREAM, answer, chunk, event, head, text
 
 BEFORE = "Grüße, 世界 🎉\r\n"
 """The text that arrives before a fault during the reply."""
@@ -40,7 +41,7 @@ class Fault:
     """A fault, and the error that it becomes: its class, whether a retry can help, and a pattern of its message."""
 
     name: str
-    script: Script
+    script: Reply
     kind: type[DarkAIError]
     is_retryable: bool
     said: str
@@ -61,7 +62,7 @@ def _during(name: str, script: list[Any], kind: type[DarkAIError], is_retryable:
     return Fault(name, [STREAM + chunk(text(BEFORE)), *script], kind, is_retryable, said, text=BEFORE, **more)
 
 
-def _body(content: bytes, content_type: str = "text/event-stream", **headers: str) -> Script:
+def _body(content: bytes, content_type: str = "text/event-stream", **headers: str) -> Reply:
     return [head(200, content_type, connection="close", **headers) + content, CLOSE]
 
 

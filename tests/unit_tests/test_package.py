@@ -31,7 +31,7 @@ LAYERS = (
     ("chat_models",),
     ("offline",),
     ("server",),
-    ("_demo",),
+    ("_demo", "testing"),
     ("cli",),
 )
 LAYER = {f"{NAME}.{name}": height for height, names in enumerate(LAYERS) for name in names}
