@@ -47,7 +47,7 @@ def _cut(question: Question) -> list[Step]:
 
 
 if __name__ == "__main__":
-    with ScriptedServer(rule=script) as server:
+    with ScriptedServer(rule=script, keep_alive=True) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         sys.stdin.read()  # until the soak ends

@@ -44,11 +44,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start scripted servers, which end with the test; each repeats its last reply."""
+    """Start scripted servers, which end with the test; each repeats its last reply and keeps connections."""
     with contextlib.ExitStack() as running:
 
         def start(*scripts: Reply) -> ScriptedServer:
-            return running.enter_context(ScriptedServer(*scripts, repeat_last=True))
+            return running.enter_context(ScriptedServer(*scripts, repeat_last=True, keep_alive=True))
 
         yield start
 

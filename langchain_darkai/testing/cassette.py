@@ -20,8 +20,8 @@ The file is a list. An exchange in it has a request and a response:
         end: complete
 
 `body` of a request is its JSON, or else its text, or bytes. `body` of a response is what came of it read by read, each
-with the seconds that passed before it. `end` tells how it ended: "complete"; "closed" or "reset", where the connection
-ended too early; "left", where the server was silent until the client left. `status` is 0 where no response came.
+with the seconds that passed before it. `end` tells how it ended: "complete"; "broken", where the connection ended too
+early; "left", where the server was silent until the client left. `status` is 0 where no response came.
 """
 
 import json
@@ -36,7 +36,7 @@ import yaml
 
 __all__ = ["CassetteError", "End", "Exchange", "Piece", "RecordedRequest", "RecordedResponse", "load", "save"]
 
-End = Literal["complete", "closed", "reset", "left"]
+End = Literal["complete", "broken", "left"]
 
 _HEAD = """\
 # Exchanges that langchain_darkai.testing.Recorder has recorded. Secrets are masked, but texts are as they were: read

@@ -147,8 +147,8 @@ class Recorder:
         self._recordings.append(recording)
         try:
             response = await self._relay(request, content, headers, recording)
-        except aiohttp.ClientError as error:
-            recording.end = "reset" if isinstance(_cause_of(error), ConnectionResetError) else "closed"
+        except aiohttp.ClientError:
+            recording.end = "broken"
             response = web.Response(status=502)
             if request.transport is not None:
                 request.transport.abort()
@@ -174,6 +174,7 @@ class Recorder:
             kept = [(name, value) for name, value in upstream.headers.items() if name.lower() not in _OF_THE_CONNECTION]
             recording.headers = {name.lower(): value for name, value in kept}
             response = web.StreamResponse(status=upstream.status, reason=upstream.reason, headers=recording.headers)
+            response.force_close()  # on a kept connection, a client may send its request again by itself
             await response.prepare(request)
             has_left = False
             while not has_left and (data := await _read(upstream.content, recording)):
@@ -210,9 +211,3 @@ async def _write(response: web.StreamResponse, data: bytes) -> bool:
     except ConnectionError:
         return False
     return True
-
-
-def _cause_of(error: BaseException) -> BaseException:
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return error

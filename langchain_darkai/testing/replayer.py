@@ -14,15 +14,14 @@ from langchain_darkai.testing.cassette import Exchange, RecordedRequest, Recorde
 from langchain_darkai.testing.masking import Masker
 from langchain_darkai.testing.received import ReceivedCall
 from langchain_darkai.testing.scripted_server import ScriptedServer
-from langchain_darkai.testing.wire import CLOSE, HOLD, LAST_CHUNK, RESET, Step, chunk
+from langchain_darkai.testing.wire import CLOSE, HOLD, LAST_CHUNK, Step, chunk
 
 __all__ = ["ReplayError", "Replayer"]
 
 _WITHOUT_BODY = frozenset([204, 304])
 _ENDS: dict[cassette.End, list[Step]] = {
     "complete": [LAST_CHUNK],
-    "closed": [CLOSE],
-    "reset": [faults.PAUSE, RESET],
+    "broken": [CLOSE],
     "left": [HOLD],
 }
 

@@ -48,6 +48,8 @@ class ScriptedServer:
     - `repeat_last`: whether the last of `replies` is used again and again. Otherwise, a request too many is an error:
       the request gets HTTP 400, which is not retried, and the end of `with` raises ScriptError.
     - `use_all`: whether replies that are left over are an error, too.
+    - `keep_alive`: whether a connection is kept for further requests. A client may send a request again by itself where
+      a kept connection breaks, so by default each request has a connection of its own.
     - `tls`: a context to speak TLS with; None for plain HTTP. Its goodbye is never answered.
     - `port`: the port to listen on; 0 for any free one.
     - `max_seconds`: the longest that the server waits for a client, so that no test goes on for ever.
@@ -86,12 +88,13 @@ class ScriptedServer:
         rule: Rule | None = None,
         repeat_last: bool = False,
         use_all: bool = False,
+        keep_alive: bool = False,
         tls: ssl.SSLContext | None = None,
         port: int = 0,
         max_seconds: float = 20.0,
     ) -> None:
         self._replies, self._rule = list(replies), rule
-        self._repeats, self._uses_all = repeat_last, use_all
+        self._repeats, self._uses_all, self._keeps_alive = repeat_last, use_all, keep_alive
         self._tls, self._max_seconds = tls, max_seconds
         self._problems: list[str | BaseException] = []
         self._used = 0
@@ -249,7 +252,7 @@ class ScriptedServer:
             return False
         finally:
             self._note(active=-active, left=left)
-        return True
+        return self._keeps_alive
 
     def _steps_for(self, call: ReceivedCall) -> Iterable[Step]:
         with self._changed:

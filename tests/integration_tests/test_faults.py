@@ -56,7 +56,7 @@ def serve_tls(certificate: Path) -> Iterator[Callable[..., ScriptedServer]]:
             if wants_certificate:
                 context.verify_mode = ssl.CERT_REQUIRED
                 context.load_verify_locations(certificate)
-            return running.enter_context(ScriptedServer(*scripts, repeat_last=True, tls=context))
+            return running.enter_context(ScriptedServer(*scripts, repeat_last=True, keep_alive=True, tls=context))
 
         yield start
         DarkAI().close()  # before the servers do: Python 3.10 warns of a TLS connection whose other side went first

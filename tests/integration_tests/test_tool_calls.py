@@ -29,7 +29,7 @@ def replay(request: ReceivedCall) -> list[Step]:
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[ScriptedServer]:
-    with ScriptedServer(rule=replay) as server:
+    with ScriptedServer(rule=replay, keep_alive=True) as server:
         yield server
 
 

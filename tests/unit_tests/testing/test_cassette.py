@@ -45,7 +45,7 @@ RESPONSES = st.builds(
     st.integers(0, 599),
     st.dictionaries(NAMES, VALUES, max_size=3),
     st.lists(st.builds(Piece, SECONDS, CONTENTS), max_size=4).map(tuple),
-    st.sampled_from(["complete", "closed", "reset", "left"]),
+    st.sampled_from(["complete", "broken", "left"]),
 )
 
 
