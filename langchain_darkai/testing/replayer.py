@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import re
 import threading
 from collections.abc import Iterable
 
@@ -18,6 +19,7 @@ from langchain_darkai.testing.wire import CLOSE, HOLD, LAST_CHUNK, Step, chunk
 
 __all__ = ["ReplayError", "Replayer"]
 
+_CALL_ID = re.compile("call_[0-9a-f]{32}")
 _WITHOUT_BODY = frozenset([204, 304])
 _ENDS: dict[cassette.End, list[Step]] = {
     "complete": [LAST_CHUNK],
@@ -33,8 +35,9 @@ class ReplayError(AssertionError):
 class Replayer:
     """A server on a free port of this machine that answers from a recording.
 
-    A request gets the response that was recorded for the same method, path and body; headers may differ. A request that
-    was recorded several times gets those responses in order. Each is used once: what was never recorded, or is asked
+    A request gets the response that was recorded for the same method, path and body. Headers may differ, and the ids
+    that the client makes up for tool calls, as long as they refer to the same calls. A request that was recorded
+    several times gets those responses in order. Each is used once: what was never recorded, or is asked
     once more, gets HTTP 400, which is not retried, and the end of `with` raises ReplayError. That shows the nearest
     recorded request as a diff.
 
@@ -142,12 +145,18 @@ def steps_of(response: RecordedResponse, *, with_times: bool = False) -> list[St
 
 def _key(request: RecordedRequest) -> tuple[str, str, str]:
     body = json.dumps(request.body, sort_keys=True, default=repr)  # in which 1 is not True
-    return request.method, request.path, body
+    return request.method, request.path, _with_numbered_ids(body)
 
 
 def _text_of(request: RecordedRequest) -> str:
     members = {"method": request.method, "path": request.path, "body": request.body}
-    return cassette.dump_value(members)
+    return _with_numbered_ids(cassette.dump_value(members))
+
+
+def _with_numbered_ids(text: str) -> str:
+    """Return a text with numbers for the ids of tool calls, which the client makes up anew in each run."""
+    numbers: dict[str, str] = {}
+    return _CALL_ID.sub(lambda found: numbers.setdefault(found[0], f"call_{len(numbers) + 1}"), text)
 
 
 def _likeness(exchange: Exchange, asked: RecordedRequest) -> tuple[float, float]:

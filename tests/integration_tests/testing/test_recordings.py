@@ -1,6 +1,7 @@
 """What a recorder writes down over real sockets is what a replayer answers: bytes, times and faults, no secrets."""
 
 import http.client
+import json
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -231,10 +232,23 @@ class TestReplayer:
                 for _ in range(3):
                     ChatDarkAI(base_url=replayer.url).invoke("Hi")
 
-        with pytest.raises(
-            ReplayError, match="has 2 responses to POST /chat .* it was asked once more"
-        ):
+        with pytest.raises(ReplayError, match=r"has 2 responses to POST /chat .* it was asked once more"):
             ask_thrice()
+
+    @pytest.mark.parametrize("refers_to", ["a" * 32, "b" * 32])
+    def test_ids_of_calls_may_differ_where_they_refer_to_the_same_calls(self, tmp_path: Path, refers_to: str) -> None:
+        def query(first: str, second: str, answered: str) -> str:
+            return f'{{"query": "calls=[call_{first}, call_{second}] Tool (id=call_{answered})"}}'
+
+        recorded = query("a" * 32, "b" * 32, refers_to)
+        body = RecordedRequest("POST", "/chat", {}, json.loads(recorded))
+        save(tmp_path / "ids.yaml", [Exchange(body, RecordedResponse(200, {}, (Piece(0.0, b"Hello"),)))])
+        new = {"a" * 32: "1" * 32, "b" * 32: "2" * 32}
+        same, other = new[refers_to], new["b" * 32 if refers_to == "a" * 32 else "a" * 32]
+        with Replayer(tmp_path / "ids.yaml", repeat_last=True) as replayer:
+            assert ask_raw(replayer.url, query("1" * 32, "2" * 32, same).encode()).body == b"Hello"
+        with pytest.raises(ReplayError), Replayer(tmp_path / "ids.yaml") as replayer:
+            assert ask_raw(replayer.url, query("1" * 32, "2" * 32, other).encode()).status == 400
 
     def test_a_file_without_exchanges_says_so(self, tmp_path: Path) -> None:
         save(tmp_path / "empty.yaml", [])
