@@ -147,10 +147,10 @@ def body_of(content: bytes) -> Any:
         return None
     try:
         value = json.loads(content)
-        is_plain = isinstance(value, dict | list) and _depth(value) <= _MAX_DEPTH
         json.dumps(value, allow_nan=False)
+        is_plain = isinstance(value, dict | list) and _depth(value) <= _MAX_DEPTH
     except (ValueError, RecursionError):
-        is_plain = False
+        value, is_plain = None, False
     return value if is_plain else _text_or_bytes(content)
 
 

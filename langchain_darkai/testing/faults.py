@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from langchain_darkai.testing import replies
+from langchain_darkai.testing.replies import events, reply
 from langchain_darkai.testing.wire import CLOSE, HOLD, RESET, STREAM, Step, answer, chunk, event, head, text
 
 __all__ = [
     "FAULTS",
+    "PAUSE",
     "close",
     "cut",
     "garbage",
@@ -63,7 +64,7 @@ def cut(
         >>> cut("Hello", at=20, framing="until closed")[0].endswith(b'data: {"event": "tex')
         True
     """
-    body = b"".join(replies.events(*(texts or ("Hello",)), **options)) + event("stream-end")
+    body = b"".join(events(*(texts or ("Hello",)), **options)) + event("stream-end")
     start = {
         "chunked": STREAM + b"%x\r\n" % len(body),
         "content-length": head(content_length=str(len(body))),
@@ -94,7 +95,7 @@ def garbage(*before: str) -> list[Step]:
 
 def slow_headers(seconds: float = 0.2, *then: str) -> list[Step]:
     """Wait before the head of a reply, which then is complete."""
-    return [seconds, *replies.reply(*(then or ("Hello",)))]
+    return [seconds, *reply(*(then or ("Hello",)))]
 
 
 FAULTS: Mapping[str, Callable[[], list[Step]]] = {

@@ -10,8 +10,16 @@ from collections.abc import Iterable
 from typing_extensions import Self
 
 from langchain_darkai._text import shortened
-from langchain_darkai.testing import cassette, faults
-from langchain_darkai.testing.cassette import Exchange, RecordedRequest, RecordedResponse, body_of
+from langchain_darkai.testing.cassette import (
+    End,
+    Exchange,
+    RecordedRequest,
+    RecordedResponse,
+    body_of,
+    dump_value,
+    load,
+)
+from langchain_darkai.testing.faults import status
 from langchain_darkai.testing.masking import Masker
 from langchain_darkai.testing.received import ReceivedCall
 from langchain_darkai.testing.scripted_server import ScriptedServer
@@ -21,7 +29,7 @@ __all__ = ["ReplayError", "Replayer"]
 
 _CALL_ID = re.compile("call_[0-9a-f]{32}")
 _WITHOUT_BODY = frozenset([204, 304])
-_ENDS: dict[cassette.End, list[Step]] = {
+_ENDS: dict[End, list[Step]] = {
     "complete": [LAST_CHUNK],
     "broken": [CLOSE],
     "left": [HOLD],
@@ -61,7 +69,7 @@ class Replayer:
         secrets: Iterable[str] = (),
     ) -> None:
         self._path, self._with_times, self._repeats, self._secrets = path, with_times, repeat_last, tuple(secrets)
-        self._exchanges = cassette.load(path)
+        self._exchanges = load(path)
         self._used: set[int] = set()
         self._misses: list[str] = []
         self._lock = threading.Lock()
@@ -105,7 +113,7 @@ class Replayer:
             if not unused and not (same and self._repeats):
                 problem = self._problem(asked, same)
                 self._misses.append(problem)
-                return faults.status(400, problem)
+                return status(400, problem)
             number = unused[0] if unused else same[-1]
             self._used.add(number)
         return steps_of(self._exchanges[number].response, with_times=self._with_times)
@@ -150,7 +158,7 @@ def _key(request: RecordedRequest) -> tuple[str, str, str]:
 
 def _text_of(request: RecordedRequest) -> str:
     members = {"method": request.method, "path": request.path, "body": request.body}
-    return _with_numbered_ids(cassette.dump_value(members))
+    return _with_numbered_ids(dump_value(members))
 
 
 def _with_numbered_ids(text: str) -> str:

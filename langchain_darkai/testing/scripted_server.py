@@ -64,7 +64,7 @@ class ScriptedServer:
         ...     ChatDarkAI(base_url=server.url, temperature=0).invoke("Hi").text
         'Hello!'
         >>> [(call.messages[0].text, call.parameters) for call in server.calls]
-        [('Hi', {'temperature': 0})]
+        [('Hi', {'temperature': 0.0})]
     """
 
     calls: list[ReceivedCall]

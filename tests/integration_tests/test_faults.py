@@ -24,10 +24,11 @@ from langchain_darkai import (
 from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.faults import PAUSE
 from langchain_darkai.testing.scripted_server import Reply
 from langchain_darkai.testing.wire import CLOSE, HOLD, RESET, STREAM, Step, answer, chunk, event, head, text
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.support.faults import BEFORE, FAULTS, Fault
 from tests.support.programs import run
 
 RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
