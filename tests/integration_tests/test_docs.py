@@ -2,8 +2,9 @@
 
 All Python on a page shares one namespace, but in the README each block runs by itself. A Python block before
 a text block prints that text. A console block holds commands after `$ `, each followed by its output. The server of a
-session listens on a free port instead of the port that is written. What `check` measures is not compared. A TOML block
-is a file that its first line names. Where a page uses a model of Ollama, a scripted server stands in for it.
+session listens on a free port instead of the port that is written. What `check` and pytest measure is not compared. A
+TOML block is a file that its first line names, and so is a Python block that begins with such a line. Where a page uses
+a model of Ollama, a scripted server stands in for it.
 """
 
 import contextlib
@@ -110,10 +111,13 @@ def test_the_pages_that_live_by_examples_have_some() -> None:
 
 @pytest.fixture
 def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Terminal"]:
-    command = tmp_path / "langchain-darkai"
-    script = f'exec {shlex.quote(sys.executable)} -m langchain_darkai.cli "$@"'
-    command.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    command.chmod(0o755)
+    for name, module in {"langchain-darkai": "langchain_darkai.cli", "pytest": "pytest -p no:cacheprovider"}.items():
+        command = tmp_path / name
+        script = f'exec {shlex.quote(sys.executable)} -m {module} "$@"'
+        command.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        command.chmod(0o755)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the plugin of the package alone
+    monkeypatch.setenv("PYTEST_PLUGINS", "_langchain_darkai_pytest")
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
@@ -170,10 +174,9 @@ class Terminal:
 @pytest.mark.parametrize("page", pages_with("console"))
 def test_terminal_sessions_print_what_the_page_shows(page: Path, terminal: Terminal) -> None:
     found = blocks(page.read_text(encoding="utf-8"))
-    for name, text in (
-        (text.split("\n")[0].removeprefix("# "), text) for language, text in found if language == "toml"
-    ):
-        Path(name).write_text(text, encoding="utf-8")
+    for text in (text for language, text in found if language in {"toml", "python"}):
+        if file := re.match(r"# ([\w-]+\.(?:toml|py))\n", text):
+            Path(file[1]).write_text(text, encoding="utf-8")
     sessions = [text for language, text in found if language == "console"]
     commands = [command for session in sessions for command in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]]
     for command, expected in (text.split("\n", 1) for text in commands):
@@ -181,7 +184,7 @@ def test_terminal_sessions_print_what_the_page_shows(page: Path, terminal: Termi
 
 
 def without_measures(text: str) -> str:
-    return re.sub(r"\d+\.\d+ s\b", "SECONDS", re.sub(r"\d+ characters", "CHARACTERS", text))
+    return re.sub(r"\d+\.\d+ ?s\b", "SECONDS", re.sub(r"\d+ characters", "CHARACTERS", text))
 
 
 def test_the_keys_of_the_configuration_file_are_those_that_are_read() -> None:

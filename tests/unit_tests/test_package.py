@@ -31,6 +31,7 @@ LAYERS = (
     ("chat_models",),
     ("offline", "bulk"),
     ("server",),
+    ("testing",),
     ("cli",),
     ("__main__",),
 )
