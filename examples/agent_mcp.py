@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from langchain.agents import create_agent
+from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_mcp_adapters.client import MultiServerMCPClient
 from langchain_mcp_adapters.tools import load_mcp_tools
@@ -41,7 +42,7 @@ async def main() -> None:
             "Look up order 18.",
             "What is my name?",
         ):
-            state = await agent.ainvoke({"messages": [("user", question)]}, thread)
+            state = await agent.ainvoke({"messages": [HumanMessage(question)]}, thread)
             print(f"{question}\n    {state['messages'][-1].text}")
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from langchain.agents import create_agent
 from langchain.tools import ToolRuntime
+from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
@@ -55,7 +56,7 @@ def main() -> None:
         ("tuesday", "Read the notes about me."),
     ]:
         state = agent.invoke(
-            {"messages": [("user", question)]}, {"configurable": {"thread_id": thread}}, context=User("ada")
+            {"messages": [HumanMessage(question)]}, {"configurable": {"thread_id": thread}}, context=User("ada")
         )
         print(f"{thread}: {question}\n    {state['messages'][-1].text}")
 

@@ -24,6 +24,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from distributed import Client
+from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel
 
 from langchain_darkai import ChatDarkAI
@@ -50,7 +51,7 @@ def columns_of(answer: Person | BaseException) -> dict[str, Any]:
 def ask(rows: pd.DataFrame, base_url: str) -> pd.DataFrame:
     """Answer a partition; a row that fails has its error instead."""
     model = ChatDarkAI(base_url=base_url).with_structured_output(Person)
-    config = {"max_concurrency": AT_ONCE}
+    config: RunnableConfig = {"max_concurrency": AT_ONCE}
     answers = model.batch(rows["prompt"].to_list(), config, return_exceptions=True) if len(rows) else []
     answered = [columns_of(answer) for answer in answers]
     return rows.join(pd.DataFrame(answered, index=rows.index, columns=["name", "age", "error"])).astype(TYPES)

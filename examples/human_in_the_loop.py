@@ -15,7 +15,7 @@ import os
 import sys
 from typing import Any
 
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -72,7 +72,7 @@ async def main(request: str = "Refund order 17 with an amount of 20") -> None:
     model = ChatDarkAI(base_url=os.environ.get("DARKAI_BASE_URL") or LocalServer().start().url)
     graph = graph_of(model)
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
-    state = await graph.ainvoke({"messages": [("user", request)]}, thread)
+    state = await graph.ainvoke({"messages": [HumanMessage(request)]}, thread)
     while waiting := state.get("__interrupt__"):
         question = waiting[0].value
         print(f"{question['call']}({question['arguments']})? y, or why not:")

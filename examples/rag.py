@@ -18,7 +18,7 @@ import zlib
 from langchain.agents import create_agent
 from langchain_core.documents import Document
 from langchain_core.embeddings import Embeddings
-from langchain_core.messages import ToolMessage
+from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_core.vectorstores import InMemoryVectorStore
 
@@ -63,7 +63,7 @@ def main(question: str = "Search the handbook: how long does shipping take?") ->
     store.add_documents([Document(text, metadata={"source": name}) for name, text in HANDBOOK.items()])
     model = ChatDarkAI(base_url=os.environ.get("DARKAI_BASE_URL") or LocalServer().start().url)
     agent = create_agent(model, [search_handbook], system_prompt="Answer from the handbook. Say so if it is silent.")
-    messages = agent.invoke({"messages": [("user", question)]})["messages"]
+    messages = agent.invoke({"messages": [HumanMessage(question)]})["messages"]
     print(messages[-1].text)
     for result in messages:
         if isinstance(result, ToolMessage):

@@ -50,20 +50,20 @@ class HeldModel(BaseChatModel):
         self._asked.append(question)
         number = len(self._asked)
         while number > self._may_answer:  # noqa: ASYNC110 - another thread changes it
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
         name, age = re.findall(r"(\w+) is (\d+)", question)[0]
         if name == "Nobody":
             raise ModelInvalidRequestError("nobody is that old")
         return ChatResult(generations=[ChatGeneration(message=AIMessage(f'{{"name": "{name}", "age": {age}}}'))])
 
 
-def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]", seconds: float = 240) -> None:
+def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]", seconds: float = 600) -> None:
     """Wait until something holds, as long as a process runs."""
     until = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, f"ended with {process.returncode}"
         assert time.monotonic() < until, "nothing happened"
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 
 @contextmanager
@@ -97,6 +97,6 @@ def kill(process: "subprocess.Popen[str]") -> None:
 def printed_by(name: str, *args: str, folder: Path, **variables: str) -> str:
     """Run an example to its end, and return what it prints."""
     with running(name, *args, folder=folder, **variables) as process:
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, (folder / "errors.txt").read_text()
     return output

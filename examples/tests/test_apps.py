@@ -3,6 +3,8 @@
 import http.client
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ def test_an_agent_uses_the_tools_of_an_mcp_server_and_remembers(tmp_path: Path) 
     ]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_web_service_streams_reports_failures_and_stops_the_model_of_a_client_that_leaves(tmp_path: Path) -> None:
     model = ScriptedModel(replies=[["1, ", "2"], [ModelInvalidRequestError("no such thing")], ["1, ", ...]])
     with LocalServer(model) as server:
@@ -42,28 +44,30 @@ def test_a_web_service_streams_reports_failures_and_stops_the_model_of_a_client_
             wait_for(lambda: "Uvicorn running on" in log.read_text(), process)
             [port] = re.findall(r"Uvicorn running on http://127\.0\.0\.1:(\d+)", log.read_text())
 
-            _, response = post(int(port))
-            *pieces, end = response.read().decode().strip().split("\n\n")
+            with reply_of(int(port)) as response:
+                *pieces, end = response.read().decode().strip().split("\n\n")
             assert "".join(json.loads(piece.removeprefix("data: "))["text"] for piece in pieces) == "1, 2"
             assert end == "event: end\ndata: {}"
 
-            _, response = post(int(port))
-            event, data = response.read().decode().strip().split("\n")
+            with reply_of(int(port)) as response:
+                event, data = response.read().decode().strip().split("\n")
             assert event == "event: error"
             assert "no such thing" in json.loads(data.removeprefix("data: "))["message"]
 
-            connection, response = post(int(port))
-            assert response.readline() == b'data: {"text": "1, "}\n'
-            assert not model.record.was_cancelled.is_set()
-            response.close()
-            connection.close()
+            with reply_of(int(port)) as response:
+                assert response.readline() == b'data: {"text": "1, "}\n'
+                assert not model.record.was_cancelled.is_set()
             assert model.record.was_cancelled.wait(60)
 
 
-def post(port: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+@contextmanager
+def reply_of(port: int) -> Iterator[http.client.HTTPResponse]:
+    """Ask the web service; the connection is closed at the end, whatever is still to come."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("POST", "/chat", json.dumps(QUESTION), {"content-type": "application/json"})
-    return connection, connection.getresponse()
+    with connection.getresponse() as response:
+        yield response
+    connection.close()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def written(folder: Path) -> list[dict[str, Any]]:
 
 def rows_of(file: Path) -> list[dict[str, Any]]:
     try:
-        return pq.read_table(file).to_pylist()
+        return list(pq.read_table(file).to_pylist())
     except pa.ArrowInvalid:
         return []
 
@@ -58,30 +58,28 @@ def workers(process: "subprocess.Popen[str]", mark: str) -> list[psutil.Process]
     return [one for one in family if one.pid in children and mark in " ".join(one.info["cmdline"] or ())]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("script", WORKERS)
 def test_nothing_is_lost_and_nothing_answered_is_asked_again(script: str, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
     answers, model = tmp_path / "answers", HeldModel()
     with LocalServer(model) as server:
-        start = {"folder": tmp_path, "DARKAI_BASE_URL": server.url}
-
         model.answer(300)
-        with running(script, "rows.jsonl", "answers", **start) as process:
+        with running(script, "rows.jsonl", "answers", folder=tmp_path, DARKAI_BASE_URL=server.url) as process:
             wait_for(lambda: len(written(answers)) >= 64, process)
             kill(process)
         done = {row["id"] for row in written(answers)}
         (answers / "cut.parquet").write_bytes(b"PAR1 and no end")
 
         model.answer(100)
-        with running(script, "rows.jsonl", "answers", **start) as process:
+        with running(script, "rows.jsonl", "answers", folder=tmp_path, DARKAI_BASE_URL=server.url) as process:
             wait_for(lambda: len(model.asked) > 110, process)
             both = workers(process, WORKERS[script])
             assert len(both) == 2
             both[0].kill()
             model.release()
-            output, _ = process.communicate(timeout=300)
+            output, _ = process.communicate(timeout=600)
             assert process.returncode == 0, (tmp_path / "errors.txt").read_text()[-3000:]
 
     rows = written(answers)

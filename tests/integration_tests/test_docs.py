@@ -29,7 +29,8 @@ from langchain_darkai.server.llama_cpp import start_engine
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES[1:], ROOT / "benchmarks" / "README.md", ROOT / "evals" / "README.md"]
+FOLDERS = [ROOT / "benchmarks", ROOT / "evals", ROOT / "examples"]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES[1:], *(folder / "README.md" for folder in FOLDERS)]
 SERVED_AT = "http://127.0.0.1:8000"
 
 
