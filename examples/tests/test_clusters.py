@@ -92,5 +92,6 @@ def test_nothing_is_lost_and_nothing_answered_is_asked_again(script: str, tmp_pa
             assert "nobody is that old" in row["error"]
         else:
             assert row["prompt"].startswith(f"{row['name']} is {row['age']} years old")
-    assert output.splitlines()[0] == f"{len(done)} rows before"
-    assert output.splitlines()[-1] == "600 rows now, 12 of them failed"
+    printed = output.splitlines()  # Ray tells there of the worker that died, too
+    assert f"{len(done)} rows before" in printed
+    assert "600 rows now, 12 of them failed" in printed
