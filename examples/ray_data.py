@@ -98,7 +98,7 @@ def main(prompts: str = "", answers: str = "answers") -> None:
             batch_size=None,  # a block
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=ACTORS),
-            num_cpus=0.1,  # it waits for the model nearly all the time
+            num_cpus=0,  # it waits for the model nearly all the time, and leaves the processors to the rest
         )
         .write_parquet(str(folder))
     )
