@@ -36,7 +36,7 @@ def test_an_agent_uses_the_tools_of_an_mcp_server_and_remembers(tmp_path: Path) 
 
 @pytest.mark.timeout(900)
 def test_a_web_service_streams_reports_failures_and_stops_the_model_of_a_client_that_leaves(tmp_path: Path) -> None:
-    model = ScriptedModel(replies=[["1, ", "2"], [ModelInvalidRequestError("no such thing")], ["1, ", ...]])
+    model = ScriptedModel(replies=[["1, ", "2"], [ModelInvalidRequestError("no such thing")], ["1, ", ...], [...]])
     with LocalServer(model) as server:
         variables = {"DARKAI_BASE_URL": server.url}
         with running("fastapi_stream.py", "0", folder=tmp_path, **variables) as process:
@@ -57,6 +57,11 @@ def test_a_web_service_streams_reports_failures_and_stops_the_model_of_a_client_
             with reply_of(int(port)) as response:
                 assert response.readline() == b'data: {"text": "1, "}\n'
                 assert not model.record.was_cancelled.is_set()
+            assert model.record.was_cancelled.wait(60)
+
+            model.record.was_cancelled.clear()
+            with reply_of(int(port)):
+                model.comes_to(1, 60)
             assert model.record.was_cancelled.wait(60)
 
 
