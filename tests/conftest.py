@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from langchain_darkai import ChatDarkAI
@@ -14,10 +15,12 @@ from tests.support.scripted_server import Script, ScriptedServer
 
 
 def pytest_configure() -> None:
-    """Let the programs that tests start see Ctrl+C.
+    """Let property tests take their time on a busy machine, and let the programs that tests start see Ctrl+C.
 
     A shell starts its background jobs with Ctrl+C ignored. What a job starts inherits that, also where the job is us.
     """
+    hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -44,7 +44,7 @@ def test_every_folder_and_module_with_a_job_of_its_own_is_on_the_page() -> None:
         "_compat.py",
         "_text.py",
         "_validation.py",
-        "_demo.py",
+        "__main__.py",
     }
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert {name for name in top if name not in PAGE} == set()

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from langchain_darkai import ChatDarkAI, DarkAIConnectionError, __version__
+from langchain_darkai import ChatDarkAI, DarkAI, DarkAIConnectionError, __version__
 from langchain_darkai.cli import main
+from langchain_darkai.cli.endpoint import DEFAULT_MODEL
 from langchain_darkai.server import BackendLimits, OfflineChatModel, ServerOperations
 
 Captured = pytest.CaptureFixture[str]
@@ -41,6 +42,10 @@ def answering(monkeypatch: pytest.MonkeyPatch, *pieces: str | BaseException) -> 
 def test_the_version_is_told(capsys: Captured) -> None:
     assert run("--version") == 0
     assert capsys.readouterr().out == f"langchain-darkai {__version__}\n"
+
+
+def test_the_default_model_is_that_of_the_client() -> None:
+    assert DarkAI.default_model == DEFAULT_MODEL
 
 
 def test_help_names_the_commands(capsys: Captured) -> None:

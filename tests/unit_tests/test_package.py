@@ -31,8 +31,8 @@ LAYERS = (
     ("chat_models",),
     ("offline",),
     ("server",),
-    ("_demo",),
     ("cli",),
+    ("__main__",),
 )
 LAYER = {f"{NAME}.{name}": height for height, names in enumerate(LAYERS) for name in names}
 PUBLIC = {"ChatDarkAI", "DarkAI", "format_prompt", "__version__"} | {

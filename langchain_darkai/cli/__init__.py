@@ -1,0 +1,5 @@
+"""The command line: langchain-darkai demo | chat | serve | check | key."""
+
+from langchain_darkai.cli.command import main
+
+__all__ = ["main"]
