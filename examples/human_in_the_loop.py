@@ -10,7 +10,6 @@ process. `DARKAI_BASE_URL` names the model's server. Without it, the script star
 rules.
 """
 
-import asyncio
 import os
 import sys
 from typing import Any
@@ -37,8 +36,8 @@ def graph_of(model: ChatDarkAI) -> CompiledStateGraph[Any]:
     """Build the graph: ask the model, let a human approve its calls, run them, and ask the model again."""
     bound = model.bind_tools([refund])
 
-    async def ask(state: MessagesState) -> dict[str, Any]:
-        return {"messages": [await bound.ainvoke(state["messages"])]}
+    def ask(state: MessagesState) -> dict[str, Any]:
+        return {"messages": [bound.invoke(state["messages"])]}
 
     def approve(state: MessagesState) -> dict[str, Any]:
         # The node runs anew after each interrupt, so all questions come before the first thing that is done.
@@ -67,18 +66,18 @@ def calls_of(state: MessagesState) -> list[Any]:
     return list(last.tool_calls) if isinstance(last, AIMessage) else []
 
 
-async def main(request: str = "Refund order 17 with an amount of 20") -> None:
+def main(request: str = "Refund order 17 with an amount of 20") -> None:
     """Run the graph, and ask on the terminal wherever it waits for a human."""
     model = ChatDarkAI(base_url=os.environ.get("DARKAI_BASE_URL") or LocalServer().start().url)
     graph = graph_of(model)
     thread: RunnableConfig = {"configurable": {"thread_id": "1"}}
-    state = await graph.ainvoke({"messages": [HumanMessage(request)]}, thread)
+    state = graph.invoke({"messages": [HumanMessage(request)]}, thread)
     while waiting := state.get("__interrupt__"):
         question = waiting[0].value
         print(f"{question['call']}({question['arguments']})? y, or why not:")
-        state = await graph.ainvoke(Command(resume=await asyncio.to_thread(input)), thread)
+        state = graph.invoke(Command(resume=input()), thread)
     print(state["messages"][-1].text)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:2]))
+    main(*sys.argv[1:2])

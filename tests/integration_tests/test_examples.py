@@ -42,9 +42,9 @@ The answer that I got from refund: 20.00 euros were paid back for order 17.
 """What each prints, where the human types y."""
 
 
-def output_of(script: str, typed: str, base_url: str = "") -> str:
+def output_of(script: str, typed: str, *arguments: str, base_url: str = "") -> str:
     done = subprocess.run(
-        [sys.executable, str(FOLDER / script)],
+        [sys.executable, str(FOLDER / script), *arguments],
         input=typed,
         capture_output=True,
         encoding="utf-8",
@@ -70,9 +70,13 @@ def test_an_example_prints_what_it_should(script: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_human_can_refuse() -> None:
-    assert output_of("human_in_the_loop.py", "too much\n").splitlines()[-1] == (
-        "I could not find out, because refund failed: refused by a human: too much."
+def test_a_human_decides_about_each_call() -> None:
+    request = "Refund order 17 with an amount of 20, and refund order 18 with an amount of 90"
+    assert output_of("human_in_the_loop.py", "y\ntoo much\n", request) == (
+        "refund({'order': 17, 'amount': 20})? y, or why not:\n"
+        "refund({'order': 18, 'amount': 90})? y, or why not:\n"
+        "The answer that I got from refund (17, 20): 20.00 euros were paid back for order 17. "
+        "I could not find out, because refund (18, 90) failed: refused by a human: too much.\n"
     )
 
 
@@ -82,7 +86,7 @@ def test_a_human_can_refuse() -> None:
 def test_an_example_uses_the_server_that_is_named(script: str) -> None:
     model = scripted("All is well.")
     with LocalServer(model) as server:
-        assert "All is well." in output_of(script, "", server.url)
+        assert "All is well." in output_of(script, "", base_url=server.url)
     assert model.asked
 
 
