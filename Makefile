@@ -7,11 +7,11 @@ BIN := .venv/bin
 comma := ,
 
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test coverage lint format typecheck docs hooks build bench bench-guard soak eval test-lowest stale
+.PHONY: help demo unit test coverage lint format typecheck docs hooks build bench bench-guard soak eval test-lowest test-examples stale
 .NOTPARALLEL:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/demo-ready $(if $(MODEL),.venv/demo-model-ready) ## show the package at work; on a real model: make demo MODEL=model.gguf
 	@$(BIN)/langchain-darkai demo $(if $(MODEL),--backend '$(if $(findstring :,$(MODEL)),,llama.cpp:)$(MODEL)')
@@ -78,6 +78,9 @@ test-lowest: .venv-lowest/ready .venv-lowest/engine-ready ## run every test with
 	@$(without_browser)
 	@.venv-lowest/bin/python -m pytest -q -n auto
 
+test-examples: .venv-examples/ready ## run the examples that need Ray, Dask, FastAPI, Streamlit or MCP
+	@.venv-examples/bin/python -m pytest -q examples/tests
+
 # $(call stale,ENVIRONMENT) is `stale` where the environment was moved or copied to here (it holds absolute paths), or
 # has another version than a PYTHON that was asked for.
 stale = $(shell { [ ! -e $(1)/place ] || [ "$$(cat $(1)/place)" = "$$(pwd)" ]; } $(asked) || echo stale)
@@ -97,6 +100,7 @@ if not (find_spec("venv") and find_spec("ensurepip")):
 endef
 export CHECK_PYTHON
 
+comma := ,
 PIP_OPTIONS := -qq --no-compile --no-input --disable-pip-version-check
 
 # $(call set_up,ENVIRONMENT,WHAT FOR,WHAT TO INSTALL). The file `unfinished` marks a set-up that broke off: nobody knows
@@ -143,7 +147,7 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
     echo "There is no Chromium here (Debian, Ubuntu: apt install chromium): the tests of the page are left out."
 
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
-.venv/bin/python .venv-docs/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
+.venv/bin/python .venv-docs/bin/python .venv-examples/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
 .venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
 	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]' langchain)
@@ -172,6 +176,10 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
 .venv/bench-ready: .venv/bin/python pyproject.toml requirements-dev.txt benchmarks/requirements.txt $(call stale,.venv)
 	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')
 	@touch .venv/demo-ready .venv/dev-ready $@
+
+.venv-examples/ready: .venv-examples/bin/python pyproject.toml requirements-examples.txt $(call stale,.venv-examples)
+	$(call set_up,.venv-examples,the examples$(comma) 700 MB,--no-deps -r requirements-examples.txt -e .)
+	@touch $@
 
 .venv-litellm/ready: .venv-litellm/bin/python benchmarks/requirements-litellm.txt $(call stale,.venv-litellm)
 	$(call set_up,.venv-litellm,LiteLLM,-r benchmarks/requirements-litellm.txt)

