@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from langchain_darkai import ChatDarkAI, DarkAIConnectionError
+from langchain_darkai.testing import ScriptedServer, reply
+from langchain_darkai.testing.wire import END, STREAM, chunk, text
 from tests.support.asker import ModelOf, Serve
 from tests.support.programs import ROOT
-from tests.support.scripted_server import END, STREAM, ScriptedServer, chunk, reply, text
 from tests.support.waiting_server import waiting_server
 
 PROGRAM = """
