@@ -83,7 +83,9 @@ class Proxy:
         host, port = runner.addresses[0][:2]
         self._address = f"http://{host}:{port}"
         no_limit = aiohttp.ClientTimeout(total=None)  # long prompts on few cores take minutes
-        async with aiohttp.ClientSession(timeout=no_limit, auto_decompress=True) as self._session:
+        # The engine closes connections that are idle, and a request on one of these would fail.
+        fresh = aiohttp.TCPConnector(force_close=True)
+        async with aiohttp.ClientSession(timeout=no_limit, connector=fresh, auto_decompress=True) as self._session:
             self._started.set()
             await self._stopping.wait()
             await runner.cleanup()

@@ -6,18 +6,22 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from langchain_darkai import ChatDarkAI
+from langchain_darkai.testing import ScriptedServer
+from langchain_darkai.testing.scripted_server import Reply
 from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
-from tests.support.scripted_server import Script, ScriptedServer
 
 
 def pytest_configure() -> None:
-    """Let the programs that tests start see Ctrl+C.
+    """Let property tests take their time on a busy machine, and let the programs that tests start see Ctrl+C.
 
     A shell starts its background jobs with Ctrl+C ignored. What a job starts inherits that, also where the job is us.
     """
+    hypothesis.settings.register_profile("patient", parent=hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("patient")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -43,11 +47,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start scripted servers, which end with the test."""
+    """Start scripted servers, which end with the test; each repeats its last reply and keeps connections."""
     with contextlib.ExitStack() as running:
 
-        def start(*scripts: Script) -> ScriptedServer:
-            return running.enter_context(ScriptedServer(*scripts))
+        def start(*scripts: Reply) -> ScriptedServer:
+            return running.enter_context(ScriptedServer(*scripts, repeat_last=True, keep_alive=True))
 
         yield start
 

@@ -45,8 +45,14 @@ def basic_credentials(login: str) -> str:
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text with *** for each secret, also where the text has it escaped as in URLs, JSON or Python."""
+    pattern = pattern_of(secrets)
+    return pattern.sub("***", text) if pattern else text
+
+
+def pattern_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern for each secret, in all these forms; None where there are no secrets."""
     longest_first = sorted(secrets, key=len, reverse=True)  # one may be a part of another
-    return re.sub("|".join(map(_pattern, longest_first)), "***", text) if longest_first else text
+    return re.compile("|".join(map(_pattern, longest_first))) if longest_first else None
 
 
 _BACKSLASH = r"(?:\\|(?i:%5c|u005c))"

@@ -89,6 +89,11 @@ class SchemaNode:
             types |= named
         return frozenset(types) if types else None
 
+    def allows(self, value: Any) -> bool:
+        """Return whether a value is of a type that it may have here. Its members are not looked at."""
+        types, found = self.types(), _json_type(value)
+        return types is None or found in types or (found == "integer" and "number" in types)
+
     def member(self, name: str) -> "SchemaNode":
         """Return the place of an object's member."""
         found: list[Any] = []

@@ -40,8 +40,8 @@ def calls_of_value(value: Any, tools: Mapping[str, Tool], *, exact: bool) -> lis
     if isinstance(value, dict) and isinstance(value.get("tool_calls"), list):
         value = value["tool_calls"]
     values = value if isinstance(value, list) else [value]
-    calls = [_call_of_object(item, tools, exact) for item in values]
-    return [call for call in calls if call] if calls and all(calls) else None
+    calls = [_calls_of_object(item, tools, exact) for item in values]
+    return [call for found in calls for call in found] if calls and all(calls) else None
 
 
 def arguments_of_value(value: Any, tool: Tool) -> dict[str, Any] | None:
@@ -53,28 +53,50 @@ def arguments_of_value(value: Any, tool: Tool) -> dict[str, Any] | None:
     return _with_types_of(value, tool) if value else None
 
 
-def _call_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> RawToolCall | None:
+def _calls_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> list[RawToolCall]:
+    """Return the call in an object, or several where its arguments are a list of them; [] for any other object."""
     if not isinstance(value, dict):
-        return None
+        return []
     inner = value.get("function")
     if isinstance(inner, dict):
         if exact and not value.keys() <= _EXACT_KEYS:
-            return None
+            return []
         value = inner
     name_key = next((key for key in _NAME_KEYS if isinstance(value.get(key), str)), None)
     argument_key = next((key for key in _ARGUMENT_KEYS if key in value), None)
     if name_key is None:
-        return None if exact else _call_keyed_by_name(value, tools)
+        keyed = None if exact else _call_keyed_by_name(value, tools)
+        return [keyed] if keyed else []
     name = value[name_key]
     tool = tools.get(name)
     if exact and (tool is None or argument_key is None or not value.keys() <= _EXACT_KEYS):
-        return None
+        return []
     if argument_key is None:
         others = {key: item for key, item in value.items() if key not in (name_key, "id", "type")}
         arguments: Any = others if tool and others.keys() <= tool.node.member_names() else {}
     else:
         arguments = value[argument_key]
-    return call_of(name, arguments, tool, exact=exact)
+    if exact and argument_key == "parameters" and _is_schema(arguments, tool):
+        return []  # the tool's definition
+    calls = [call_of(name, each, tool, exact=exact) for each in _each_arguments(arguments, tool)]
+    return [call for call in calls if call] if all(calls) else []
+
+
+def _each_arguments(arguments: Any, tool: Tool | None) -> list[Any]:
+    """Return the arguments of each call, where a list has the arguments of several."""
+    members = tool.node.member_names() if tool else frozenset()
+    is_list = isinstance(arguments, list) and arguments
+    return (
+        arguments
+        if is_list and all(isinstance(each, dict) and each.keys() <= members for each in arguments)
+        else [arguments]
+    )
+
+
+def _is_schema(arguments: Any, tool: Tool | None) -> bool:
+    if not isinstance(arguments, dict) or tool is None or "properties" in tool.node.member_names():
+        return False
+    return arguments.get("type") == "object" and "properties" in arguments
 
 
 def _call_keyed_by_name(value: dict[str, Any], tools: Mapping[str, Tool]) -> RawToolCall | None:
@@ -90,15 +112,25 @@ def call_of(name: str, arguments: Any, tool: Tool | None, *, exact: bool) -> Raw
         arguments = read[0] if read and not read[1].strip() else arguments
     if arguments is None or arguments == "":
         arguments = {}
+    if isinstance(arguments, list) and tool:
+        arguments = _by_name(arguments, tool)
     if not isinstance(arguments, dict):
         reason = f"the arguments are {type(arguments).__name__}, not an object"
         return None if exact else RawToolCall(name, None, reason, arguments)
+    if _is_schema(arguments, tool):
+        return RawToolCall(name, None, "the arguments are the tool's JSON Schema, not values", arguments)
     known = tool.node.member_names() if tool else frozenset()
     if exact and arguments and known and not arguments.keys() & known:
         return None  # an object that only looks like a call
-    if exact and arguments.get("type") == "object" and "properties" in arguments and "properties" not in known:
-        return None  # the tool's definition, repeated
     return RawToolCall(name, _with_types_of(arguments, tool))
+
+
+def _by_name(values: list[Any], tool: Tool) -> Any:
+    """Return arguments that came in the order of the tool's parameters; a list that does not fit them, as it is."""
+    properties = tool.parameters.get("properties", {})
+    named = dict(zip(properties, values, strict=False))
+    has_all = len(named) == len(values) and set(tool.parameters.get("required", properties)) <= named.keys()
+    return named if has_all and all(tool.node.member(key).allows(value) for key, value in named.items()) else values
 
 
 def _with_types_of(arguments: dict[str, Any], tool: Tool | None) -> dict[str, Any]:

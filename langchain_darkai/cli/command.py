@@ -23,6 +23,7 @@ __all__ = ["COMMANDS", "Parser", "main", "parser"]
 COMMANDS: tuple[str, ...] = (
     "demo",
     "chat",
+    "batch",
     "models",
     "check",
     "serve",

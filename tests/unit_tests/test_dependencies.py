@@ -16,16 +16,14 @@ ENGINE = {"xllamacpp"}  # in requirements-engine.txt, since some machines have n
 # `langchain-darkai serve --backend` asks for the first for providers without an extra; the second is used only where it
 # is there.
 OPTIONAL = {"langchain", "opentelemetry"}
+DISTRIBUTIONS = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
 
 
 def imported_distributions(folder: Path) -> set[str]:
-    """Return the distributions that the files of a folder import from; nearly all have the names of their modules."""
+    """Return the distributions that the files of a folder import from; most have the name of their module."""
     roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
-    distributions = {"markdown_it": "markdown-it-py"}
-    return {
-        distributions.get(root, root.replace("_", "-"))
-        for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals"}
-    }
+    roots -= sys.stdlib_module_names | {NAME, "tests", "soak", "evals", "benchmarks"}
+    return {DISTRIBUTIONS.get(root, root).replace("_", "-") for root in roots}
 
 
 def test_what_the_package_imports_is_declared() -> None:
@@ -42,6 +40,12 @@ def test_what_the_evals_import_is_declared() -> None:
         re.findall(r"^([\w-]+)==", (ROOT / "evals" / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     )
     assert imported_distributions(ROOT / "evals") <= own | DEV | set(ALLOWED) | {"tqdm"}
+
+
+def test_what_the_examples_import_is_pinned() -> None:
+    pins = (ROOT / "requirements-examples.txt").read_text(encoding="utf-8")
+    own = set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
+    assert imported_distributions(ROOT / "examples") - {"examples"} <= own
 
 
 def test_the_engine_of_the_tests_is_pinned() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
@@ -277,6 +278,12 @@ async def test_parameters_set_the_fields_of_the_model_for_the_call() -> None:
     await ChatDarkAI.over(model, temperature=0.5).ainvoke("Hi", max_tokens=9)
     assert model.given("temperature", "max_tokens") == [0.5, 9]
     assert (model.temperature, model.max_tokens) == (None, None)
+
+
+def test_a_reply_from_the_cache_of_a_model_that_counts_nothing_is_one_too() -> None:
+    model = FakeListChatModel(responses=["first", "second"], cache=InMemoryCache())
+    outer = ChatDarkAI.over(model, cache=False)
+    assert [outer.invoke("Hi").content for _ in range(2)] == ["first", "first"]
 
 
 def test_the_name_in_the_metadata_is_the_models() -> None:

@@ -132,12 +132,20 @@ def test_arguments_that_are_no_object_leave_a_reason() -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["now", "search", "add"])
-@pytest.mark.parametrize("key", ["parameters", "arguments"])
-def test_a_tools_schema_is_no_call(schema: Any, name: str, key: str) -> None:
-    definition = {"name": name, key: schema}
+def test_a_tools_schema_is_no_call(schema: Any, name: str) -> None:
+    definition = {"name": name, "parameters": schema}
 
     for value in (definition, [definition], {"type": "function", "function": definition}):
         assert calls_of_value(value, TOOLS, exact=True) is None
+
+
+def test_a_schema_in_place_of_arguments_is_a_broken_call() -> None:
+    value = {"name": "add", "arguments": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+
+    (call,) = calls_of_value(value, TOOLS, exact=True) or []
+
+    assert (call.name, call.arguments) == ("add", None)
+    assert "JSON Schema" in (call.reason or "")
 
 
 @pytest.mark.parametrize(
