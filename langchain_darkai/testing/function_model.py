@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
 from typing import Any, NamedTuple, TypeAlias
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -97,8 +98,9 @@ class FunctionChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in _each_async(self._ask(messages, stop, kwargs)):
-            yield chunk
+        async with aclosing(_each_async(self._ask(messages, stop, kwargs))) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _generate(
         self,
@@ -127,7 +129,11 @@ def _each(made: Any) -> Iterator[ChatGenerationChunk]:
 async def _each_async(made: Any) -> AsyncGenerator[ChatGenerationChunk, None]:
     if inspect.isawaitable(made):
         made = await made
-    if hasattr(made, "__aiter__"):
+    if hasattr(made, "aclose"):  # a generator's `finally` runs at once where the caller leaves
+        async with aclosing(made) as pieces:
+            async for piece in pieces:
+                yield _chunk_of(piece)
+    elif hasattr(made, "__aiter__"):
         async for piece in made:
             yield _chunk_of(piece)
     else:

@@ -29,6 +29,7 @@ from langchain_darkai.errors import (
     DarkAITimeoutError,
     DarkAIToolChoiceError,
 )
+from langchain_darkai.testing import FunctionChatModel
 from tests.support.asker import ENTRIES, Asker
 from tests.support.models import GeneratingModel, SyncStreamingModel
 from tests.support.native import NativeModel, TextModel, call_chunk
@@ -353,10 +354,10 @@ def test_the_window_is_that_of_the_model() -> None:
 
 
 async def test_calls_at_once_do_not_mix() -> None:
-    def script(messages: list[BaseMessage], _: Any) -> list[str]:
-        return [f"re: {messages[-1].text}"]
+    def script(messages: list[BaseMessage], _: Any) -> str:
+        return f"re: {messages[-1].text}"
 
-    model = ChatDarkAI.over(TextModel(replies=[script]))
+    model = ChatDarkAI.over(FunctionChatModel(script))
     replies = await model.abatch([f"question {number}" for number in range(20)])
     assert [reply.content for reply in replies] == [f"re: question {number}" for number in range(20)]
     assert all(isinstance(reply, AIMessage) for reply in replies)

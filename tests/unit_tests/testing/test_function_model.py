@@ -50,6 +50,24 @@ async def test_any_function_makes_the_reply(ask: Asker, function: Any) -> None:
     assert [call.messages for call in model.calls] == [[HumanMessage("Hi")]]
 
 
+async def test_a_generator_ends_with_the_stream_that_is_left() -> None:
+    ended = []
+
+    async def pieces_for_ever(messages: list[BaseMessage], tools: list[Any]) -> AsyncIterator[str]:
+        try:
+            while True:
+                yield "again "
+        finally:
+            ended.append(True)
+
+    async for chunk in FunctionChatModel(pieces_for_ever).astream("Hi"):
+        assert chunk.text == "again "
+        break
+    for _ in range(10):
+        await asyncio.sleep(0)  # LangChain leaves the generator to the event loop
+    assert ended == [True]
+
+
 async def test_a_message_keeps_all_that_it_has(ask: Asker) -> None:
     usage: Any = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
     call = {"name": "weather", "args": {"city": "Paris"}, "id": "call_1", "type": "tool_call"}
