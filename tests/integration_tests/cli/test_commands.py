@@ -16,10 +16,11 @@ import pytest
 from langchain_darkai import DarkAIPermissionDeniedError
 from langchain_darkai.cli import main
 from langchain_darkai.server import LocalServer
+from langchain_darkai.testing import reply
+from langchain_darkai.testing.wire import answer
 from tests.support.asker import Serve
 from tests.support.command_line import SECONDS, serving
 from tests.support.models import Piece, scripted
-from tests.support.scripted_server import answer, reply
 
 COMMAND = [sys.executable, "-m", "langchain_darkai"]
 
