@@ -117,14 +117,18 @@ async def arun_batch(
     runnable = _with_schema(model, schema)
     source = await in_thread(source_of, rows)
     _refuse_same_file(rows, sink)
-    file = None if callable(sink) else await in_thread(lambda: FileSink(Path(sink), retry_failed=retry_failed))
-    run = _Run(runnable, source, file or sink, pace, config, on_progress, on_malformed)
+    kept = sink if callable(sink) else await in_thread(_open_file, sink, retry_failed)
+    run = _Run(runnable, source, kept, pace, config, on_progress, on_malformed)
     try:
         await run.go(at_once)
     finally:
-        if file is not None:
-            file.close()
+        if isinstance(kept, FileSink):
+            kept.close()
     return run.report
+
+
+def _open_file(path: str | os.PathLike[str], retry_failed: bool) -> FileSink:
+    return FileSink(Path(path), retry_failed=retry_failed)
 
 
 def _own_limit(model: Any) -> int:
@@ -137,9 +141,10 @@ def _with_schema(model: Any, schema: Any) -> Runnable[Any, Any]:
         raise TypeError(f"model is a {type(model).__name__}; give a chat model or another runnable of LangChain.")
     if schema is None:
         return model
-    if not hasattr(model, "with_structured_output"):
+    with_structured_output: Any = getattr(model, "with_structured_output", None)
+    if with_structured_output is None:
         raise TypeError(f"A {type(model).__name__} takes no schema; give a chat model.")
-    structured: Runnable[Any, Any] = model.with_structured_output(schema, include_raw=True)
+    structured: Runnable[Any, Any] = with_structured_output(schema, include_raw=True)
     return structured
 
 

@@ -113,6 +113,7 @@ def _csv_rows(path: Path) -> Rows:
 
 def _csv_row(number: int, cells: dict[str, str]) -> Row | MalformedRow:
     values: dict[str, Any] = {}
+    name = ""
     try:
         for name, cell in cells.items():
             cell.encode()  # an escaped byte has no encoding

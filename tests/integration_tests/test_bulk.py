@@ -18,11 +18,12 @@ from pydantic import BaseModel
 
 from langchain_darkai import ChatDarkAI
 from langchain_darkai.bulk import Answer, BatchReport, MalformedRow, arun_batch, run_batch
+from langchain_darkai.testing import ReceivedCall, reply
+from langchain_darkai.testing.wire import END, HOLD, STREAM, Step, answer, chunk, text
 from tests.support.asker import ModelOf, Serve
-from tests.support.scripted_server import END, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 
-def echo(request: Request) -> list[Step]:
+def echo(request: ReceivedCall) -> list[Step]:
     return reply(f"reply to {request.query}", usage={"input_tokens": 3, "output_tokens": 4, "total_tokens": 7})
 
 
@@ -51,7 +52,7 @@ def test_a_file_of_rows_becomes_a_file_of_answers(serve: Serve, model_of: ModelO
     assert found[1]["usage"]["total_tokens"] == 7
     assert found[1]["started"].endswith("+00:00")
     assert found[1]["seconds"] >= 0
-    asked = {request.query.split()[-1]: request.body for request in server.requests}
+    asked = {request.query.split()[-1]: request.body for request in server.calls}
     assert (asked["Three"]["model"], [body.get("temperature") for body in asked.values()].count(0.5)) == ("gpt-4o", 1)
     assert (report.answered, report.failed, report.total, report.done, report.is_success) == (3, 0, 3, 3, True)
     assert report.input_tokens == sum(line["usage"]["input_tokens"] for line in found.values()) >= 6
@@ -62,7 +63,7 @@ def test_a_structured_answer_is_a_value(serve: Serve, model_of: ModelOf) -> None
     class Person(BaseModel):
         name: str
 
-    def respond(request: Request) -> list[Step]:
+    def respond(request: ReceivedCall) -> list[Step]:
         return reply('{"name": "Ada"}' if "Ada" in request.query else "I do not know.")
 
     model = model_of(serve(respond), max_reasks=0)
@@ -101,7 +102,7 @@ def test_a_failure_is_kept_and_asked_again_only_where_that_is_wanted(
 ) -> None:
     refused = {"2", "4"}
 
-    def respond(request: Request) -> list[Step]:
+    def respond(request: ReceivedCall) -> list[Step]:
         return answer(429, '{"error": "slow down"}') if request.query in refused else echo(request)
 
     server = serve(respond)
@@ -114,11 +115,11 @@ def test_a_failure_is_kept_and_asked_again_only_where_that_is_wanted(
         4: ("DarkAIRateLimitError", True),
     }
     second = run_batch(model_of(server), rows, answers)
-    assert (second.skipped, second.kept_failures, second.done, len(server.requests)) == (6, 2, 6, 6)
+    assert (second.skipped, second.kept_failures, second.done, len(server.calls)) == (6, 2, 6, 6)
     assert not second.is_success
     refused.remove("2")
     third = run_batch(model_of(server), rows, answers, retry_failed=True)
-    assert (third.skipped, third.answered, third.failed, len(server.requests)) == (4, 1, 1, 8)
+    assert (third.skipped, third.answered, third.failed, len(server.calls)) == (4, 1, 1, 8)
     assert sorted(line["id"] for line in lines(answers)) == [1, 2, 3, 4, 5, 6]
 
 
@@ -127,9 +128,9 @@ def test_a_row_that_changed_is_asked_and_equal_rows_are_each_asked_once(
 ) -> None:
     server, answers = serve(echo), tmp_path / "answers.jsonl"
     run_batch(model_of(server), ["same", "same", "other"], answers)
-    assert len(server.requests) == 3
+    assert len(server.calls) == 3
     report = run_batch(model_of(server), ["new", "same", "same", "same", "changed"], answers)
-    assert sorted(request.query for request in server.requests[3:]) == ["changed", "new", "same"]
+    assert sorted(request.query for request in server.calls[3:]) == ["changed", "new", "same"]
     assert (report.skipped, report.answered) == (2, 3)
 
 
@@ -152,12 +153,12 @@ def test_as_many_rows_are_asked_at_once_as_is_said(
     server = serve([STREAM, gate, 0.05, chunk(text("Hello")) + END])
 
     def open_gate() -> None:
-        server.wait_for(lambda server: server.peak >= most)
+        server.wait_for(lambda server: server.peak >= most, 40.0)
         gate.set()
 
     thread = threading.Thread(target=open_gate)
     thread.start()
-    model = model_of(server, max_concurrency=of_the_model)
+    model = model_of(server, max_concurrency=of_the_model, timeout=50.0)
     assert run_batch(model, ["Hi"] * (most + 20), lambda _: None, concurrency=given).answered == most + 20
     thread.join()
     assert server.peak == most
@@ -167,7 +168,7 @@ def test_as_many_rows_are_asked_at_once_as_is_said(
 def test_rows_are_asked_at_a_rate(serve: Serve, model_of: ModelOf, rate: Any) -> None:
     server = serve(echo)
     run_batch(model_of(server), ["Hi"] * 5, lambda _: None, rate=rate)
-    times = sorted(request.at for request in server.requests)
+    times = sorted(request.at for request in server.calls)
     assert times[-1] - times[0] > 0.1
 
 
@@ -190,7 +191,7 @@ def test_what_cannot_work_is_refused_before_anything_is_asked(
     given: dict[str, Any] = {"model": model_of(server), "rows": ["Hi"], "sink": lambda _: None, **options}
     with pytest.raises(error, match=match):
         run_batch(**given)
-    assert server.requests == []
+    assert server.calls == []
 
 
 def test_the_file_of_the_rows_is_not_the_file_of_the_answers(serve: Serve, model_of: ModelOf, tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ async def test_a_sink_that_fails_ends_the_batch(serve: Serve, model_of: ModelOf)
 
     with pytest.raises(OSError, match="disk is full"):
         await arun_batch(model_of(server), ["Hi"] * 500, keep, concurrency=4)
-    assert len(server.requests) < 20
+    assert len(server.calls) < 20
 
 
 async def test_rows_that_cannot_be_read_on_end_the_batch(serve: Serve, model_of: ModelOf) -> None:
@@ -241,17 +242,17 @@ async def test_rows_that_cannot_be_read_on_end_the_batch(serve: Serve, model_of:
 async def test_a_batch_that_is_cancelled_ends_its_calls_and_goes_on_later(
     serve: Serve, model_of: ModelOf, tmp_path: Path
 ) -> None:
-    def first_answers(request: Request) -> list[Step]:
-        return echo(request) if request.query == "0" or len(server.requests) > 5 else [STREAM, HOLD]
+    def first_answers(request: ReceivedCall) -> list[Step]:
+        return echo(request) if request.query == "0" or len(server.calls) > 5 else [STREAM, HOLD]
 
     server, answers = serve(first_answers), tmp_path / "answers.jsonl"
     rows = [str(number) for number in range(20)]
     running = asyncio.ensure_future(arun_batch(model_of(server), rows, answers, concurrency=4))
-    await server.comes_to(lambda server: len(server.requests) == 5)
+    await server.await_for(lambda server: len(server.calls) == 5, 40.0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    await server.comes_to(lambda server: server.left == 4)
+    await server.await_for(lambda server: server.left == 4, 40.0)
     report = await arun_batch(model_of(server), rows, answers, concurrency=4)
     assert (report.skipped, report.answered) == (1, 19)
     assert sorted(line["id"] for line in lines(answers)) == list(range(1, 21))
@@ -285,8 +286,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
 
     peaks(500)
     few, many = peaks(1000), peaks(10_000)
-    assert many[0] < few[0] + 150_000
-    assert many[1] < few[1] + 150_000 + 16 * 9_000, "an earlier answer is remembered in a few bytes"
+    assert max(many) < max(few) + 1_500_000, "a row alone has 600 bytes"
 
 
 def test_rows_are_read_only_as_far_as_they_are_needed() -> None:

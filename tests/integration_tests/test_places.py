@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from langchain_darkai import ChatDarkAI, DarkAIConnectionError
+from langchain_darkai.testing import ScriptedServer, reply
+from langchain_darkai.testing.wire import END, STREAM, chunk, text
 from tests.support.asker import ModelOf, Serve
 from tests.support.programs import ROOT
-from tests.support.scripted_server import END, STREAM, ScriptedServer, chunk, reply, text
 from tests.support.waiting_server import waiting_server
 
 PROGRAM = """
@@ -144,7 +145,7 @@ def gated(serve: Serve) -> Iterator[Any]:
         server = serve([STREAM, gate, 0.05, chunk(text("Hello")) + END])
 
         def open_gate() -> None:
-            server.wait_for(lambda server: server.peak >= most)
+            server.wait_for(lambda server: server.peak >= most, 40.0)
             gate.set()
 
         threads.append(threading.Thread(target=open_gate))
@@ -160,7 +161,7 @@ def gated(serve: Serve) -> Iterator[Any]:
 @pytest.mark.timeout(240)
 async def test_a_batch_leaves_a_few_dozen_connections(gated: Any, model_of: ModelOf) -> None:
     server = gated(70)
-    model = model_of(server)
+    model = model_of(server, timeout=50.0)
     assert len(await model.abatch(["Hi"] * 70, config={"max_concurrency": 70})) == 70
     assert server.connections == 70
     for _ in range(400):
@@ -181,14 +182,14 @@ def _open_to(url: str) -> int:
 @pytest.mark.parametrize("way", ["batch", "abatch", "batch_as_completed", "abatch_as_completed"])
 async def test_a_batch_asks_for_64_at_a_time(gated: Any, model_of: ModelOf, way: str) -> None:
     server = gated(64)
-    assert len(await _batched(model_of(server), way, 100)) == 100
+    assert len(await _batched(model_of(server, timeout=50.0), way, 100)) == 100
     assert server.peak == 64
 
 
 @pytest.mark.parametrize("most", [3, 80])
 async def test_the_limit_of_the_model_is_that_of_its_batches(gated: Any, model_of: ModelOf, most: int) -> None:
     server = gated(most)
-    assert len(await _batched(model_of(server, max_concurrency=most), "batch", most * 2)) == most * 2
+    assert len(await _batched(model_of(server, max_concurrency=most, timeout=50.0), "batch", most * 2)) == most * 2
     assert server.peak == most
 
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.scripted_server import reply
+from langchain_darkai.testing import reply
 
 ROOT = Path(__file__).parents[2]
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)

@@ -11,8 +11,9 @@ import pytest
 from langchain_darkai.bulk import BatchReport
 from langchain_darkai.cli import main
 from langchain_darkai.cli.batch_display import display_on, lines_on
+from langchain_darkai.testing import ReceivedCall, reply
+from langchain_darkai.testing.wire import Step, answer
 from tests.support.asker import Serve
-from tests.support.scripted_server import Request, Step, answer, reply
 
 Captured = pytest.CaptureFixture[str]
 
@@ -21,7 +22,7 @@ Captured = pytest.CaptureFixture[str]
 def run(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run the command on a file of rows over a server that refuses what says so; return its exit code."""
 
-    def respond(request: Request) -> list[Step]:
+    def respond(request: ReceivedCall) -> list[Step]:
         if "refuse" in request.query:
             return answer(400, '{"error": "no"}')
         return reply('{"name": "Ada"}' if "name" in request.query else "Hello.")

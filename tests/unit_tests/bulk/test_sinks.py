@@ -1,6 +1,7 @@
 """Files of answers: what is kept of one that exists, wherever its writer was killed."""
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_what_json_cannot_say_becomes_text() -> None:
     line = line_of({**answer(1, "\ud800"), "value": {1, 2}})
     assert json.loads(line)["text"] == "\ud800"
     assert json.loads(line)["value"] == "{1, 2}"
+
+
+def test_a_key_takes_a_few_bytes() -> None:
+    tracemalloc.start()
+    answered = Answered()
+    for number in range(20_000):
+        answered.add(number * 0x9E3779B97F4A7C15 % 2**64)
+    assert answered.take(0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000 * 16 + 100_000
 
 
 @given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 3)), st.lists(st.integers(0, 3)))
