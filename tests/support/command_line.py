@@ -115,10 +115,10 @@ class Terminal:
 
     def interrupt(self, text: str) -> None:
         """Type Ctrl+C until `text` comes: Python misses one in the moment before it begins to wait for input."""
-        for _ in range(int(SECONDS)):
+        for _ in range(int(SECONDS / 5)):
             self.type(CTRL_C)
             with contextlib.suppress(AssertionError):
-                self.wait_for(text, 1.0)
+                self.wait_for(text, 5.0)
                 return
         self.wait_for(text, 0.0)
 
