@@ -23,7 +23,7 @@ def add_options(chat: argparse.ArgumentParser) -> None:
         "prompt",
         nargs="?",
         metavar="PROMPT",
-        help="the prompt; what is piped in follows it. None, or -, for that alone",
+        help="the prompt; what is piped in follows it. Without it, or with -, that alone is sent",
     )
     chat.add_argument("--system", metavar="TEXT", help="a system message to begin with")
     add_endpoint_options(chat, timeout=600.0)

@@ -78,6 +78,6 @@ class JsonDisplay:
             "model": metadata.get("model_name"),
             "finish_reason": metadata.get("finish_reason"),
             "usage": reply.message.usage_metadata,
-            "usage_source": metadata.get("usage_source"),
+            "usage_source": metadata.get("usage_source", "server"),
         }
         print(json.dumps(shown, ensure_ascii=False), flush=True)

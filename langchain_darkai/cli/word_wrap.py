@@ -36,6 +36,7 @@ class WordWrap:
         self._column = 0
         self._blanks = ""
         self._word = ""
+        self._is_too_long = False  # the word at the end of the line: what follows of it goes on there
 
     def feed(self, text: str) -> str:
         """Return what can be shown of the text so far."""
@@ -51,19 +52,22 @@ class WordWrap:
         return self._placed(word) if word else ""
 
     def _placed(self, part: str) -> str:
-        if part == "\n":
-            self._column, self._blanks = 0, ""
-            return part
         if part.isspace():
+            self._is_too_long = False
+            if part == "\n":
+                self._column, self._blanks = 0, ""
+                return part
             self._blanks += part.expandtabs(4)
             return ""
-        blanks, self._blanks = self._blanks, ""
+        before, self._blanks = self._blanks, ""
         cells = _cells(part)
-        if self._column and self._column + len(blanks) + cells > self._width:
-            self._column = cells
-            return f"\n{part}"
-        self._column += len(blanks) + cells
-        return blanks + part
+        if self._column + len(before) + cells > self._width and not self._is_too_long:
+            self._column, before = 0, "\n" if self._column else ""
+        self._column += cells + len(before.strip("\n"))
+        self._is_too_long = self._is_too_long or cells >= self._width
+        if self._column > self._width:
+            self._column = self._column % self._width or self._width
+        return before + part
 
 
 def _cells(text: str) -> int:

@@ -56,8 +56,6 @@ class Terminal:
         rows: int = 24,
         variables: dict[str, str] | None = None,
     ) -> None:
-        self.text = ""
-        """All that was written, without what controls the terminal."""
         self.seen = 0
         self._waits = waits
         self._raw = ""
@@ -80,14 +78,23 @@ class Terminal:
         os.close(theirs)
 
     def __enter__(self) -> Self:
-        if self._waits:
-            self.wait_for(PROMPT)
+        try:
+            if self._waits:
+                self.wait_for(PROMPT)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_error: object) -> None:
         self.process.kill()
         self.process.wait(SECONDS)
         os.close(self.ours)
+
+    @property
+    def text(self) -> str:
+        """All that was written, without what controls the terminal, but for a word where input is waited for."""
+        return CONTROL.sub(lambda found: PROMPT * (found[0] == BEGINS_TO_READ), self._raw)
 
     @property
     def lines(self) -> list[str]:
@@ -102,16 +109,16 @@ class Terminal:
         self._read(lambda: text in self.text[self.seen :], f"{text!r} to come", seconds)
         self.seen = self.text.index(text, self.seen) + len(text)
 
-    def wait_until(self, is_seen: Callable[[list[str]], bool]) -> None:
+    def wait_until(self, is_seen: Callable[[list[str]], bool], seconds: float = SECONDS) -> None:
         """Read until the lines of the screen are as they should be."""
-        self._read(lambda: is_seen(self.lines), "the screen")
+        self._read(lambda: is_seen(self.lines), "the screen", seconds)
 
     def interrupt(self, text: str) -> None:
         """Type Ctrl+C until `text` comes: Python misses one in the moment before it begins to wait for input."""
-        for _ in range(int(SECONDS)):
+        for _ in range(int(SECONDS / 5)):
             self.type(CTRL_C)
             with contextlib.suppress(AssertionError):
-                self.wait_for(text, 1.0)
+                self.wait_for(text, 5.0)
                 return
         self.wait_for(text, 0.0)
 
@@ -130,7 +137,7 @@ class Terminal:
         deadline = time.monotonic() + seconds
         while not enough():
             ready, _, _ = select.select([self.ours], [], [], max(0.0, deadline - time.monotonic()))
-            assert ready, f"waited for {what} after {self.text[self.seen :]!r}; on the screen: {self.lines}"
+            assert ready, f"waited for {what} after {self.text[self.seen :][-500:]!r}; on the screen: {self.lines}"
             try:
                 data = os.read(self.ours, 1024)
             except OSError:  # how Linux says that the other side is gone
@@ -140,7 +147,6 @@ class Terminal:
                 return
             self._stream.feed(data)
             self._raw += data.decode(errors="replace")
-            self.text = CONTROL.sub(lambda found: PROMPT * (found[0] == BEGINS_TO_READ), self._raw)
 
 
 CONTROL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[()][0-9A-B]|[=>78])")

@@ -33,7 +33,7 @@ def text_of(screen: pyte.Screen) -> Text:
 def main() -> None:
     """Run the demo, and take the picture when its fourth step is done."""
     with Terminal(command="demo", variables={"DARKAI_BASE_URL": ""}, waits=False, rows=ROWS) as terminal:
-        terminal.wait_for("5 of 5: ")
+        terminal.wait_until(lambda lines: any(line.startswith("5 of 5") for line in lines), 300.0)
         console = Console(record=True, width=80, file=io.StringIO(), force_terminal=True)
         rows = terminal.lines
         shown = text_of(terminal.emulator).split("\n")
