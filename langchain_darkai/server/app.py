@@ -108,7 +108,8 @@ def create_app(
       its profile says that it has no tool calls; "never" leaves all in the prompt; "schema" is for engines that
       constrain JSON but do not call tools: a call that must be made and an answer in JSON are asked for by their
       schema, with OpenAI's `response_format`, and all else in the prompt. A mapping of the models' names to these
-      values sets it by model, "auto" for the others.
+      values sets it by model, "auto" for the others. Those that a FallbackChatModel asks go by their own, unless it is
+      named.
     - `page`: whether `GET /` answers with a page to chat in a browser. It calls only the server that it came from, and
       may do so by an address, localhost or one of `allowed_hosts`. False answers 404 there.
     - `timeouts`: how long to wait for clients and models that do not go on.

@@ -148,10 +148,14 @@ class Plan:
 
     @property
     def natives(self) -> dict[str, Native]:
-        """How the models are asked of which the configuration says it; a fallback as the first of its models."""
-        first = {name: made[0] if isinstance(made, list) else name for name, made in self.config.backends.items()}
-        found = {name: self.config.backends[model] for name, model in first.items()}
-        return {name: made.native for name, made in found.items() if isinstance(made, BackendSettings) and made.native}
+        """How the models are asked of which the configuration says it."""
+        made = self.config.backends.items()
+        return {name: one.native for name, one in made if isinstance(one, BackendSettings) and one.native}
+
+    @property
+    def single_names(self) -> list[str]:
+        """Those of `by_name` that are one model each, and no list of others."""
+        return [name for name in self.by_name if not isinstance(self.config.backends.get(name), list)]
 
     @property
     def names(self) -> str:

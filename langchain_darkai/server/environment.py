@@ -47,7 +47,8 @@ def native_from(options: argparse.Namespace | None, plan: Plan) -> Native | dict
     for_all = by_name.pop("", plan.server.native or "auto")
     if unknown := sorted(by_name.keys() - plan.by_name):
         raise ValueError(f"{source} names {unknown[0]!r}, which is none of the models: {plan.names}.")
-    natives = {**dict.fromkeys(plan.by_name, for_all), **plan.natives, **by_name}
+    # A list of models has none of its own, unless its name is given: each of them goes by its own.
+    natives = {**dict.fromkeys(plan.single_names, for_all), **plan.natives, **by_name}
     for value in (for_all, *natives.values()):
         if value not in NATIVE:
             raise ValueError(f"{source} is {value!r}; there are: {', '.join(NATIVE)}.")

@@ -198,12 +198,18 @@ class ChatServer:
             name = exchange_of(request).model
             async with self.operations.turn(name, size, deadline):
                 with backend_errors(None if name == DEFAULT_MODEL else name, model):
-                    reply = first_answer(model, partial(self._answer_of, asked, name))
+                    reply = first_answer(model, partial(self._answer_of, asked, name, size))
                     await self._stream(reply, request, response)
 
-    def _answer_of(self, asked: AskedChat, name: str | None, model: BaseChatModel) -> ReplyEvents:
-        native: Native = self._native.get(name or "", "auto") if isinstance(self._native, dict) else self._native
-        return answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
+    def _answer_of(self, asked: AskedChat, name: str | None, size: int, model: BaseChatModel) -> ReplyEvents:
+        """Return the reply of a model; one that is asked in its turn as one of several keeps to its own settings."""
+        served = self._models if isinstance(self._models, dict) else {}
+        own = name if served.get(name or "") is model else next((own for own in served if served[own] is model), None)
+        natives = self._native if isinstance(self._native, dict) else {}
+        default: Native = "auto" if isinstance(self._native, dict) else self._native
+        native = natives.get(name or "") or natives.get(own or "", default)
+        reply = answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
+        return reply if own in {name, None} else self.operations.in_turn(own, size, reply)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)

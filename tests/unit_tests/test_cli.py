@@ -314,7 +314,7 @@ def test_a_configuration_is_served_and_options_come_first(
         "port": 9000,
         "api_key": "a secret",
         "timeout": 60.0,
-        "native": {"chat": "always", "small": "auto", "big": "always", "more": "never"},
+        "native": {"small": "auto", "big": "always", "more": "never"},
         "operations": ServerOperations(
             limits={"*": BackendLimits(max_concurrency=8), "small": BackendLimits(max_concurrency=2, max_queue=0)},
             metrics=True,
