@@ -21,7 +21,7 @@ from langchain_darkai.errors import (
     DarkAITimeoutError,
 )
 from langchain_darkai.protocol import StreamEnd, encode_event, encode_reply_event
-from langchain_darkai.server.backend_errors import backend_errors
+from langchain_darkai.server.backend_errors import backend_errors, describe_backend
 from langchain_darkai.server.bodies import Bodies, answer_and_drop
 from langchain_darkai.server.chat_request import (
     AskedChat,
@@ -197,7 +197,7 @@ class ChatServer:
             model = self._model_for(asked.model, request)
             name = exchange_of(request).model
             async with self.operations.turn(name, size, deadline):
-                with backend_errors(None if name == DEFAULT_MODEL else name, model):
+                with backend_errors(name if isinstance(self._models, dict) else None, model):
                     reply = first_answer(model, partial(self._answer_of, asked, name, size))
                     await self._stream(reply, request, response)
 
@@ -253,13 +253,18 @@ class ChatServer:
         self.operations.check_model(exchange.key, name)
         return self._models[name]
 
+    def _describe(self, name: str | None) -> str:
+        if isinstance(self._models, dict):
+            return describe_backend(name, self._models.get(name or ""))
+        return describe_backend(None, self._models)
+
     async def _fail(
         self, request: web.Request, response: web.StreamResponse, error: BaseException
     ) -> web.StreamResponse:
         """Answer with an error: as an HTTP status where nothing was sent yet, else as the last event."""
-        if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
-            error = DarkAITimeoutError("The model behind the server took too long.")
         exchange = exchange_of(request)
+        if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
+            error = DarkAITimeoutError(f"{self._describe(exchange.model)} took too long. Ask again.")
         if isinstance(error, ModelError):
             _logger.info("A chat failed, and the client is told: %s: %s", type(error).__name__, for_log(str(error)))
         else:

@@ -112,6 +112,21 @@ async def test_a_model_that_hangs_is_a_timeout(before: tuple[str, ...]) -> None:
         assert model.record.was_cancelled.is_set()
 
 
+async def test_a_model_that_hangs_is_named() -> None:
+    class Engine(ScriptedModel):
+        base_url: str = "http://me:secret@gpu-1:8000/v1"
+        model_name: str = "m"
+
+    hangs = Engine(replies=[[...]])
+    for models, name in (({"mine": hangs}, "mine"), (hangs, "m")):
+        async with serving(models, timeout=0.1) as client:
+            status, error = await soon(client.error())
+        assert (status, error["message"]) == (
+            504,
+            f"The backend '{name}' (http://gpu-1:8000) took too long. Ask again.",
+        )
+
+
 @pytest.mark.parametrize("before", [(), ("Hi",)], ids=["at once", "later"])
 async def test_a_model_that_will_not_end_is_a_timeout_and_what_it_says_later_is_dropped(
     before: tuple[str, ...],
