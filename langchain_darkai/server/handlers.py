@@ -30,7 +30,13 @@ from langchain_darkai.server.chat_request import (
     read_chat,
 )
 from langchain_darkai.server.cors import AllowedOrigins
-from langchain_darkai.server.error_responses import error_members, error_response, for_log, to_darkai_error
+from langchain_darkai.server.error_responses import (
+    error_members,
+    error_response,
+    for_log,
+    raised_at,
+    to_darkai_error,
+)
 from langchain_darkai.server.exchange import exchange_of
 from langchain_darkai.server.fallback import first_answer
 from langchain_darkai.server.hosts import AllowedHosts
@@ -268,7 +274,8 @@ class ChatServer:
         if isinstance(error, ModelError):
             _logger.info("A chat failed, and the client is told: %s: %s", type(error).__name__, for_log(str(error)))
         else:
-            _logger.error("A chat failed, for a reason that the client is not told.", exc_info=error)
+            _logger.error("A chat failed, for a reason that the client is not told: %s", raised_at(error))
+            _logger.info("Its traceback, with what the error says.", exc_info=error)
         if not response.prepared:
             return error_response(error, exchange)
         response.force_close()
