@@ -66,6 +66,7 @@ class Operations:
         models: BaseChatModel | Mapping[str, BaseChatModel],
         *,
         plain_key: bytes | None,
+        max_query_bytes: int,
     ) -> None:
         named = models if isinstance(models, Mapping) else {DEFAULT_MODEL: models}
         file = None if settings.keys_file is None else Path(settings.keys_file)
@@ -73,7 +74,8 @@ class Operations:
         self._rates = RequestRates(settings.limits_url)
         self.key_limits: KeyLimits = KeyLimits(self._rates)
         self._metrics = Metrics() if settings.metrics else None
-        self._places = places_for(settings.limits, list(named), self._metrics)
+        self._places = places_for(settings.limits, list(named), self._metrics, longest=max_query_bytes)
+        self.max_query_bytes: int = max(max_query_bytes, *(one.longest or 0 for one in self._places.values()))
         self._readiness = Readiness(named)
         self._tracing = Tracing()
 
