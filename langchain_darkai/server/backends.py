@@ -147,6 +147,11 @@ class Plan:
         return [*self.config.backends, *(spec.name for spec in self.specs)]
 
     @property
+    def only_name(self) -> str | None:
+        """The name of the single model that answers to every name; None where there are names."""
+        return None if self.by_name else self.specs[0].name if self.specs else _OFFLINE
+
+    @property
     def natives(self) -> dict[str, Native]:
         """How the models are asked of which the configuration says it."""
         made = self.config.backends.items()
@@ -173,6 +178,18 @@ class Plan:
                 yield f"{name}: {', else '.join(settings)}"
         specs = self.specs if self.specs or self.config.backends else [parse_backend(_OFFLINE)]
         yield from (f"{spec.name}: {spec.where}" for spec in specs)
+
+    def stand_ins(self) -> BaseChatModel | dict[str, BaseChatModel]:
+        """Return a model in place of each that `make` returns: the offline one as it is, and one with tools for others.
+
+        They need no key, package or file.
+        """
+        settings = {name: one for name, one in self.config.backends.items() if isinstance(one, BackendSettings)}
+        specs = [*(_spec_of(name, one) for name, one in settings.items()), *self.specs]
+        offline = {spec.name for spec in specs if spec.provider == _OFFLINE}
+        if not self.by_name:
+            return OfflineChatModel() if not specs or offline else FallbackChatModel()
+        return {name: OfflineChatModel() if name in offline else FallbackChatModel() for name in self.by_name}
 
     def make(self) -> BaseChatModel | dict[str, BaseChatModel]:
         """Return the models by name, the default first. A single one whose name nobody chose answers to every name.
