@@ -8,7 +8,7 @@ from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import SchemaNode, dump
 from langchain_darkai._tool_calls.cursor import Marks, marks_of
 from langchain_darkai._tool_calls.formats import HARMONY_THOUGHT, THOUGHTS, Thought
-from langchain_darkai._tool_calls.thoughts import thought_of
+from langchain_darkai._tool_calls.thoughts import begins_line_after, thought_of
 
 MAX_CANDIDATES = 64
 """Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""
@@ -99,6 +99,7 @@ class AnswerScanner:
         self._is_over = False
         self._thought: Thought | None = None  # the one that the text is in
         self._tail = ""  # the text's end, in which a mark may have begun
+        self._begins_line = True  # whether the text that comes next does, or what follows a thought
         self._candidates = 0
         self._vain = 0  # characters that were read as JSON, and are prose
         self._whole: str | None = None  # a value that is to be judged now
@@ -179,18 +180,23 @@ class AnswerScanner:
             marks = marks_of(*self._thought.closes) if self._thought else _MARKS
             mark = marks.search(text, position)
             begins = marks.begins_at(text, position) if mark is None or mark[0] == "[" else len(text)
+            before = text[position : begins if mark is None else min(begins, mark.start())]
+            self._begins_line = begins_line_after(before, self._begins_line)
             if mark is None or begins <= mark.start():
                 self._tail = text[begins:]
                 return ""
             if mark[0] in ("{", "["):
                 break
-            self._thought = None if self._thought else thought_of(mark[0]) or HARMONY_THOUGHT
             position = mark.end()
+            if self._thought:
+                self._thought, self._begins_line = None, True
+            elif self._begins_line or mark[0].lower() == _ANALYSIS:
+                self._thought = thought_of(mark[0]) or HARMONY_THOUGHT
         if self._candidates == MAX_CANDIDATES or self._vain > MAX_VAIN:
             self._is_over = True
             return ""
         self._candidates += 1
-        self._in_candidate = True
+        self._in_candidate, self._begins_line = True, False
         self._reader = LenientJsonReader(self._node)
         self._text, self._written, self._drained_pieces, self._is_taken = [], [], 0, None
         self._size = self._next_partial = 0

@@ -277,17 +277,10 @@ HARMONY_THOUGHT = Thought(("<|message|>",), ("<|end|>", "<|return|>", "<|call|>"
 BARE_THOUGHT = Thought(("analysis",), ("assistantcommentary", "assistantfinal", "assistantanalysis"))
 """The same without its marks, at the reply's beginning."""
 
-ANSWER_MARKS = (
-    *(
-        "<|return|>",
-        "<|end|>",
-        "<|START_RESPONSE|>",
-        "<|END_RESPONSE|>",
-        "<|START_TEXT|>",
-        "<|END_TEXT|>",
-        "<|begin|>assistant",
-        "<|content|>",
-    ),
-    *("<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>"),
+ANSWER_OPENS = ("<|START_RESPONSE|>", "<|START_TEXT|>", "<|begin|>assistant", "<|content|>", "<|open|>response<|sep|>")
+ANSWER_CLOSES = (
+    *("<|return|>", "<|end|>", "<|END_RESPONSE|>", "<|END_TEXT|>", "<|close|>response<|sep|>"),
+    "<|close|>message<|sep|>",
 )
-"""Marks around the answer of a model that marks its thoughts, too. They go where the thoughts are taken out."""
+"""Marks around the answer of a model that marks its thoughts, too. They go where the thoughts are taken out: those that
+open the answer at a line's beginning, those that close it where nothing or another mark follows."""

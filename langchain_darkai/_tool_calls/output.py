@@ -158,6 +158,7 @@ class PartBuffer:
         """End the thought."""
         if self._reasoning is None:
             self.add_text(closing)
+        self.at_line_start = True  # what follows begins anew
 
     def drop_mark(self) -> None:
         """Leave out a mark around the answer."""

@@ -64,6 +64,10 @@ ABOUT = [
     ),
     text("Python with a name in it", "<|python_start|>[add(a=x, b=2)]<|python_end|>"),
     text("marks in inline code", "Write `[TOOL_CALLS]`, `<function=add>`, `<think>` or `<|channel|>`."),
+    Case("a thought's mark in quotes, then a call", f'Not "<think>".\n{ADD_BLOCK}', 'Not "<think>".', (SUM,)),
+    Case("a thought's mark in prose, then a call", f"The [THINK] mark.\n{ADD_BLOCK}", "The [THINK] mark.", (SUM,)),
+    text("a thought's mark in prose", "I wrap it in a <think> tag. It is sunny."),
+    text("marks of a turn's end in prose", "Use <|end|> as the stop token, not <|return|>."),
     Case("a thought's mark in inline code, then a call", f"Not `<think>`:\n{ADD_BLOCK}", "Not `<think>`:", (SUM,)),
 ]
 

@@ -25,6 +25,8 @@ AROUND = {
     "a draft in <thought>": '<thought>{{"name": "Bob", "age": 1}}</thought>{}',
     "a draft in <reasoning>": '<reasoning>{{"name": "Bob", "age": 1}}</reasoning>{}',
     "a draft in <Reasoning>": '<Reasoning>{{"name": "Bob", "age": 1}}</REASONING>{}',
+    "a thought on a line": 'So:\n <think>{{"name": "Bob", "age": 1}}</think> <think>{{"name": "Bob", "age": 2}}</think>{}',
+    "a thought's mark in prose": "I use no <think> tags: {}",
     "braces in prose": "A set {{a, b}} and {{x}} and [1] and {{}}: {}",
     "another value before": '{{"name": "Bob"}} lacks the age; {}',
     "LaTeX": "$\\frac{{1}}{{2}}$ {}",
