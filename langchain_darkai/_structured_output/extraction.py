@@ -7,8 +7,8 @@ from typing import Any
 from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import SchemaNode, dump
 from langchain_darkai._tool_calls.cursor import Marks, marks_of
-from langchain_darkai._tool_calls.formats import HARMONY_THOUGHT, THOUGHTS, Thought
-from langchain_darkai._tool_calls.thoughts import begins_line_after, thought_of
+from langchain_darkai._tool_calls.formats import BARE_THOUGHT, HARMONY_THOUGHT, THOUGHTS, Thought
+from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, begins_line_after, thought_of
 
 MAX_CANDIDATES = 64
 """Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""
@@ -99,6 +99,7 @@ class AnswerScanner:
         self._is_over = False
         self._thought: Thought | None = None  # the one that the text is in
         self._tail = ""  # the text's end, in which a mark may have begun
+        self._has_begun = False
         self._begins_line = True  # whether the text that comes next does, or what follows a thought
         self._candidates = 0
         self._vain = 0  # characters that were read as JSON, and are prose
@@ -172,10 +173,21 @@ class AnswerScanner:
         end = [] if self._reader.done else self._after_fault or self._reader.unwritten
         return "".join((*self._written[self._drained_pieces :], *end))
 
+    def _begins(self, start: str) -> bool:
+        """Tell whether the reply begins with a thought without its mark; return False while that is uncertain."""
+        if any(word.startswith(start[: len(word) + 1]) for word in ("analysis", "assistantanalysis")):
+            self._tail = start
+            return False
+        self._has_begun = True
+        self._thought = BARE_THOUGHT if BARE_THOUGHT_BEGINS.match(start) else self._thought
+        return True
+
     def _find_candidate(self, text: str) -> str:
         """Read up to the next bracket outside thoughts; return the text from there on."""
         text, self._tail = self._tail + text, ""
         position = 0
+        if not self._has_begun and not self._begins(text.lstrip()):
+            return ""
         while True:
             marks = marks_of(*self._thought.closes) if self._thought else _MARKS
             mark = marks.search(text, position)
