@@ -3,13 +3,11 @@
 import re
 
 from langchain_darkai._tool_calls.cursor import marks_of
-from langchain_darkai._tool_calls.formats import BARE_THOUGHT, HARMONY_THOUGHT, THOUGHTS, Thought
+from langchain_darkai._tool_calls.formats import BARE_THOUGHT, THOUGHTS, Thought
 from langchain_darkai._tool_calls.state import ParserContext, State
 
 _BY_MARK = {mark.lower(): thought for thought in THOUGHTS for mark in thought.opens}
-_CLOSED_BY_NEXT = frozenset(mark for mark in HARMONY_THOUGHT.closes if mark in ("<|start|>", "<|channel|>")) | set(
-    BARE_THOUGHT.closes
-)
+_CLOSED_BY_NEXT = frozenset(("<|start|>", *BARE_THOUGHT.closes))
 
 BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Za-z\d\"(*])")
 """The beginning of a thought of harmony without its marks: no space follows it."""

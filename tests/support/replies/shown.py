@@ -63,6 +63,15 @@ THOUGHTS = [
     text("a thought that begins a line", f"So:\n<think>Maybe {ADD_BLOCK}.</think> no."),
     text("two thoughts on a line", f"So:\n <think>1</think> <think>Maybe {ADD_BLOCK}.</think> no."),
     Case("a thought after a call", f"{ADD_BLOCK} <think>Maybe {NOW_BLOCK}.", f"<think>Maybe {NOW_BLOCK}.", (SUM,)),
+    text(
+        "a header of a call within harmony's analysis",
+        f"<|channel|>analysis<|message|>Maybe {HARMONY_CALL[18:]} no.<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>3",
+    ),
+    text(
+        "a header of a call within harmony's analysis, without an end",
+        f"<|channel|>analysis<|message|>{HARMONY_CALL[18:]}",
+    ),
     text("analysis and answer without marks", f"analysisMaybe {ADD_BLOCK}.assistantfinalIt is 3."),
     text("a word that begins like analysis", "analysis of the data shows 3."),
     text("the word analysis", "analysis"),
