@@ -279,6 +279,11 @@ THOUGHTS = (
 )
 """The formats of thoughts. Calls and answers inside a thought are drafts, and do not count."""
 
+OPENED_THOUGHT = Thought(
+    (), tuple(close for thought in THOUGHTS for close in thought.closes if "think" in close.lower())
+)
+"""A thought whose opening mark is in the prompt, as chat templates put it there: the reply begins within it."""
+
 HARMONY_THOUGHT = Thought(("<|message|>",), ("<|end|>", "<|return|>", "<|start|>"))
 """The analysis of harmony, which begins after its header. A header in it is a part of it, unless a message begins."""
 

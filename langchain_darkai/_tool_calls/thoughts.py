@@ -9,6 +9,8 @@ from langchain_darkai._tool_calls.state import ParserContext, State
 _BY_MARK = {mark.lower(): thought for thought in THOUGHTS for mark in thought.opens}
 _CLOSED_BY_NEXT = frozenset(("<|start|>", *BARE_THOUGHT.closes))
 
+_BEFORE_MENTIONS = frozenset(" \t\"'`“‘«([<")
+
 BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Za-z\d\"(*])")
 """The beginning of a thought of harmony without its marks: no space follows it."""
 
@@ -16,6 +18,16 @@ BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Za-z\d\"(*])")
 def thought_of(mark: str) -> Thought | None:
     """Return the thought that a mark opens; None if it opens none."""
     return _BY_MARK.get(mark.lower())
+
+
+def may_close(before: str) -> bool:
+    """Return whether a mark may close a thought that nothing has opened, by the letter before it: else it is mentioned.
+
+    Example:
+        >>> may_close("."), may_close("\\n"), may_close(" ")
+        (True, True, False)
+    """
+    return before not in _BEFORE_MENTIONS
 
 
 def begins_line_after(text: str, begins_line: bool) -> bool:
@@ -31,6 +43,7 @@ class ThoughtState(State):
         super().__init__(context)
         self._closes = marks_of(*thought.closes)
         self.out.begin_thought(opening)
+        context.may_be_in_thought = False
 
     def read(self, text: str) -> str:
         close = self._closes.search(text)
