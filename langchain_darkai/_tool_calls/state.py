@@ -69,6 +69,8 @@ class ParserContext:
         self.skip_candidate = False  # the text begins with a fence or JSON that is no call: not to be held back again
         self.held_in_vain = 0  # characters that were held back as a call without a mark, and are none
         self.ends_in_made_up = False
+        self.may_be_in_thought = True  # no mark of thoughts came: what came may be one that the prompt has opened
+        self.was_in_thought = False  # it was
         self.pending = ""
         self._states = states
         self._text_state = states["text"](self)  # one for all text: it knows nothing of what it has read
