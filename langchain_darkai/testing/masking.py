@@ -140,7 +140,7 @@ def _secrets_of_header(name: str, value: str) -> list[str]:
         return []
     if "cookie" in name.lower():
         return [part.partition("=")[2].strip() for part in value.split(";")]
-    return [value, *value.split()[1:]]  # "Bearer KEY" has the key as a word
+    return [value, *value.split(maxsplit=1)[1:]]  # "Bearer KEY" has the key after the scheme
 
 
 def _is_secret(name: str, value: Any) -> bool:

@@ -100,3 +100,9 @@ def test_the_word_before_a_key_is_no_secret() -> None:
 )
 def test_names_of_secrets(name: str, expected: bool) -> None:
     assert is_name_of_secret(name) == expected
+
+
+def test_a_key_of_several_words_is_masked_as_a_whole() -> None:
+    masker = Masker()
+    masker.learn({"authorization": "Bearer a very secret key"}, "/chat", None)
+    assert masker.text("Write every call. The key is: a very secret key.") == "Write every call. The key is: ***."
