@@ -36,13 +36,13 @@ _PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
 _PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
-# What may count at a line's beginning only: JSON, and tags with a prefix. To find it fast, each branch begins with a
+# What may count at a line's beginning only: JSON, Python, tags with a prefix. To find it fast, each branch begins with a
 # letter, and leaves out those that stand right behind a word, or behind a word and a blank.
 _AT_LINE_START = "|".join(
     rf"{sign}(?<![^\n \t]{sign})(?<![^\n \t][ \t]{sign}){following}"
-    for sign, following in ((r"\{", ""), (r"\[", r"(?=\s|\{|\Z)"), ("<", r"(?=[\w-])"))
+    for sign, following in ((r"\{", ""), (r"\[", r"(?=[\s{A-Za-z_]|\Z)"), ("<", r"(?=[\w-])"))
 )
-_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
+_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:[{A-Za-z_]|\Z)")
 _FENCED = re.compile(r"[^\n]*\n\s*(\S)")
 _ANSWER_CLOSES = frozenset(mark.lower() for mark in ANSWER_CLOSES)
 _ANSWER_OPENS = frozenset(mark.lower() for mark in ANSWER_OPENS)
@@ -202,7 +202,8 @@ class TextState(State):
     def _may_hold(self) -> bool:
         """Return whether what may be a call without a mark may be held back after other text."""
         context = self.context
-        return bool(context.tools) and not self.out.calls and context.held_in_vain < MAX_HELD_IN_VAIN
+        may_call = context.tools and not self.out.calls and (context.choice.forced or not context.shows_calls)
+        return bool(may_call) and context.held_in_vain < MAX_HELD_IN_VAIN
 
     def _find_made_up(self, text: str, end: int) -> int | None:
         """Return where the first line begins that is made up, up to the next mark; None if there is none."""
