@@ -36,7 +36,7 @@ _PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
 _PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
-# What may count at a line's beginning only: JSON, Python, tags with a prefix. To find it fast, each branch begins with a
+# What may count at the beginning of a line only: JSON, Python, tags with a prefix. To find it fast, each begins with a
 # letter, and leaves out those that stand right behind a word, or behind a word and a blank.
 _AT_LINE_START = "|".join(
     rf"{sign}(?<![^\n \t]{sign})(?<![^\n \t][ \t]{sign}){following}"
