@@ -3,7 +3,7 @@
 
 FROM python:3.13-slim AS build
 WORKDIR /source
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE _langchain_darkai_pytest.py ./
 COPY langchain_darkai ./langchain_darkai
 # An environment of its own, which the next stage takes over without the tools that built it. EXTRAS may be others.
 ARG EXTRAS=openai,limits,metrics,redis

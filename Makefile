@@ -4,15 +4,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+comma := ,
+
 .DEFAULT_GOAL := help
-.PHONY: help demo unit test coverage lint format typecheck hooks build bench soak eval test-lowest stale
+.PHONY: help demo unit test coverage lint format typecheck docs hooks build bench bench-guard soak eval test-lowest test-examples stale
 .NOTPARALLEL:
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/demo-ready ## show the package at work, on a local server
-	@$(BIN)/langchain-darkai demo
+demo: .venv/demo-ready $(if $(MODEL),.venv/demo-model-ready) ## show the package at work; on a real model: make demo MODEL=model.gguf
+	@$(BIN)/langchain-darkai demo $(if $(MODEL),--backend '$(if $(findstring :,$(MODEL)),,llama.cpp:)$(MODEL)')
 
 unit: .venv/dev-ready ## run the quick tests, in less than half a minute
 	@$(BIN)/python -m pytest -q -n auto -m 'not slow' langchain_darkai tests/unit_tests
@@ -42,6 +44,9 @@ typecheck: .venv/dev-ready ## check the types, with mypy and pyright
 	@report=$$(PATH="$(CURDIR)/$(BIN):$$PATH" pyright --verifytypes langchain_darkai --ignoreexternal) || \
 	    { echo "$$report"; exit 1; }
 
+docs: .venv-docs/ready ## build the documentation into site, and check its links
+	@report=$$(NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict 2>&1) || { echo "$$report"; exit 1; }
+
 hooks: .venv/dev-ready ## let git run lint and mypy before each commit
 	@$(BIN)/prek install
 
@@ -58,6 +63,9 @@ bench: .venv/bench-ready .venv-litellm/ready ## measure speed and memory; only s
 	@$(BIN)/python -m benchmarks $(ARGS)
 	@[ -n "$(ARGS)" ] || $(BIN)/python -m pytest -q -k 'test_init_time or test_stream_time' --benchmark-enable --benchmark-columns min,median,ops
 
+bench-guard: .venv/dev-ready ## compare the instructions of decoder, parser and prompt with those recorded; needs valgrind
+	@$(BIN)/python -m benchmarks.guard
+
 soak: .venv/dev-ready ## make thousands of calls and faults for three minutes, and count what is lost or left
 	@$(BIN)/python -m soak
 
@@ -69,6 +77,9 @@ test-lowest: .venv-lowest/ready .venv-lowest/engine-ready ## run every test with
 	@$(call without_engine,.venv-lowest)
 	@$(without_browser)
 	@.venv-lowest/bin/python -m pytest -q -n auto
+
+test-examples: .venv-examples/ready ## run the examples that need Ray, Dask, FastAPI, Streamlit or MCP
+	@.venv-examples/bin/python -m pytest -q examples/tests
 
 # $(call stale,ENVIRONMENT) is `stale` where the environment was moved or copied to here (it holds absolute paths), or
 # has another version than a PYTHON that was asked for.
@@ -89,6 +100,7 @@ if not (find_spec("venv") and find_spec("ensurepip")):
 endef
 export CHECK_PYTHON
 
+comma := ,
 PIP_OPTIONS := -qq --no-compile --no-input --disable-pip-version-check
 
 # $(call set_up,ENVIRONMENT,WHAT FOR,WHAT TO INSTALL). The file `unfinished` marks a set-up that broke off: nobody knows
@@ -107,10 +119,17 @@ define set_up
 	    echo "Bringing $(1) up to date for $(2) ..."; \
 	    touch $(1)/unfinished; \
 	fi; \
-	$(1)/bin/python -m pip install $(PIP_OPTIONS) $(3); \
-	pwd >$(1)/place; \
-	rm $(1)/unfinished
+	{ $(1)/bin/python -m pip install $(PIP_OPTIONS_WITH_PROGRESS) $(3) && rm $(1)/unfinished; } | $(PROGRESS); \
+	[ ! -e $(1)/unfinished ]; \
+	pwd >$(1)/place
 endef
+
+# What pip finds and installs, in two lines: counted while it goes on where that is seen, at the end elsewhere.
+PIP_OPTIONS_WITH_PROGRESS := --no-compile --no-input --disable-pip-version-check --progress-bar off
+PROGRESS = awk -v seen=$$([ -t 1 ] && echo 1 || echo 0) ' \
+	/^ *(Collecting|Obtaining|Requirement already) / { n++; if (seen) { printf "\r%d packages found", n; fflush() } } \
+	/^Installing collected/ { printf "%s%d packages found, %d to install ...\n", seen ? "\r" : "", n, NF - 3; fflush() } \
+	/^Successfully installed/ { print "Installed."; fflush() }'
 
 # $(call set_up_engine,ENVIRONMENT). Where there is no wheel of the engine, the tests do without; the file `no-engine`
 # says so, with each run. It is tried again only after a change of the pins, or of the environment.
@@ -128,10 +147,14 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
     echo "There is no Chromium here (Debian, Ubuntu: apt install chromium): the tests of the page are left out."
 
 # Without a recipe of its own, an interpreter that is gone, or newer than the environment, makes the set-up run again.
-.venv/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
+.venv/bin/python .venv-docs/bin/python .venv-examples/bin/python .venv-litellm/bin/python .venv-lowest/bin/python .venv-release/bin/python: ;
 
 .venv/demo-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
-	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]')
+	$(call set_up,.venv,the demo,-c requirements-dev.txt -e '.[cli]' langchain)
+	@touch $@
+
+.venv/demo-model-ready: .venv/demo-ready
+	$(call set_up,.venv,a model in the process,-c requirements-dev.txt -e '.[cli$(comma)llama-cpp]')
 	@touch $@
 
 .venv/dev-ready: .venv/bin/python pyproject.toml requirements-dev.txt $(call stale,.venv)
@@ -142,6 +165,10 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
 	$(call set_up_engine,$*)
 	@touch $@
 
+.venv-docs/ready: .venv-docs/bin/python requirements-docs.txt $(call stale,.venv-docs)
+	$(call set_up,.venv-docs,the documentation,-r requirements-docs.txt)
+	@touch $@
+
 .venv/eval-ready: .venv/dev-ready .venv/engine-ready evals/requirements.txt
 	@$(BIN)/python -m pip install $(PIP_OPTIONS) --no-deps -r evals/requirements.txt
 	@touch $@
@@ -149,6 +176,10 @@ without_browser = command -v chromium >/dev/null || command -v chromium-browser 
 .venv/bench-ready: .venv/bin/python pyproject.toml requirements-dev.txt benchmarks/requirements.txt $(call stale,.venv)
 	$(call set_up,.venv,the benchmarks,-r requirements-dev.txt -r benchmarks/requirements.txt -e '.[cli]')
 	@touch .venv/demo-ready .venv/dev-ready $@
+
+.venv-examples/ready: .venv-examples/bin/python pyproject.toml requirements-examples.txt $(call stale,.venv-examples)
+	$(call set_up,.venv-examples,the examples$(comma) 700 MB,--no-deps -r requirements-examples.txt -e .)
+	@touch $@
 
 .venv-litellm/ready: .venv-litellm/bin/python benchmarks/requirements-litellm.txt $(call stale,.venv-litellm)
 	$(call set_up,.venv-litellm,LiteLLM,-r benchmarks/requirements-litellm.txt)

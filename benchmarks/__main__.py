@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import server
+from benchmarks.bulk import BULK_ROWS
 from benchmarks.chart import draw
 from benchmarks.gateway_rows import GATEWAY_ROWS, gateway_setting
 from benchmarks.gateways import LITELLM
@@ -41,6 +42,7 @@ CLIENTS = Table(
     {
         PROFILED: "this package",
         "bare": "bare aiohttp",
+        "json": "with json",
         "core": "core on it",
         "openai": "langchain-openai",
         "ollama": "langchain-ollama",
@@ -53,7 +55,8 @@ GATEWAY = Table(
     {PROFILED: "this server", "astream": "over its model alone", "bare": "bare pass-through", "litellm": "LiteLLM"},
     21,
 )
-TABLES = (CLIENTS, GATEWAY)
+BULK = Table("bulk", BULK_ROWS, {PROFILED: "run_batch", "bare": "over abatch in memory"}, 12)
+TABLES = (CLIENTS, GATEWAY, BULK)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,9 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wanted = [row for row in table.rows if not options.rows or {row.name, table.name} & set(options.rows)]
         if not wanted:
             continue
+        before = os.getloadavg()[0]
         outcomes = _measure(table, wanted, loop, time_for, options.litellm)
+        load = f"The load of the {os.cpu_count()} cores was {before:.1f} before and {os.getloadavg()[0]:.1f} after."
+        print(load)
         if options.record:
-            _record(table, outcomes)
+            _record(table, outcomes, load)
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
 
@@ -110,16 +116,17 @@ def _measure(
 
 @contextmanager
 def _setting(table: Table, url: str, loop: asyncio.AbstractEventLoop, time_for: Time, litellm: Path) -> Iterator[Any]:
-    if table is CLIENTS:
+    if table is not GATEWAY:
         yield Setting(url, loop, time_for)
         return
     with gateway_setting(url, loop, time_for, litellm) as setting:
         yield setting
 
 
-def _record(table: Table, outcomes: dict[Row, Outcome]) -> None:
+def _record(table: Table, outcomes: dict[Row, Outcome], load: str) -> None:
     readme = HERE / "README.md"
-    text = "\n".join((_header(table), *(_shown(table, row, outcome) for row, outcome in outcomes.items()), ""))
+    rows = (_shown(table, row, outcome) for row, outcome in outcomes.items())
+    text = "\n".join((_header(table), *rows, load, ""))
     place = re.compile(rf"(?<=<!-- {table.name} -->\n```text\n).*?(?=```\n<!-- end -->)", re.DOTALL)
     readme.write_text(place.sub(lambda _: text, readme.read_text()))
     if table is CLIENTS:

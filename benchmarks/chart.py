@@ -18,7 +18,7 @@ def draw(outcomes: Mapping[Row, Outcome], path: Path) -> None:
     from matplotlib.patches import Patch
 
     contests = [row for row in outcomes if row.targets.keys() & PEERS.keys()]
-    others = [row for row in outcomes if row not in contests]
+    others = [row for row in outcomes if row not in contests and "bare" in row.targets]
     mpl.rcParams.update({"font.size": 10, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False})
     figure, (left, right) = plt.subplots(
         1, 2, figsize=(12.5, 6.4), width_ratios=(1.9, 1), layout="constrained", facecolor="white"

@@ -2,12 +2,12 @@
 
 import asyncio
 import functools
-import json
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import aiohttp
+import orjson
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -18,10 +18,11 @@ PROMPT = "What do the boats bring?"
 
 
 class BareClient:
-    """The floor: aiohttp, lines, `json.loads`. It checks nothing, and would not notice a reply that was cut off."""
+    """The floor: aiohttp, lines, `loads`. It checks nothing, and would not notice a reply that was cut off."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, loads: Callable[[str], Any] = orjson.loads) -> None:
         self.url = f"{url}/chat"
+        self._loads = loads
         self._session: aiohttp.ClientSession | None = None
 
     async def stream(self) -> AsyncIterator[str]:
@@ -35,7 +36,7 @@ class BareClient:
                 texts = []
                 for line in complete.decode().split("\n"):
                     if line.startswith("data: "):
-                        event = json.loads(line[6:])
+                        event = self._loads(line[6:])
                         if event["event"] == "text-chunk":
                             texts.append(event["data"]["text"])
                 if texts:

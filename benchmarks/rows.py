@@ -1,17 +1,20 @@
 """What is measured: one row of the table each."""
 
 import asyncio
+import json
 import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks import contenders, server
+import orjson
+
+from benchmarks import contenders, parsing, server
 from benchmarks.measure import Clock, Job, Samples, Time, take_turns
 
 # What the server sends, as its URLs say it.
@@ -42,9 +45,9 @@ class Setting:
         return lambda: self.loop.run_until_complete(repeated())
 
     @contextmanager
-    def bare(self, path: str) -> Iterator[contenders.BareClient]:
+    def bare(self, path: str, loads: Callable[[str], Any] = orjson.loads) -> Iterator[contenders.BareClient]:
         """Give a bare client of its own."""
-        bare = contenders.BareClient(f"{self.url}/{path}")
+        bare = contenders.BareClient(f"{self.url}/{path}", loads)
         try:
             yield bare
         finally:
@@ -55,9 +58,9 @@ class Setting:
 class Outcome:
     """A row's result: what this package took, in `unit`s, and ratios by column.
 
-    Against "bare" and "core" (the bare client under LangChain core), a ratio is this package's time over theirs;
-    against its peers, theirs over this package's. What stands at "astream" is no ratio: it is how much more this
-    package's server takes than the model behind it alone.
+    Against "bare", "json" (the same with the standard library's JSON) and "core" (the bare client under LangChain
+    core), a ratio is this package's time over theirs; against its peers, theirs over this package's. What stands at
+    "astream" is no ratio: it is how much more this package's server takes than the model behind it alone.
     """
 
     ours: float
@@ -79,7 +82,7 @@ class Row:
     run: Callable[[Any], Outcome]
 
 
-AT_MOST = {"bare", "ours", "astream"}
+AT_MOST = {"bare", "json", "ours", "astream"}
 """The columns where less is better."""
 
 
@@ -116,9 +119,10 @@ def _asynchronous(
 ) -> Outcome:
     """Compare one asynchronous use of all clients."""
     url = f"{setting.url}/{path}"
-    with setting.bare(path) as bare:
+    with setting.bare(path) as bare, setting.bare(path, json.loads) as bare_with_json:
         jobs = {
             "bare": setting.job(contenders.read, bare),
+            "json": setting.job(contenders.read, bare_with_json),
             "core": setting.job(use, contenders.CoreOverBare(bare=bare)),
             "ours": setting.job(use, contenders.darkai(url)),
             **{name: setting.job(use, PEERS[name](url)) for name in peers},
@@ -229,6 +233,16 @@ def _history(setting: Setting) -> Outcome:
     return _timed(ours.median("wall") / large, {"bare": ours.over(samples["few"], "wall")} if len(samples) > 1 else {})
 
 
+def _parsing(texts: parsing.Texts, read: Callable[[Sequence[str]], None], setting: Setting) -> Outcome:
+    seconds, ratio = parsing.per_character(texts, read, setting.time)
+    return Outcome(seconds * 1e3, "ms", {"bare": ratio})
+
+
+def _construction(setting: Setting) -> Outcome:
+    seconds, ratio = parsing.construction(setting.time)
+    return Outcome(seconds * 1e6, "µs", {"openai": ratio})
+
+
 def _import_time(setting: Setting) -> Outcome:
     """Compare fresh interpreters that import this package with such that import core's chat models.
 
@@ -285,7 +299,7 @@ ROWS = (
         "astream-burst",
         "astream, 50 events a write",
         "wall",
-        {"bare": 1.25, "openai": 20, "ollama": 3.5},
+        {"bare": 1.0, "json": 0.55, "openai": 20, "ollama": 3.5},
         partial(_asynchronous, BURST, contenders.astream),
     ),
     Row(
@@ -299,14 +313,14 @@ ROWS = (
         "astream-paced",
         "astream, a token every 4 ms",
         "CPU",
-        {"bare": 1.6, "openai": 3, "ollama": 1.7},
+        {"bare": 1.4, "openai": 3.5, "ollama": 1.7},
         partial(_asynchronous, PACED, contenders.astream, clock="cpu", unit=250),
     ),
     Row(
         "ainvoke",
         "ainvoke of 2,000 events",
         "wall",
-        {"bare": 1.25, "ollama": 6},
+        {"bare": 1.0, "json": 0.55, "ollama": 6},
         partial(_asynchronous, BURST, contenders.ainvoke, peers=("ollama",)),
     ),
     Row(
@@ -330,7 +344,7 @@ ROWS = (
         {"openai": 2.2, "ollama": 1.6},
         partial(_synchronous, SHORT, contenders.invoke, times=30),
     ),
-    Row("many", "300 streams at once", "wall", {"bare": 1.6, "openai": 25, "ollama": 7}, _many),
+    Row("many", "300 streams at once", "wall", {"bare": 1.2, "openai": 25, "ollama": 7}, _many),
     Row(
         "growth-plain",
         "an event, 20,000 over 1,000",
@@ -354,6 +368,32 @@ ROWS = (
         partial(_growth, "argument", tools=True),
     ),
     Row("growth-history", "a message, 4,000 over 200", "wall", {"bare": 1.1}, _history),
-    Row("import", "import, over core's", "wall", {"bare": 1.05}, _import_time),
-    Row("memory", "peak of 300 streams, each", "heap", {"bare": 1.5}, _memory),
+    Row(
+        "parse-prose",
+        "1 MB of prose, tools bound",
+        "CPU",
+        {"ours": 50, "bare": 1.1},
+        partial(_parsing, parsing.prose, parsing.parse),
+    ),
+    Row(
+        "parse-code",
+        "- of prose with code",
+        "CPU",
+        {"ours": 50, "bare": 1.1},
+        partial(_parsing, parsing.code, parsing.parse),
+    ),
+    Row(
+        "parse-argument", "- of one argument", "CPU", {"bare": 1.1}, partial(_parsing, parsing.argument, parsing.parse)
+    ),
+    Row(
+        "parse-answer",
+        "- of a structured answer",
+        "CPU",
+        {"bare": 1.1},
+        partial(_parsing, parsing.answer, parsing.read_answer),
+    ),
+    Row("parse-calls", "- of 10,000 calls", "CPU", {"bare": 1.1}, partial(_parsing, parsing.calls, parsing.parse)),
+    Row("construction", "ChatDarkAI()", "CPU", {"ours": 60}, _construction),
+    Row("import", "import, over core's", "wall", {"bare": 1.03}, _import_time),
+    Row("memory", "peak of 300 streams, each", "heap", {"bare": 1.2}, _memory),
 )

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, ModelProfile
 from langchain_core.utils.utils import from_env, secret_from_env
 from pydantic import ConfigDict, Field, SecretStr, ValidationInfo, field_serializer, field_validator, model_validator
 from typing_extensions import Self
@@ -50,10 +50,10 @@ class ChatSettings(Closable, BaseChatModel):
     """Sent as a bearer token; None for no key. Default: the environment variable `DARKAI_API_KEY`."""
 
     temperature: float | None = None
-    """Sent if set. The server may ignore it."""
+    """The sampling temperature; None sends none. The server may ignore it."""
 
     max_tokens: int | None = Field(default=None, gt=0)
-    """Sent if set. The server may ignore it."""
+    """The most tokens of a reply; None sends no limit. The server may ignore it."""
 
     stop: list[str] | str | None = None
     """A reply ends before the first of these texts, whatever the server does. A call's own `stop` replaces them."""
@@ -94,7 +94,7 @@ class ChatSettings(Closable, BaseChatModel):
     """The model in the same process that answers, as `ChatDarkAI.over` sets it; None for the endpoint."""
 
     native: Native = "auto"
-    """What the model within does by its own means; it means nothing without one. "auto" binds tools and schemas where
+    """Which of tools and schemas the model within takes natively; it means nothing without one. "auto" binds them where
     the model takes them, "always" also where its profile says that it does not, "never" asks in words. "schema" asks
     for required calls and for answers by their JSON Schema, for engines that constrain JSON but do not call."""
 
@@ -157,6 +157,12 @@ class ChatSettings(Closable, BaseChatModel):
     @classmethod
     def _check_model_kwargs(cls, value: dict[str, Any]) -> dict[str, Any]:
         return check_model_kwargs(value)
+
+    @model_validator(mode="after")
+    def _check_profile_keys(self) -> Self:
+        # Core evaluates the annotations of ModelProfile each time, which takes a third of the construction.
+        is_known = self.profile is None or self.profile.keys() <= ModelProfile.__annotations__.keys()
+        return self if is_known else super()._check_profile_keys()  # type: ignore[operator] # pydantic makes a method of it
 
     @model_validator(mode="after")
     def _record_darkai_version(self) -> Self:

@@ -5,10 +5,9 @@ reads and judges replies, and `_generation.messages` makes LangChain's messages 
 methods run the asynchronous ones on a background loop.
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from operator import itemgetter
-from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast, overload
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.callbacks.manager import BaseRunManager
@@ -17,13 +16,11 @@ from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableAssign, RunnableParallel
-from langchain_core.tools import BaseTool
-from typing_extensions import Self, TypedDict
+from langchain_core.runnables import Runnable
+from typing_extensions import Self
 
 from langchain_darkai._generation.child_run import child_callbacks
 from langchain_darkai._generation.loop import ReaskLoop
-from langchain_darkai._generation.loop_methods import LoopMethods
 from langchain_darkai._generation.messages import (
     FIRST_CALL_INDEX_V1,
     PROVIDER,
@@ -36,12 +33,11 @@ from langchain_darkai._generation.messages import (
 )
 from langchain_darkai._generation.request import (
     CALL_ARGUMENTS,
-    CALL_PARAMETERS,
     build_request,
     load_parsers,
     requirements_from,
 )
-from langchain_darkai._structured_output.method import Method
+from langchain_darkai._generation.structured_output import RawAndParsed, StructuredOutput, Tools
 from langchain_darkai._validation import refuse_unknown
 from langchain_darkai.client import DarkAI
 from langchain_darkai.prompts import format_prompt
@@ -49,39 +45,103 @@ from langchain_darkai.transport import Transport
 
 __all__ = ["ChatDarkAI", "RawAndParsed"]
 
-M = TypeVar("M")
-_Tools: TypeAlias = Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool]
-
-
-class RawAndParsed(TypedDict, Generic[M]):
-    """What `with_structured_output(..., include_raw=True)` returns: a result, or the error for which there is none."""
-
-    raw: AIMessage
-    parsed: M | None
-    parsing_error: Exception | None
-
-
 # Context windows that the models' makers publish, in tokens.
 _MAX_INPUT_TOKENS = {"gpt-4o": 128_000, "gpt-3.5-turbo": 16_385, "llama-3-70b": 8_192}
 
 
-class ChatDarkAI(LoopMethods):
-    """A LangChain chat model over the DarkAI chat API.
+class ChatDarkAI(StructuredOutput):
+    """A LangChain chat model over the DarkAI chat API, which carries only text.
 
-    Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. All durations are in
-    seconds. A setting that cannot work, and an argument that does not exist, is refused with a ValueError at
-    construction. Failures of a call are DarkAIErrors, which are the matching errors of langchain_core.
+    Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. A setting that cannot work,
+    and an argument that does not exist, is refused with a ValueError at construction. Failures of a call are
+    DarkAIErrors, which are the matching errors of langchain_core.
 
-    `model`, `temperature`, `max_tokens`, `stop`, `timeout`, `max_retries` and `model_kwargs` can also be given with a
-    call, or by `bind`.
+    Setup:
+        `pip install git+https://github.com/langchain-darkai/langchain-darkai`. There is no key to get. The endpoint is
+        `base_url`, or the environment variable `DARKAI_BASE_URL`; this starts a local one, whose model is a set of
+        rules. `ChatDarkAI.over` takes a model in this process instead.
 
-    Example:
         >>> from langchain_darkai.server import LocalServer
-        >>> with LocalServer() as server:
-        ...     model = ChatDarkAI(model="llama-3-70b", base_url=server.url)
-        ...     reply = model.invoke("Hello")
-        >>> reply.response_metadata["model_name"]
-        'llama-3-70b'
+        >>> server = LocalServer().start()
+
+    Key init args:
+        All durations are in seconds. `model`, `temperature`, `max_tokens`, `stop`, `timeout`, `max_retries`,
+        `reasoning` and `model_kwargs` can also be given with a call, or by `bind`. The fields of every LangChain chat
+        model are there, too, such as `rate_limiter` and `cache`.
+
+        - `model`, default `'llama-3-70b'`: The model's name.
+        - `base_url`, default `DARKAI_BASE_URL`: Where the API is; None for the hosted service.
+        - `api_key`, default `DARKAI_API_KEY`: Sent as a bearer token; None for no key.
+        - `temperature`, default `None`: The sampling temperature; None sends none.
+        - `max_tokens`, default `None`: The most tokens of a reply; None sends no limit.
+        - `stop`, default `None`: A reply ends before the first of these texts, whatever the server does.
+        - `timeout`, default `600.0`: Seconds for a whole call, retries included; None for no limit.
+        - `stream_chunk_timeout`, default `120.0`: The idle timeout: the longest gap, in seconds, between events with
+          content; None for no limit.
+        - `max_reply_bytes`, default `67108864`: The most text of one reply, in bytes of UTF-8; a longer one is an
+          error.
+        - `max_retries`, default `2`: How often a request is retried after an error that may be temporary; a stream only
+          before its first text.
+        - `max_reasks`, default `1`: How often the model is asked again after a wrong tool call or an invalid structured
+          answer.
+        - `max_concurrency`, default `None`: How many requests this object makes at once, over all threads and loops;
+          None for no limit.
+        - `proxy`, default `DARKAI_PROXY`: An http(s) proxy URL; None for HTTP(S)_PROXY and NO_PROXY, which are never
+          used for this machine.
+        - `default_headers`, default `None`: Headers sent with each request.
+        - `verify`, default `True`: TLS verification: True, False, a CA file or folder, or a context.
+        - `transport`, default `None`: What sends the calls, for tests and for models that need no HTTP; None for HTTP.
+        - `within`, default `None`: The model in the same process that answers, as `ChatDarkAI.over` sets it; None for
+          the endpoint.
+        - `native`, default `'auto'`: Which of tools and schemas the model within takes natively; it means nothing
+          without one.
+        - `reasoning`, default `None`: What becomes of thoughts, which models write in `<think>` and the like.
+        - `model_kwargs`, default `{}`: Further members of the request's JSON body.
+        - `streaming`, default `False`: Whether `invoke` streams, too, for callbacks that want tokens.
+        - `chunk_per_event`, default `False`: Whether each text event is a chunk of its own.
+        - `on_unsupported`, default `None`: What becomes of images, files and other blocks that are no text: "error"
+          refuses them, "describe" puts a text in their place that names type, name and size.
+        - `allow_empty`, default `False`: Whether a complete reply without any content is an answer.
+
+    Instantiate:
+        >>> from langchain_darkai import ChatDarkAI
+        >>> model = ChatDarkAI(model="llama-3-70b", base_url=server.url, temperature=0.2, timeout=60)
+
+    Invoke:
+        `ainvoke`, `batch` and `abatch` take the same. A conversation is a list of messages.
+
+        >>> reply = model.invoke([("system", "Be brief."), ("user", "Count from 1 to 5")])
+        >>> reply.text
+        '1, 2, 3, 4, 5'
+        >>> reply.usage_metadata["output_tokens"], reply.response_metadata["finish_reason"]
+        (9, 'stop')
+
+    Stream:
+        `astream` does the same, asynchronously.
+
+        >>> "".join(chunk.text for chunk in model.stream("Count from 1 to 5"))
+        '1, 2, 3, 4, 5'
+
+    Tool calling:
+        Tools are described in the prompt, and calls are read from the reply; `bind_tools` tells more.
+
+        >>> def get_weather(city: str) -> str:
+        ...     "Get the weather in a city."
+        ...     return f"sunny in {city}"
+        >>> reply = model.bind_tools([get_weather]).invoke("What is the weather in Paris?")
+        >>> reply.tool_calls[0]["name"], reply.tool_calls[0]["args"]
+        ('get_weather', {'city': 'Paris'})
+
+    Structured output:
+        The answer is validated, and asked for again where it is wrong; `with_structured_output` tells more.
+
+        >>> from pydantic import BaseModel
+        >>> class Person(BaseModel):
+        ...     name: str
+        ...     age: int
+        >>> model.with_structured_output(Person).invoke("Alice is 30 years old.")
+        Person(name='Alice', age=30)
+        >>> server.stop()
     """
 
     @classmethod
@@ -170,7 +230,7 @@ class ChatDarkAI(LoopMethods):
     def get_num_tokens_from_messages(
         self,
         messages: list[BaseMessage],
-        tools: _Tools | None = None,
+        tools: Tools | None = None,
     ) -> int:
         """Return about how many tokens the prompt for these messages has, labels and tools included; 0 for none."""
         instructions = requirements_from({"tools": tools}).instructions
@@ -181,7 +241,7 @@ class ChatDarkAI(LoopMethods):
 
     def bind_tools(
         self,
-        tools: _Tools,
+        tools: Tools,
         *,
         tool_choice: str | bool | dict[str, Any] | None = None,
         parallel_tool_calls: bool | None = None,
@@ -215,126 +275,6 @@ class ChatDarkAI(LoopMethods):
         given = {"tool_choice": tool_choice, "parallel_tool_calls": parallel_tool_calls}
         kwargs.update({name: value for name, value in given.items() if value is not None})
         return self.bind(tools=[tool.as_openai() for tool in offered], **kwargs)
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: type[M],
-        *,
-        include_raw: Literal[False] = False,
-        method: Method = ...,
-        strict: bool | None = None,
-        tools: _Tools | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, M]: ...
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: type[M],
-        *,
-        include_raw: Literal[True],
-        method: Method = ...,
-        strict: bool | None = None,
-        tools: _Tools | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, RawAndParsed[M]]: ...
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: dict[str, Any],
-        *,
-        include_raw: Literal[False] = False,
-        method: Method = ...,
-        strict: bool | None = None,
-        tools: _Tools | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, dict[str, Any]]: ...
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: dict[str, Any],
-        *,
-        include_raw: Literal[True],
-        method: Method = ...,
-        strict: bool | None = None,
-        tools: _Tools | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, RawAndParsed[dict[str, Any]]]: ...
-
-    @overload
-    def with_structured_output(
-        self,
-        schema: Any,
-        *,
-        include_raw: bool = False,
-        method: Method = ...,
-        strict: bool | None = None,
-        tools: _Tools | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]: ...
-
-    def with_structured_output(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self,
-        schema: Any,
-        *,
-        include_raw: bool = False,
-        method: Method = "json_schema",
-        strict: bool | None = None,
-        tools: _Tools | None = None,
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """Return a runnable that answers with values of a schema.
-
-        `schema` is a Pydantic model, a dataclass, a TypedDict, any other type that Pydantic validates (`list[Person]`,
-        `A | B`), or a dict with a JSON Schema. `method` says how the answer is asked for: "json_schema" shows the
-        schema, "function_calling" offers it as a tool's arguments, "json_mode" leaves describing it to your prompt.
-        The answer is always validated. `strict=True` converts nothing on the way. With `include_raw` the result is a
-        dict of `raw`, `parsed` and `parsing_error`.
-
-        `tools` are offered beside the answer. A reply that calls them has its calls in `raw`, and `parsed` is None;
-        without `include_raw` it is an error. Other keywords are those of a call, such as `temperature` and `stop`.
-
-        An answer that is not valid goes back to the model `max_reasks` times; after that the runnable raises
-        OutputParserException with the text, which `include_raw` puts into `parsing_error`. Streaming a dict or a
-        TypedDict yields it as it grows, the last item validated.
-
-        Raises DarkAIInvalidRequestError, a ValueError, for something that is not a schema, method, tool or keyword.
-
-        Example:
-            >>> from pydantic import BaseModel
-            >>> class Person(BaseModel):
-            ...     name: str
-            ...     age: int
-            >>> from langchain_darkai.server import LocalServer
-            >>> with LocalServer() as server:
-            ...     model = ChatDarkAI(base_url=server.url).with_structured_output(Person)
-            ...     person = model.invoke("Alice is 30 years old.")
-            >>> person
-            Person(name='Alice', age=30)
-        """
-        from langchain_darkai._structured_output.output_format import output_format
-        from langchain_darkai._structured_output.output_parser import StructuredOutputParser
-        from langchain_darkai._tool_calls.tools import tool_from
-
-        refuse_unknown(kwargs, (*CALL_PARAMETERS, "stop"), "with_structured_output")
-        output = output_format(schema, method=method, strict=strict)
-        if tools:
-            kwargs["tools"] = [tool_from(tool).as_openai() for tool in tools]
-        requirements_from({**kwargs, "output_format": output})  # refuses at once what no call could do
-        traced = {"kwargs": {"method": method, "strict": strict}, "schema": output.traced_schema}
-        model: Runnable[LanguageModelInput, AIMessage] = self.bind(
-            output_format=output, ls_structured_output_format=traced, **kwargs
-        )
-        parser = StructuredOutputParser(output=output, passes_calls=include_raw)
-        if not include_raw:
-            return model | parser
-        # Not `RunnablePassthrough.assign`, whose generic class cannot be pickled.
-        parsed = RunnableAssign(RunnableParallel(parsed=itemgetter("raw") | parser, parsing_error=_nothing))
-        failed = RunnableAssign(RunnableParallel(parsed=_nothing))
-        return RunnableParallel(raw=model) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
     async def _agenerate(
         self,
@@ -380,7 +320,3 @@ class ChatDarkAI(LoopMethods):
         )
         first_call_index = FIRST_CALL_INDEX_V1 if self.output_version == "v1" else 0
         return ReaskLoop(self._client, request, self.get_num_tokens, first_call_index=first_call_index)
-
-
-def _nothing(_: Any) -> None:
-    """Return None: a function with a name, which a pickle can refer to."""

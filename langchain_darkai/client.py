@@ -82,12 +82,19 @@ class DarkAI(Closable):
     """
 
     url: ClassVar[str] = "https://darkai.foundation/chat"
+    """The hosted service."""
     api_endpoint: ClassVar[str] = "https://darkai.foundation/chat"
+    """Where it takes calls."""
     working: ClassVar[bool] = False
+    """Whether the hosted service answered when it was last tried."""
     supports_stream: ClassVar[bool] = True
+    """Whether replies come in pieces."""
     default_model: ClassVar[str] = "llama-3-70b"
+    """The model that is asked where none is named."""
     models: ClassVar[list[str]] = ["gpt-4o", "gpt-3.5-turbo", default_model]
+    """The models of the hosted service."""
     model_aliases: ClassVar[dict[str, str]] = {"llama-3.1-70b": "llama-3-70b"}
+    """Other names of these."""
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ import json
 import random
 from typing import NamedTuple
 
-from tests.support.scripted_server import event, text
+from langchain_darkai.testing.wire import event, text
 
 _WORDS = (
     "a",

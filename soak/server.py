@@ -5,15 +5,16 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 
+from langchain_darkai.testing import ReceivedCall, ScriptedServer
+from langchain_darkai.testing.wire import CLOSE, RESET, STREAM, Step, chunk
 from soak.replies import Question, question_of
 from tests.support.faults import FAULTS
-from tests.support.scripted_server import CLOSE, RESET, STREAM, Request, ScriptedServer, Step, chunk
 
 _SCRIPTS = {fault.name: fault.script for fault in FAULTS}
 _attempts: Counter[int] = Counter()
 
 
-def script(request: Request) -> Iterator[Step]:
+def script(request: ReceivedCall) -> Iterator[Step]:
     """Yield what the server does for a question: its fault, as often as the question says, then its reply."""
     question = question_of(request.query)
     _attempts[question.number] += 1
@@ -46,7 +47,7 @@ def _cut(question: Question) -> list[Step]:
 
 
 if __name__ == "__main__":
-    with ScriptedServer(script) as server:
+    with ScriptedServer(rule=script, keep_alive=True) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         sys.stdin.read()  # until the soak ends

@@ -10,8 +10,9 @@ import hypothesis
 import pytest
 
 from langchain_darkai import ChatDarkAI
+from langchain_darkai.testing import ScriptedServer
+from langchain_darkai.testing.scripted_server import Reply
 from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
-from tests.support.scripted_server import Script, ScriptedServer
 
 
 def pytest_configure() -> None:
@@ -46,11 +47,11 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Start scripted servers, which end with the test."""
+    """Start scripted servers, which end with the test; each repeats its last reply and keeps connections."""
     with contextlib.ExitStack() as running:
 
-        def start(*scripts: Script) -> ScriptedServer:
-            return running.enter_context(ScriptedServer(*scripts))
+        def start(*scripts: Reply) -> ScriptedServer:
+            return running.enter_context(ScriptedServer(*scripts, repeat_last=True, keep_alive=True))
 
         yield start
 

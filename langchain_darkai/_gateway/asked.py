@@ -28,11 +28,8 @@ them stays text."""
 _FIRST_NAME = re.compile(r'\{"(?:[^"\\]|\\.)*":')
 _GAP = "\n\n"
 _LEFT_TO_MODEL = ToolChoice()
-_RULES = {
-    tool_rules(forced=forced, parallel=parallel): (forced, parallel)
-    for forced in (False, True)
-    for parallel in (False, True)
-}
+_RULES = [(forced, parallel) for forced in (False, True) for parallel in (False, True)]
+"""What rules may say: whether a call is forced, and whether calls are parallel."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +135,10 @@ def _tools_at_end(text: str) -> tuple[str, str, list[Tool], tuple[bool, bool]]:
     if start < 0 or (before := _before(text, text[start:])) is None:
         return nothing
     lines, _, rules = text[start + len(opening) :].partition(f"\n{TOOLS_END}\n")
-    tools = [_tool(line) for line in lines.split("\n")] if rules in _RULES and _is_small(lines) else [None]
+    tools = [_tool(line) for line in lines.split("\n")] if _is_small(lines) else [None]
     found = [tool for tool in tools if tool is not None]
-    return (before, text[start:], found, _RULES[rules]) if len(found) == len(tools) else nothing
+    said = next((said for said in _RULES if rules == tool_rules(found, forced=said[0], parallel=said[1])), None)
+    return (before, text[start:], found, said) if said and len(found) == len(tools) else nothing
 
 
 def _tool(line: str) -> Tool | None:

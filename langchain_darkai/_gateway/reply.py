@@ -129,7 +129,7 @@ def _finish_reason(metadata: Mapping[str, Any]) -> FinishReason | None:
 
 
 def _usage_of(counted: UsageMetadata | None) -> Usage | None:
-    if counted is None:
+    if counted is None or "total_tokens" not in counted:  # a reply from LangChain's cache may have a cost alone
         return None
     usage = Usage(
         input_tokens=counted["input_tokens"],

@@ -29,7 +29,9 @@ class _Call:
         return self.reader.done and not self.reader.rest.strip()
 
     def add(self, chunk: ToolCallChunk) -> None:
-        self.name = self.name or chunk["name"]
+        # The name may come in pieces, before the arguments. Some servers repeat it with each piece of these.
+        if not self.is_begun and chunk["name"] and chunk["name"] != self.name:
+            self.name = (self.name or "") + chunk["name"]
         if arguments := chunk["args"]:
             self.has_arguments = True
             self.unwritten.append(arguments)
@@ -110,7 +112,7 @@ class ReplyWriter:
                 self._waiting.popleft()
                 written.append(self._write(first))
                 continue
-            if first.name:
+            if first.name and first.has_arguments:
                 written.append(self._rest(first))
             if len(self._waiting) == 1 or not first.is_whole:
                 break

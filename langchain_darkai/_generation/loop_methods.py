@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables.config import RunnableConfig, get_config_list
 
 from langchain_darkai import _portal
-from langchain_darkai._generation.batch import as_completed
+from langchain_darkai._generation.batch import DEFAULT_CONCURRENCY, as_completed
 from langchain_darkai._generation.child_run import ParentRuns
 
 
@@ -49,7 +49,7 @@ class LoopMethods(ParentRuns):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[AIMessage]:
-        """Return the replies to several inputs, in order, asked for at once.
+        """Return the replies to several inputs, in order, asked for 64 at a time, or as the limits of `abatch` say.
 
         As `abatch`, on one event loop: a call waits on a socket, so it needs no thread of its own. Where `invoke` or a
         method that it goes through is overridden or patched, each call goes by it, as in LangChain's own `batch`.
@@ -69,8 +69,8 @@ class LoopMethods(ParentRuns):
     ) -> list[AIMessage]:
         """Return the replies to several inputs, in order.
 
-        They are asked for at once, or as many at a time as the config's `max_concurrency` says. The first failure is
-        raised and ends the other calls; with `return_exceptions` it stands in its reply's place.
+        As many are asked for at once as the config's `max_concurrency` says, else the model's, else 64. The first
+        failure is raised and ends the other calls; with `return_exceptions` it stands in its reply's place.
         """
         replies: list[Any] = [None] * len(inputs)
         ask = self.abatch_as_completed(inputs, config, return_exceptions=return_exceptions, **kwargs)
@@ -112,7 +112,7 @@ class LoopMethods(ParentRuns):
         results = as_completed(
             lambda number: self.ainvoke(inputs[number], configs[number], **kwargs),
             len(inputs),
-            limit=configs[0].get("max_concurrency") or len(inputs),
+            limit=configs[0].get("max_concurrency") or self.max_concurrency or DEFAULT_CONCURRENCY,
             return_exceptions=return_exceptions,
         )
         async with aclosing(results):

@@ -4,6 +4,7 @@ The client imports this module with its first call, since aiohttp takes a while 
 """
 
 import asyncio
+import ssl
 from typing import NamedTuple
 
 import aiohttp
@@ -13,6 +14,7 @@ from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._http.environment import environment_proxy, tls_setting
 from langchain_darkai._http.error_mapping import error_from_response, is_compressed, map_error, timeout_error
 from langchain_darkai._http.idle_timer import IdleTimer
+from langchain_darkai._http.open_files import is_out_of_files, may_wait
 from langchain_darkai._http.private_api import take_buffered
 from langchain_darkai._http.sessions import SharedSession, close_shared_session, shared_session
 from langchain_darkai._log import log
@@ -97,6 +99,7 @@ class AiohttpTransport:
         """Return the response when its headers have come.
 
         A request that fails on a kept connection, which the server may have closed meanwhile, is sent a second time.
+        One for whose connection the system has no file waits until there is one, or until the deadline.
         """
         body = encode_request(call.query, call.model, call.parameters)
         tls = await tls_setting(endpoint.verify) if _needs_tls(endpoint) else True
@@ -104,25 +107,40 @@ class AiohttpTransport:
         while True:
             shared.expect_connection(endpoint.host)
             try:
-                return await shared.session.post(
-                    endpoint.url,
-                    data=body,
-                    headers=endpoint.headers,
-                    timeout=self._client_timeout(endpoint, deadline),
-                    allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
-                    auto_decompress=False,  # a small body can inflate to one that fills the memory
-                    raise_for_status=False,  # the user's own session may be set to do so
-                    proxy=endpoint.proxy,
-                    ssl=tls,
-                )
+                return await self._post(shared, endpoint, body, tls, deadline)
             except Exception as error:  # noqa: BLE001 - raised again, as a DarkAIError
+                lacks_file = is_out_of_files(error) and may_wait(deadline)
                 broke = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
-                if has_failed or not (broke and shared.reused_connection()):
+                if not lacks_file and (has_failed or not (broke and shared.reused_connection())):
                     raise map_error(  # noqa: B904 - it has its cause
                         error, endpoint, is_users_session=self._session is not None
                     )
+            if lacks_file:
+                log(call, "too many files are open; the request waits for a place")
+                await shared.wait_for_place(deadline)
+            else:
                 has_failed = True
                 log(call, "the server had closed the kept connection; the request is sent on a new one")
+
+    async def _post(
+        self,
+        shared: SharedSession,
+        endpoint: Endpoint,
+        body: bytes,
+        tls: bool | ssl.SSLContext,
+        deadline: float | None,
+    ) -> aiohttp.ClientResponse:
+        return await shared.session.post(
+            endpoint.url,
+            data=body,
+            headers=endpoint.headers,
+            timeout=self._client_timeout(endpoint, deadline),
+            allow_redirects=False,  # a redirect would take the prompt to a host that the user did not name
+            auto_decompress=False,  # a small body can inflate to one that fills the memory
+            raise_for_status=False,  # the user's own session may be set to do so
+            proxy=endpoint.proxy,
+            ssl=tls,
+        )
 
     def _client_timeout(self, endpoint: Endpoint, deadline: float | None) -> aiohttp.ClientTimeout:
         remaining = None if deadline is None else deadline - asyncio.get_running_loop().time()

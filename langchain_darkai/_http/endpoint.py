@@ -131,6 +131,10 @@ MAX_SHOWN = 80
 _PARTS_OF_NO_URL = re.compile(r"(\w+://)?([^?#]*@)?([^?#]*)([?#].*)?", re.DOTALL)
 
 
+_NOT_IN_NAMES = frozenset(' \t\r\n:"(),/;<=>?@[\\]{}')
+"""What the name of a header cannot have."""
+
+
 def _headers(authorization: str | None, default_headers: Mapping[str, str] | None) -> dict[str, str]:
     headers = {
         "accept": "text/event-stream",
@@ -145,7 +149,7 @@ def _headers(authorization: str | None, default_headers: Mapping[str, str] | Non
             raise DarkAIInvalidRequestError(f"default_headers: {name!r} and its value must both be strings.")
         headers[name.lower()] = value
     for name, value in headers.items():
-        if not name.isascii() or not value.isprintable() or any(c in name for c in ' \t\r\n:"(),/;<=>?@[\\]{}'):
+        if not (name.isascii() and value.isprintable() and _NOT_IN_NAMES.isdisjoint(name)):
             what = "api_key" if name == "authorization" and authorization else f"the header {name!r}"
             raise DarkAIInvalidRequestError(
                 f"{what} has a character that HTTP headers cannot carry, a line end perhaps."

@@ -7,7 +7,6 @@ and aiohttp's error becomes the cause only where it shows none.
 import asyncio
 import contextlib
 import email.utils
-import errno
 import json
 import os
 import re
@@ -24,6 +23,7 @@ from yarl import URL
 
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._http.idle_timer import IdleTimeoutError
+from langchain_darkai._http.open_files import is_out_of_files
 from langchain_darkai.errors import (
     DarkAIAPIError,
     DarkAIConnectionError,
@@ -183,10 +183,10 @@ def _without_tls_error(error: Exception, endpoint: Endpoint) -> DarkAIError:
 
 
 def _connector_error(error: aiohttp.ClientConnectorError, endpoint: Endpoint, _partial_text: str) -> DarkAIError:
-    if error.errno in (errno.EMFILE, errno.ENFILE):
+    if is_out_of_files(error):
         return DarkAIConnectionError(
-            f"Too many files are open for another connection to {endpoint.host}. Limit the calls at once with "
-            "max_concurrency, or raise the system's limit (ulimit -n)."
+            f"Too many files are open for another connection to {endpoint.host}, and the timeout left no time to wait. "
+            "Limit the calls at once with max_concurrency, or raise the system's limit (ulimit -n)."
         )
     if isinstance(error, aiohttp.ClientProxyConnectionError) or error.host != URL(endpoint.url).raw_host:
         return _proxy_error(endpoint, describe(error))

@@ -7,8 +7,8 @@ from urllib.parse import quote, unquote, unquote_plus, urlsplit
 
 MIN_SECRET_LENGTH = 8
 """The least characters of a secret, where it is the value of a header, a part of the query, or the user beside a
-password. A shorter one is more likely a common word, which must not be taken out of messages. Keys and passwords are
-secrets at any length."""
+password. A shorter one is more likely a common word, which must not be taken out of messages. Passwords are
+secrets at any length, and so are keys, but for those that are words."""
 
 
 def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: Iterable[str]) -> tuple[str, ...]:
@@ -22,7 +22,12 @@ def collect_secrets(key: str | None, base_url: str, proxy: str | None, headers: 
         *login_secrets(proxy or ""),
         *(word for word in words if len(word) >= MIN_SECRET_LENGTH),
     }
-    return tuple(known | {key} if key else known)
+    return tuple(known | {key} if key and not _is_word(key) else known)
+
+
+def _is_word(key: str) -> bool:
+    """Return whether a key is no secret but a word that stands for one, such as "key", "none" or "password"."""
+    return len(key) <= MIN_SECRET_LENGTH and key.isascii() and key.isalpha()
 
 
 def login_secrets(url: str) -> set[str]:
@@ -40,8 +45,14 @@ def basic_credentials(login: str) -> str:
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return a text with *** for each secret, also where the text has it escaped as in URLs, JSON or Python."""
+    pattern = pattern_of(secrets)
+    return pattern.sub("***", text) if pattern else text
+
+
+def pattern_of(secrets: Iterable[str]) -> re.Pattern[str] | None:
+    """Return a pattern for each secret, in all these forms; None where there are no secrets."""
     longest_first = sorted(secrets, key=len, reverse=True)  # one may be a part of another
-    return re.sub("|".join(map(_pattern, longest_first)), "***", text) if longest_first else text
+    return re.compile("|".join(map(_pattern, longest_first))) if longest_first else None
 
 
 _BACKSLASH = r"(?:\\|(?i:%5c|u005c))"

@@ -21,16 +21,28 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from langchain_darkai._http.open_files import line, refuse_reserved
 from langchain_darkai._http.private_api import give_up_transport
+
+MAX_IDLE = 32
+"""Connections that are kept for later calls. Of more than that, those that have been idle for longest are closed."""
+
+IDLE_GRACE = 1.0
+"""Seconds after which they are closed, so that the next batch of a program still finds those of the last one."""
 
 _reuses_connection: contextvars.ContextVar[bool] = contextvars.ContextVar("reuses_connection", default=False)
 """Whether the request of the running call went over a connection that was kept from an earlier one."""
 
 
 class _Connector(aiohttp.TCPConnector):
-    """A connector that knows its sockets, to close them without its loop, and tells which connections it reuses."""
+    """A connector that knows its sockets, to close them without its loop, and tells which connections it reuses.
+
+    It keeps few idle connections, and calls the next in line for a place when a connection comes free.
+    """
 
     def __init__(self) -> None:
+        self._idle: weakref.WeakKeyDictionary[ResponseHandler, None] = weakref.WeakKeyDictionary()  # oldest first
+        self._closes_idle = False
         self._our_sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
         self._our_protocols: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
         self._has_closed_sockets = False
@@ -38,10 +50,29 @@ class _Connector(aiohttp.TCPConnector):
 
     async def connect(self, *args: Any, **kwargs: Any) -> Connection:
         connection = await super().connect(*args, **kwargs)
-        if connection.protocol is not None:
-            _reuses_connection.set(connection.protocol in self._our_protocols)
-            self._our_protocols.add(connection.protocol)
+        protocol = connection.protocol
+        if protocol is not None:
+            _reuses_connection.set(protocol in self._our_protocols)
+            self._our_protocols.add(protocol)
+            self._idle.pop(protocol, None)
+            connection.add_callback(functools.partial(self._end_use, protocol))
         return connection
+
+    def _end_use(self, protocol: ResponseHandler) -> None:
+        self._idle[protocol] = None
+        line().call_next()
+        if len(self._idle) > MAX_IDLE and not self._closes_idle:
+            self._closes_idle = True
+            asyncio.get_running_loop().call_later(IDLE_GRACE, self.close_idle)
+
+    def close_idle(self, most: int = MAX_IDLE) -> None:
+        """Close idle connections until there are `most`."""
+        self._closes_idle = False
+        idle = [protocol for protocol in self._idle if protocol.is_connected()]
+        for protocol in idle[: max(0, len(idle) - most)]:
+            self._idle.pop(protocol, None)
+            if protocol.transport is not None:
+                protocol.transport.abort()
 
     def close_sockets(self) -> None:
         self._has_closed_sockets = True
@@ -59,6 +90,7 @@ class _Connector(aiohttp.TCPConnector):
 def _new_socket(sockets: weakref.WeakSet[socket.socket], address: aiohttp.AddrInfoType) -> socket.socket:
     family, kind, protocol, *_ = address
     sock = socket.socket(family, kind, protocol)
+    refuse_reserved(sock)
     sockets.add(sock)
     return sock
 
@@ -102,6 +134,12 @@ class SharedSession:
         for response in self._responses:
             response.close()
         await self.session.close()
+
+    async def wait_for_place(self, deadline: float | None) -> None:
+        """Wait until it is worth another try to connect, where no more files can be opened."""
+        if isinstance(self.session.connector, _Connector):
+            self.session.connector.close_idle(0)  # those to other hosts, or this call would have got one
+        await line().wait(deadline)
 
     def expect_connection(self, host: str) -> None:
         """Prepare for a request to a host, after which `reused_connection` tells which connection it took.

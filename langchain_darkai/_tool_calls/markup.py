@@ -1,6 +1,7 @@
 """Code fences, and lines that a model makes up. The marks of calls and thoughts are in `formats`."""
 
 import re
+from functools import cache
 
 IGNORE_CASE = re.IGNORECASE | re.ASCII
 """Upper case counts too, for ASCII letters only: else Python also takes a Turkish dotless i for an i."""
@@ -38,11 +39,13 @@ MADE_UP_LINE_BEGINS = re.compile(rf"[ \t]*(?:{beginnings(*_MADE_UP)})\Z", IGNORE
 """What may be the beginning of such a line; to be matched at the beginning of a line."""
 
 
+@cache  # for each number of each sign
 def fence_end(ticks: str) -> re.Pattern[str]:
     """Return what ends the fence that these ticks open: as many, at a line's start, with no language after them."""
     return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}{{{len(ticks)},{MAX_TICKS}}}(?!\w)")
 
 
+@cache
 def fence_end_begins(ticks: str) -> re.Pattern[str]:
     """Return what may be the beginning of that, at the end of a text."""
     return re.compile(rf"\n[ \t>]{{0,{MAX_INDENT}}}{re.escape(ticks[0])}{{0,{MAX_TICKS}}}\Z")

@@ -109,8 +109,11 @@ class PartBuffer:
             self._after_call = False
         body = text.rstrip()
         self._add_text_part(body)
+        if len(body) == len(text):
+            self._space, self.at_line_start = [], False
+            return
         space = text[len(body) :]
-        self._space = [space] if space else []
+        self._space = [space]
         self.at_line_start = "\n" in space and _ends_in_blank_line(space)
 
     def finish(self, *, drop_space: bool) -> None:

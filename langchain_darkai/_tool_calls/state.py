@@ -74,7 +74,8 @@ class ParserContext:
         self.was_in_thought = False  # it was
         self.pending = ""
         self._states = states
-        self.state: State = states["text"](self)
+        self._text_state = states["text"](self)  # one for all text: it knows nothing of what it has read
+        self.state = self._text_state
 
     def need_more(self, text: str) -> str:
         """Keep text until the next piece shows what it is."""
@@ -88,7 +89,10 @@ class ParserContext:
 
     def switch_to(self, state: State | StateName, text: str = "") -> str:
         """Let another state read on with this text."""
-        self.state = self._states[state](self) if isinstance(state, str) else state
+        if state == "text":
+            self.state = self._text_state
+        else:
+            self.state = self._states[state](self) if isinstance(state, str) else state
         return text
 
     def fall_back_to_text(self, text: str) -> str:

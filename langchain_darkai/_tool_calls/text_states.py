@@ -89,7 +89,8 @@ class TextState(State):
         self._marks, self._sign = _signs(context.reads_calls, context.reasoning is not None)
 
     def read(self, text: str) -> str:
-        if not (self.context.only_preamble or self.out.calls or self._sign.search(text)):
+        sign = self._sign.search(text)
+        if not (sign or self.context.only_preamble or self.out.calls):
             self.out.add_text(text)  # as most text is
             return ""
         self._skips, self.context.skip_candidate = self.context.skip_candidate, False
@@ -98,7 +99,7 @@ class TextState(State):
             if start and self._begins_reply(start):
                 self.out.add_text(text[: len(text) - len(start)])
                 return self._read_start(start)
-        position, mark = self._find(text)
+        position, mark = self._find(text, sign.start()) if sign else (len(text), "")
         made_up = self._find_made_up(text, position) if self.out.calls else None
         if made_up is not None:
             self.out.add_text(text[:made_up])
@@ -163,9 +164,9 @@ class TextState(State):
             self.context.only_preamble = False
         self.out.add_text(text)
 
-    def _find(self, text: str) -> tuple[int, str]:
-        """Return where the first mark stands, and the mark; the text's length and "" if there is none."""
-        for sign in self._sign.finditer(text):
+    def _find(self, text: str, start: int) -> tuple[int, str]:
+        """Return where the first mark stands, from a sign on, and the mark; the text's length and "" for none."""
+        for sign in self._sign.finditer(text, start):
             position, letter = sign.start(), sign[0]
             if letter in "{[" and self._may_announce(text, position):
                 return position, letter

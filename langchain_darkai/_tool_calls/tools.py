@@ -31,16 +31,18 @@ _TASK = (
 
 INSTRUCTIONS_START = f"{_TASK}\n{TOOLS_START}"
 
+_NAME = "<tool name>"
+
 _ONE_BLOCK = f"""Write each call as a JSON object between {CALL_START} and {CALL_END}:
 {CALL_START}
-{{"name": <tool name>, "arguments": <arguments>}}
+{{"name": {_NAME}, "arguments": <arguments>}}
 {CALL_END}"""
 
 _SEVERAL_CALLS = f"""When the request mentions several items, cities, numbers or actions, write a list of such \
 objects, one for each of them:
 {CALL_START}
-[{{"name": <tool name>, "arguments": <arguments of the first call>}}, {{"name": <tool name>, "arguments": <arguments \
-of the second call>}}]
+[{{"name": {_NAME}, "arguments": <arguments of the first call>}}, {{"name": {_NAME}, "arguments": <arguments of the \
+second call>}}]
 {CALL_END}"""
 
 _CALL_OR_TEXT = (
@@ -206,7 +208,7 @@ def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bo
         >>> print(tool_instructions([now], ToolChoice("required", "now")).partition("</tools>\\n")[2])
         Write each call as a JSON object between <tool_call> and </tool_call>:
         <tool_call>
-        {"name": <tool name>, "arguments": <arguments>}
+        {"name": "now", "arguments": <arguments>}
         </tool_call>
         You must call a tool in this reply.
     """
@@ -214,13 +216,17 @@ def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bo
         one_line(dump({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
         for tool in tools
     ]
-    rules = tool_rules(forced=choice.forced, parallel=parallel)
+    rules = tool_rules(tools, forced=choice.forced, parallel=parallel)
     return "\n".join([INSTRUCTIONS_START, *lines, TOOLS_END, rules])
 
 
-def tool_rules(*, forced: bool, parallel: bool) -> str:
-    """Return the end of the instructions: how and when to call, and how often."""
+def tool_rules(tools: Sequence[Tool], *, forced: bool, parallel: bool) -> str:
+    """Return the end of the instructions: how and when to call, and how often.
+
+    The form of a call has the name of the tool where there is no other: small models make up names for a placeholder.
+    """
+    one = _ONE_BLOCK.replace(_NAME, one_line(dump(tools[0].name))) if len(tools) == 1 else _ONE_BLOCK
     several = [_SEVERAL_CALLS] if parallel and not forced else []
     when = MUST_CALL if forced else _CALL_OR_TEXT
     end = [] if parallel else [ONE_CALL]
-    return "\n".join([_ONE_BLOCK, *several, when, *end])
+    return "\n".join([one, *several, when, *end])

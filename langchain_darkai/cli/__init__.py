@@ -1,4 +1,4 @@
-"""The command line: langchain-darkai demo | chat | serve | check | key."""
+"""The command line: langchain-darkai demo | chat | batch | serve | check | key."""
 
 from langchain_darkai.cli.command import main
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_darkai.errors import DarkAIError, DarkAIStreamDecodeError, DarkAIStreamTruncatedError
+from langchain_darkai.protocol._event_json import JSON, event_of, split_texts
 from langchain_darkai.protocol._excerpt import excerpt
 from langchain_darkai.protocol.events import (
     FINISH_REASONS,
@@ -31,7 +32,6 @@ MAX_REPLY_BYTES = 64 * 1024 * 1024
 """The most text that is read of one reply, in bytes of UTF-8. Hardly any model writes a hundredth of it; but a server
 that never ends its reply must not fill the memory."""
 
-_JSON = json.JSONDecoder(strict=False)  # servers were seen to send raw control characters in strings
 _MAX_UTF8 = 4  # bytes of a character
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _HIGH_SURROGATES = tuple(map(chr, range(0xD800, 0xDC00)))
@@ -149,7 +149,8 @@ class EventDecoder:
     def feed(self, data: bytes) -> Decoded:
         """Return the text and the end that these bytes complete."""
         if not self.ended:
-            self._handle_lines(self._lines.feed(data))
+            block = self._lines.feed_block(data)
+            self._handle_lines([] if block is None else self._handle_texts(block).split("\n"))
         return self._decoded()
 
     def finish(self) -> Decoded:
@@ -172,15 +173,25 @@ class EventDecoder:
         if texts:
             self._new_parts += texts if self._per_event else ["".join(texts)]
 
+    def _handle_texts(self, block: str) -> str:
+        """Read the lines of a block that are nothing but text events, as nearly all are; return those that are left."""
+        texts, rest = ([], "") if self._open_event or self._high_surrogate else split_texts(block)
+        if not texts:
+            return block
+        text = "".join(texts)
+        size = len(text) if text.isascii() else len(text.encode())
+        if size > self._room:
+            return block  # line by line, text is read up to the limit
+        self._room -= size
+        self._new_texts += filter(None, texts if self._per_event else [text])
+        return rest
+
     def _handle_lines(self, lines: list[str]) -> None:
         for line in lines:
-            # The fast path: a whole event on one line. Nearly every line of a reply is one.
-            if self._open_event is None and line.startswith("data: {"):
-                try:
-                    event, end = _JSON.raw_decode(line, 6)
-                except (ValueError, RecursionError):
-                    event, end = {}, 0
-                if end == len(line):
+            # The usual case: a whole event on one line.
+            if self._open_event is None and line.startswith("data: {") and line.endswith("}"):
+                event = event_of(line[6:])
+                if event is not None:
                     self._handle_event(event, line)
                     if self.ended:
                         return
@@ -221,7 +232,7 @@ class EventDecoder:
             self._open_event = None
             text = "\n".join(open_event.lines)
             try:
-                event = _JSON.decode(text)
+                event = JSON.decode(text)
             except (ValueError, RecursionError) as error:
                 self._fail_undecodable(f"an event that is not JSON ({error})", text, error)
             else:

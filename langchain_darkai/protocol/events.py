@@ -10,9 +10,10 @@ from langchain_darkai.errors import DarkAIError
 __all__ = ["FINISH_REASONS", "Decoded", "FinishReason", "ReasoningText", "StreamEnd", "StreamFailure", "Usage"]
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+"""Why a model stopped: it was done, it had no tokens left, it called tools, or a filter stopped it."""
 
 FINISH_REASONS: tuple[FinishReason, ...] = ("stop", "length", "tool_calls", "content_filter")
-"""Why a model stopped: it was done, it had no tokens left, it called tools, or a filter stopped it."""
+"""Every `FinishReason`."""
 
 
 class Usage(TypedDict):

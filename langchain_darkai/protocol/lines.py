@@ -49,25 +49,30 @@ class LineDecoder:
 
     def feed(self, data: bytes) -> list[str]:
         """Return the lines that these bytes complete."""
+        block = self.feed_block(data)
+        return [] if block is None else block.split("\n")
+
+    def feed_block(self, data: bytes) -> str | None:
+        """Return the lines that these bytes complete as one text, with a LF between two; None for no line."""
         if not data or self.fault:
-            return []
+            return None
         if self._ended_with_cr and data.startswith(b"\n"):
             data = data[1:]  # the rest of a CRLF; its CR has ended the line already
         self._ended_with_cr = data.endswith(b"\r")
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         complete, line_end, rest = data.rpartition(b"\n")
-        lines = []
+        block = None
         if line_end:
             if self._unfinished:
                 complete = self._take_unfinished() + complete
-            lines = self._decode(complete)
+            block = self._decode(complete)
         if rest and not self.fault:
             self._unfinished.append(rest)
             self._unfinished_size += len(rest)
             if self._unfinished_size > self._max_line_bytes:
                 self._fail_oversized()
-        return lines
+        return block
 
     def finish(self) -> list[str]:
         """Return the last line, if the stream ends without a line end. A line that ends within a character is lost."""
@@ -79,7 +84,8 @@ class LineDecoder:
         except UnicodeDecodeError as error:
             if error.reason == "unexpected end of data":
                 return []
-        return self._decode(last_line)
+        block = self._decode(last_line)
+        return [] if block is None else [block]
 
     def _take_unfinished(self) -> bytes:
         data = b"".join(self._unfinished)
@@ -87,21 +93,22 @@ class LineDecoder:
         self._unfinished_size = 0
         return data
 
-    def _decode(self, block: bytes) -> list[str]:
+    def _decode(self, block: bytes) -> str | None:
         """Return the lines of a block, up to the first fault. Usually the whole block is decoded at once."""
+        text: str | None
         try:
-            lines = block.decode().split("\n")
+            text = block.decode()
         except UnicodeDecodeError:
-            lines = self._lines_before_fault(block)
+            text = self._lines_before_fault(block)
         else:
             if len(block) > self._max_line_bytes:
-                lines = self._lines_before_fault(block)
-        if self._at_start and lines:
-            lines[0] = lines[0].removeprefix("\ufeff")
+                text = self._lines_before_fault(block)
+        if self._at_start and text is not None:
+            text = text.removeprefix("\ufeff")
         self._at_start = False
-        return lines
+        return text
 
-    def _lines_before_fault(self, block: bytes) -> list[str]:
+    def _lines_before_fault(self, block: bytes) -> str | None:
         lines: list[str] = []
         for line in block.split(b"\n"):
             if len(line) > self._max_line_bytes:
@@ -113,7 +120,7 @@ class LineDecoder:
                 what = f"a line that is not UTF-8 ({error.reason} at byte {error.start})"
                 self.fault = LineFault(what, error)
                 break
-        return lines
+        return "\n".join(lines) if lines else None
 
     def _fail_oversized(self) -> None:
         self.fault = LineFault(f"a line longer than {self._max_line_bytes:,} bytes")

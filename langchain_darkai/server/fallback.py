@@ -7,7 +7,7 @@ the first chunk for the beginning of an answer; that of most providers is empty.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, ModelProfile
@@ -17,7 +17,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from pydantic import Field
 
 from langchain_darkai.errors import DarkAIAPIError, DarkAIError
-from langchain_darkai.server.backend_errors import error_of_backend, is_temporary, warn_of
+from langchain_darkai.protocol import ReasoningText
+from langchain_darkai.server.backend_errors import error_of_backend, is_temporary, needs_a_hand, sentence_for_log
 
 __all__ = ["FallbackChatModel", "first_answer"]
 
@@ -30,7 +31,8 @@ class FallbackChatModel(BaseChatModel):
     """A chat model that asks its `models` in their order, until one answers.
 
     The next one is asked after a connection error, a rate limit (429) or a failure of the server (5xx), as long as the
-    one before has sent no text and no tool call. Any other error is raised. If all fail, the last error names each.
+    one before has sent no text and no tool call. Thoughts that it has sent stay sent. Any other error is raised. If all
+    fail, the last error names each.
 
     Example:
         >>> from langchain_core.language_models import FakeListChatModel
@@ -157,93 +159,124 @@ class _Fallbacks(Runnable[Any, Any]):
 
     def try_each(self, ask: Callable[[Runnable[Any, Any]], Iterator[Any]]) -> Iterator[Any]:
         """Yield what `ask` yields for the first runnable that answers."""
-        failures: list[Exception] = []
+        failures: list[_Failure] = []
         for name, runnable in self._runnables.items():
-            has_begun = False
+            beginning = _Beginning()
             try:
-                with closing(_from_content(ask(runnable))) as chunks:
+                with closing(cast("Generator[Any]", ask(runnable))) as chunks:
                     for chunk in chunks:
-                        has_begun = True
-                        yield chunk
+                        yield from beginning.with_held(chunk)
             except Exception as error:  # noqa: BLE001 - it is raised there, or another one is asked
-                self._next_after(error, name, failures, is_final=has_begun)
+                self._next_after(error, name, failures, is_final=beginning.is_over)
             else:
+                yield from beginning.held
                 return
 
     async def atry_each(self, ask: Callable[[Runnable[Any, Any]], AsyncIterator[Any]]) -> AsyncGenerator[Any]:
         """Yield what `ask` yields for the first runnable that answers."""
-        failures: list[Exception] = []
+        failures: list[_Failure] = []
         for name, runnable in self._runnables.items():
-            has_begun = False
+            beginning = _Beginning()
             try:
-                async with aclosing(_afrom_content(ask(runnable))) as chunks:
+                async with aclosing(cast("AsyncGenerator[Any]", ask(runnable))) as chunks:
                     async for chunk in chunks:
-                        has_begun = True
-                        yield chunk
+                        for ready in beginning.with_held(chunk):
+                            yield ready
             except Exception as error:  # noqa: BLE001 - it is raised there, or another one is asked
-                self._next_after(error, name, failures, is_final=has_begun)
+                self._next_after(error, name, failures, is_final=beginning.is_over)
             else:
+                for ready in beginning.held:
+                    yield ready
                 return
 
-    def _next_after(self, error: Exception, name: str, failures: list[Exception], *, is_final: bool) -> None:
+    def _next_after(self, error: Exception, name: str, failures: "list[_Failure]", *, is_final: bool) -> None:
         """Return where another model is to be asked after an error; raise an error where none is."""
-        told = error_of_backend(error, name, _model_in(self._runnables[name]))
+        model = _model_in(self._runnables[name])
+        failure = _Failure(error_of_backend(error, name, model), sentence_for_log(error, name, model))
         if is_final or not is_temporary(error):
-            _raise(told, error)
-        failures.append(told)
+            _raise(failure, error)
+        failures.append(failure)
         ahead = list(self._runnables)[len(failures) :]
         if not ahead:
             _raise(self._all_failed(failures), error)
-        _logger.warning("%s The next one is asked: %r.", told, ahead[0])
+        _logger.warning("%s The next one is asked: %r.", failure.logged, ahead[0])
 
-    def _all_failed(self, failures: list[Exception]) -> DarkAIError:
-        last = failures[-1]
-        waits = [wait for error in failures if (wait := getattr(error, "retry_after", None)) is not None]
-        return (type(last) if isinstance(last, DarkAIError) else DarkAIAPIError)(
-            f"No backend of {self.name!r} answered. {' '.join(map(str, failures))}",
+    def _all_failed(self, failures: "list[_Failure]") -> "_Failure":
+        last = failures[-1].told
+        waits = [wait for one in failures if (wait := getattr(one.told, "retry_after", None)) is not None]
+        start = f"No backend of {self.name!r} answered."
+        told = (type(last) if isinstance(last, DarkAIError) else DarkAIAPIError)(
+            f"{start} {' '.join(str(one.told) for one in failures)}",
             status=getattr(last, "status", None),
             retry_after=min(waits, default=None),
         )
+        return _Failure(told, f"{start} {' '.join(one.logged for one in failures)}")
 
 
-def _raise(told: Exception, error: Exception) -> NoReturn:
-    if told is error:
+class _Failure(NamedTuple):
+    """The error that a caller is told, and what of it the log is told."""
+
+    told: Exception
+    logged: str
+
+
+def _raise(failure: _Failure, error: Exception) -> NoReturn:
+    if failure.told is error:
         raise error
-    warn_of(told)
-    raise told from error
+    if needs_a_hand(failure.told):
+        _logger.warning("%s", failure.logged)
+    raise failure.told from error
 
 
-def _from_content(chunks: Iterator[Any]) -> Generator[Any]:
-    """Yield chunks from the first that says something; those before it come with it."""
-    held: list[Any] = []
-    for chunk in chunks:
-        held.append(chunk)
-        if _says_something(chunk):
-            break
-    yield from held
-    yield from chunks
+class _Beginning:
+    """The beginning of an answer: chunks that say nothing are held until one says something, and come with it.
+
+    Thoughts go through. The beginning `is_over` with the first chunk of the answer itself.
+    """
+
+    def __init__(self) -> None:
+        self.held: list[Any] = []
+        self.is_over = False
+
+    def with_held(self, chunk: Any) -> list[Any]:
+        """Return what may go on, a chunk with those before it; nothing where it is held."""
+        self.held.append(chunk)
+        self.is_over = self.is_over or _answers(chunk)
+        if not (self.is_over or _thinks(chunk)):
+            return []
+        ready, self.held = self.held, []
+        return ready
 
 
-async def _afrom_content(stream: AsyncIterator[Any]) -> AsyncGenerator[Any]:
-    held: list[Any] = []
-    async with aclosing(stream) as chunks:  # type: ignore[type-var] # of a Runnable, it is a generator
-        async for chunk in chunks:
-            held.append(chunk)
-            if _says_something(chunk):
-                break
-        for chunk in held:
-            yield chunk
-        async for chunk in chunks:
-            yield chunk
+def _answers(chunk: Any) -> bool:
+    """Return whether a chunk is more than thoughts, or nothing."""
+    message = _message_in(chunk)
+    if not isinstance(message, AIMessage):
+        return not isinstance(chunk, ReasoningText)
+    calls = message.tool_call_chunks if isinstance(message, AIMessageChunk) else message.tool_calls
+    beside = message.additional_kwargs.keys() - {"reasoning_content"}
+    return bool(message.text or calls or beside or any(not _is_thought(block) for block in _blocks_of(message)))
 
 
-def _says_something(chunk: Any) -> bool:
-    if isinstance(chunk, dict) and isinstance(chunk.get("raw"), AIMessage):
-        chunk = chunk["raw"]  # of with_structured_output(include_raw=True)
-    if not isinstance(chunk, AIMessage):
-        return True
-    calls = chunk.tool_call_chunks if isinstance(chunk, AIMessageChunk) else chunk.tool_calls
-    return bool(chunk.content or calls or chunk.additional_kwargs)
+def _thinks(chunk: Any) -> bool:
+    message = _message_in(chunk)
+    if not isinstance(message, AIMessage):
+        return isinstance(chunk, ReasoningText)
+    return bool(message.additional_kwargs or _blocks_of(message))
+
+
+def _message_in(chunk: Any) -> Any:
+    return chunk.get("raw") if isinstance(chunk, dict) else chunk  # of with_structured_output(include_raw=True)
+
+
+def _blocks_of(message: AIMessage) -> list[Any]:
+    """Return the blocks of a message that has such, but for empty texts."""
+    blocks = message.content if isinstance(message.content, list) else []
+    return [block for block in blocks if not (isinstance(block, dict) and block.get("text") == "")]
+
+
+def _is_thought(block: Any) -> bool:
+    return isinstance(block, dict) and block.get("type") in {"reasoning", "thinking", "redacted_thinking"}
 
 
 def _calls_tools(model: Any) -> bool:

@@ -102,7 +102,7 @@ def parse_keys(text: str, source: str) -> tuple[ApiKey, ...]:
     Raises ValueError, which says in which line of the `source` something is wrong, and quotes nothing of it.
     """
     keys: dict[str, ApiKey] = {}
-    for number, line in enumerate(re.split(r"[\n;]", text), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
@@ -165,7 +165,8 @@ class Access:
         self._keys = self._read()
 
     def _read(self) -> tuple[ApiKey, ...]:
-        of_text = () if self._text is None else parse_keys(self._text, "The keys in the environment")
+        text = None if self._text is None else self._text.replace(";", "\n")  # a variable is easier to set in one line
+        of_text = () if text is None else parse_keys(text, "The keys in the environment")
         of_file = () if self._file is None else parse_keys(_text_of(self._file), f"The file of keys {self._file}")
         keys = (*self._plain, *of_text, *of_file)
         names = [key.name for key in keys]

@@ -45,8 +45,9 @@ from typing_extensions import TypedDict
 from langchain_darkai import ChatDarkAI, DarkAIInvalidRequestError, DarkAIStreamTruncatedError, DarkAIToolChoiceError
 from langchain_darkai.prompts import parse_prompt
 from langchain_darkai.server import LocalServer
+from langchain_darkai.testing import ReceivedCall, reply
+from langchain_darkai.testing.wire import END, STREAM, Step, answer, chunk, text
 from tests.support.asker import ENTRIES, ModelOf, Serve
-from tests.support.scripted_server import END, STREAM, Request, Step, answer, chunk, reply, text
 
 # Before Python 3.11 a task cannot be given a context, and langgraph does not pass callbacks on to asynchronous nodes.
 CALLBACKS_REACH_TASKS = sys.version_info >= (3, 11)
@@ -209,7 +210,7 @@ class TestPlainAgents:
         agent = create_agent(model_of(server), tools.all, system_prompt="Be brief.")
         state = await run(agent)
         assert state["messages"][-1].content == "It is sunny."
-        first, second = (parse_prompt(request.query) for request in server.requests)
+        first, second = (parse_prompt(request.query) for request in server.calls)
         assert [type(m) for m in first] == [SystemMessage, HumanMessage]
         assert [type(m) for m in second] == [SystemMessage, HumanMessage, AIMessage, ToolMessage]
         assert first[0].text == second[0].text
@@ -233,12 +234,12 @@ class TestPlainAgents:
         state = await run(agent, again, configurable={"thread_id": "one"})
         assert kinds(state) == ["human", "ai", "tool", "ai", "human", "ai"]
         assert state["messages"][-1].text == "In Paris."
-        told = parse_prompt(server.requests[2].query)
+        told = parse_prompt(server.calls[2].query)
         assert [m.type for m in told] == ["system", "human", "ai", "tool", "ai", "human"]
         assert [m.text for m in told[2:]] == ["", "sunny and 21 degrees in Paris", "It is sunny.", "Where?"]
         state = await run(agent, again, configurable={"thread_id": "two"})
         assert kinds(state) == ["human", "ai"]
-        assert len(parse_prompt(server.requests[3].query)) == 2
+        assert len(parse_prompt(server.calls[3].query)) == 2
 
     async def test_usage_counts_all_calls_of_an_agent(
         self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
@@ -418,8 +419,8 @@ class TestStructuredResponse:
         state = await run(create_agent(model_of(server, model="gpt-4o"), response_format=Forecast))
         assert state["structured_response"] == Forecast(city="Paris", degrees=21)
         assert state["messages"][-1].content == '{"city": "Paris", "degrees": 21}'
-        assert len(server.requests) == 2
-        *_, bad, fault, begun = parse_prompt(server.requests[1].query)
+        assert len(server.calls) == 2
+        *_, bad, fault, begun = parse_prompt(server.calls[1].query)
         assert bad.text == '{"city": "Paris"}'
         assert "degrees" in fault.text
         assert begun.text == '{"city":'
@@ -433,7 +434,7 @@ class TestStructuredResponse:
         with pytest.raises(StructuredOutputValidationError, match="degrees") as caught:
             await run(agent)
         assert caught.value.ai_message.content == '{"city": "Paris", "degrees": 500}'
-        assert len(server.requests) == 1 + reasks
+        assert len(server.calls) == 1 + reasks
 
     @pytest.mark.parametrize(
         "written",
@@ -449,7 +450,7 @@ class TestStructuredResponse:
         state = await run(create_agent(model_of(server), response_format=ToolStrategy(Forecast)))
         assert state["structured_response"] == Forecast(city="Paris", degrees=21)
         assert kinds(state) == ["human", "ai", "tool"]
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
     async def test_bare_arguments_are_no_call_where_there_are_several_tools(
         self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
@@ -457,7 +458,7 @@ class TestStructuredResponse:
         server = serve(reply('{"city": "Paris", "degrees": 21}'), reply(block("Forecast", city="Paris", degrees=21)))
         state = await run(create_agent(model_of(server), tools.all, response_format=ToolStrategy(Forecast)))
         assert state["structured_response"] == Forecast(city="Paris", degrees=21)
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
     async def test_a_union_as_tools(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
         class Unknown(BaseModel):
@@ -468,7 +469,7 @@ class TestStructuredResponse:
         server = serve(reply(block("Unknown", why="It is dark.")))
         agent = create_agent(model_of(server), response_format=ToolStrategy(Forecast | Unknown))
         assert (await run(agent))["structured_response"] == Unknown(why="It is dark.")
-        offered = server.requests[0].query
+        offered = server.calls[0].query
         assert '"name": "Forecast"' in offered
         assert '"name": "Unknown"' in offered
 
@@ -499,15 +500,15 @@ class TestLangGraph:
         state = await run(self.graph(model_of(server), tools.all))
         assert sorted(map(str, tools.ran)) == ["(1, 2)", "Emma", "Paris"]
         assert state["messages"][-1].content == "Emma is not there."
-        assert len(server.requests) == 2
-        told = parse_prompt(server.requests[1].query)
+        assert len(server.calls) == 2
+        told = parse_prompt(server.calls[1].query)
         (add, added), (find, failed), (weather, sunny) = [(r[0], r[1:]) for r in results(told)]
         assert (add, find, weather) == ("add", "find", "get_weather")
         assert added == ("success", "3")
         assert sunny == ("success", "sunny and 21 degrees in Paris")
         assert failed[0] == "error"
         assert "no book is called Emma" in failed[1]
-        assert 'status="error"' in server.requests[1].query
+        assert 'status="error"' in server.calls[1].query
         (said,) = [m for m in told if isinstance(m, AIMessage)]
         assert [c["id"] for c in said.tool_calls] == [m.tool_call_id for m in told if isinstance(m, ToolMessage)]
 
@@ -518,7 +519,7 @@ class TestLangGraph:
         state = await run(self.graph(model_of(server), tools.all))
         assert state["messages"][-1].content == "I give up."
         assert tools.ran == []
-        (unknown, _, first), (add, _, second) = results(parse_prompt(server.requests[1].query))
+        (unknown, _, first), (add, _, second) = results(parse_prompt(server.calls[1].query))
         assert (unknown, add) == ("nope", "add")
         assert "not a valid tool" in first
         assert "one" in second
@@ -531,7 +532,7 @@ class TestLangGraph:
         ids = [m.tool_call_id for m in state["messages"] if isinstance(m, ToolMessage)]
         assert len(set(ids)) == 2
         assert tools.ran == ["Paris", "Paris"]
-        told = parse_prompt(server.requests[2].query)
+        told = parse_prompt(server.calls[2].query)
         assert [m.tool_call_id for m in told if isinstance(m, ToolMessage)] == ids
 
     async def test_a_trimmed_history(self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner) -> None:
@@ -541,7 +542,7 @@ class TestLangGraph:
         trimmed = trim_messages(state["messages"], max_tokens=2, token_counter=len, strategy="last")
         assert [m.type for m in trimmed] == ["tool", "ai"]
         assert (await model.ainvoke([*trimmed, HumanMessage("Really?")])).text == "Yes."
-        told = parse_prompt(server.requests[2].query)
+        told = parse_prompt(server.calls[2].query)
         assert [m.text for m in told] == ["sunny and 21 degrees in Paris", "It is sunny.", "Really?"]
 
 
@@ -568,7 +569,7 @@ class TestKindsOfTools:
         state = create_agent(model_of(server), [plus, look]).invoke(QUESTION)
         assert sorted(ran, key=str) == [("a", "b"), (2, 1)]
         assert [content for _, _, content in results(state["messages"])] == ["3", "found"]
-        offered = parse_prompt(server.requests[0].query)[0].text
+        offered = parse_prompt(server.calls[0].query)[0].text
         lines = [
             json.loads(line) for line in offered.splitlines() if line.startswith('{"name": "') and "description" in line
         ]
@@ -612,8 +613,8 @@ class TestKindsOfTools:
         assert asked == [{"query": "42", "limit": 5}]  # the schema's types: a string stays one
         told = state["messages"][2]
         assert (told.content, told.artifact) == (found, {"structured_content": {"hits": 2}})
-        assert json.dumps(schema) in server.requests[0].query
-        (shown,) = results(parse_prompt(server.requests[1].query))
+        assert json.dumps(schema) in server.calls[0].query
+        (shown,) = results(parse_prompt(server.calls[1].query))
         assert shown == ("search", "success", "onetwo")
 
     async def test_a_pydantic_class_whose_calls_are_read_by_hand(self, serve: Serve, model_of: ModelOf) -> None:
@@ -623,7 +624,7 @@ class TestKindsOfTools:
         assert Forecast(**called.tool_calls[0]["args"]) == Forecast(city="Paris", degrees=21)
         history: list[Any] = ["How is Paris?", called, ToolMessage("noted", tool_call_id=called.tool_calls[0]["id"])]
         assert (await model.ainvoke(history)).text == "Noted."
-        assert [m.type for m in parse_prompt(server.requests[1].query)] == ["system", "human", "ai", "tool"]
+        assert [m.type for m in parse_prompt(server.calls[1].query)] == ["system", "human", "ai", "tool"]
 
 
 class TestModelsThatMisbehave:
@@ -638,7 +639,7 @@ class TestModelsThatMisbehave:
         assert isinstance(caught.value, ModelError)
         assert not caught.value.is_retryable
         assert caught.value.partial_text == "It is sunny."
-        assert len(server.requests) == 1 + reasks
+        assert len(server.calls) == 1 + reasks
         assert tools.ran == []
 
     @pytest.mark.parametrize("with_tools", [True, False])
@@ -650,7 +651,7 @@ class TestModelsThatMisbehave:
         agent = create_agent(model_of(server), tools.all if with_tools else [], response_format=ToolStrategy(Forecast))
         with pytest.raises(DarkAIToolChoiceError):
             await run(agent)
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
     async def test_calls_another_tool_than_the_forced_one(
         self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner
@@ -659,7 +660,7 @@ class TestModelsThatMisbehave:
         agent = create_agent(model_of(server), tools.all, middleware=[Settings(tool_choice="get_weather")])
         with pytest.raises(DarkAIToolChoiceError, match="get_weather"):
             await run(agent)
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
         assert tools.ran == []
 
     @pytest.mark.parametrize("wrong", [BROKEN, TRUNCATED, "Let me see.\n" + BROKEN])
@@ -671,8 +672,8 @@ class TestModelsThatMisbehave:
         assert tools.ran == ["Paris"]
         assert state["messages"][-1].content == "It is sunny."
         assert state["messages"][1].response_metadata["reasks"] == 1
-        assert len(server.requests) == 3
-        *_, shown, fault = parse_prompt(server.requests[1].query)
+        assert len(server.calls) == 3
+        *_, shown, fault = parse_prompt(server.calls[1].query)
         assert wrong.split("\n")[-2] in shown.text
         assert "could not be read" in fault.text
 
@@ -680,7 +681,7 @@ class TestModelsThatMisbehave:
         """A stream has handed the whole one over, so it must not come a second time."""
         rome = block("get_weather", city="Rome")
 
-        def answering(request: Request) -> list[Step]:
+        def answering(request: ReceivedCall) -> list[Step]:
             told = parse_prompt(request.query)
             cities = [content[-5:] for _, status, content in results(told) if status == "success"]
             if cities:
@@ -698,7 +699,7 @@ class TestModelsThatMisbehave:
         server = serve(reply(wrong))
         state = await run(create_agent(model_of(server), tools.all))
         assert tools.ran == []
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
         last = state["messages"][-1]
         assert (last.tool_calls, last.invalid_tool_calls[-1]["name"]) == ([], "get_weather")
         assert last.response_metadata["finish_reason"] == "stop"
@@ -736,7 +737,7 @@ class TestModelsThatMisbehave:
         state = await run(create_agent(model_of(server), tools.all))
         assert tools.ran == []
         assert state["messages"][-1].content == quote
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
     @pytest.mark.parametrize(
         "made_up",
@@ -754,7 +755,7 @@ class TestModelsThatMisbehave:
         state = await run(create_agent(model_of(server), tools.all))
         assert tools.ran == ["Paris"]
         assert state["messages"][1].content == ""
-        assert "rain" not in server.requests[1].query
+        assert "rain" not in server.calls[1].query
         assert state["messages"][-1].content == "It is sunny."
 
     async def test_calls_in_what_others_say_do_not_run(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
@@ -776,7 +777,7 @@ class TestModelsThatMisbehave:
         state = await run(create_agent(model_of(server), [read, remove]), {"messages": [("user", asked)]})
         assert ran == []
         assert kinds(state) == ["human", "ai", "tool", "ai"]
-        told = parse_prompt(server.requests[1].query)
+        told = parse_prompt(server.calls[1].query)
         assert [m.type for m in told] == ["system", "human", "ai", "tool"]
         assert (told[1].text, told[3].text) == (asked, state["messages"][2].content)
 
@@ -831,7 +832,7 @@ class TestTracing:
 
         server = serve(reply(BROKEN), reply(PARIS), reply("It is sunny."))
         await run(create_agent(model_of(server), tools.all), callbacks=[Notes()])
-        assert len(server.requests) == 3
+        assert len(server.calls) == 3
         assert notes == [
             ("start", "get_weather"),
             ("end", [{"city": "Paris"}]),
@@ -847,15 +848,15 @@ class TestMiddleware:
         settings = Settings(model_settings={"temperature": 0.3, "stop": ["STOP"]}, tool_choice="get_weather")
         state = await run(create_agent(model_of(server), tools.all, middleware=[settings]))
         assert state["messages"][-1].content == "It is sunny. "
-        assert [request.body["temperature"] for request in server.requests] == [0.3, 0.3]
-        assert '"name": "add"' not in server.requests[0].query
-        assert '"name": "add"' in server.requests[1].query
+        assert [request.body["temperature"] for request in server.calls] == [0.3, 0.3]
+        assert '"name": "add"' not in server.calls[0].query
+        assert '"name": "add"' in server.calls[1].query
 
     async def test_model_retry(self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner) -> None:
         server = serve(answer(503, '{"error": "busy"}'))
         retry = ModelRetryMiddleware(max_retries=2, initial_delay=0, jitter=False)
         state = await run(create_agent(model_of(server, api_key="sk-secret"), tools.all, middleware=[retry]))
-        assert len(server.requests) == 3
+        assert len(server.calls) == 3
         assert "busy" in state["messages"][-1].text
         assert "sk-secret" not in state["messages"][-1].text
 
@@ -866,7 +867,7 @@ class TestMiddleware:
         retry = ModelRetryMiddleware(max_retries=2, initial_delay=0)
         with pytest.raises(DarkAIInvalidRequestError):
             await run(create_agent(model_of(server), tools.all, middleware=[retry]))
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
     async def test_model_retry_after_a_missing_call(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
         server = serve(reply("It is sunny."))
@@ -874,7 +875,7 @@ class TestMiddleware:
         agent = create_agent(model_of(server), middleware=[retry], response_format=ToolStrategy(Forecast))
         with pytest.raises(DarkAIToolChoiceError):
             await run(agent)
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
     async def test_model_fallback(self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner) -> None:
         first, second = serve(answer(503)), serve(reply(PARIS), reply("It is sunny."))
@@ -888,13 +889,13 @@ class TestMiddleware:
         limit = ToolCallLimitMiddleware(run_limit=2, exit_behavior="end")
         await run(create_agent(model_of(server), tools.all, middleware=[limit]))
         assert tools.ran == ["Paris", "Paris"]
-        assert len(server.requests) == 3
+        assert len(server.calls) == 3
         other = serve(reply(PARIS))
         await run(create_agent(model_of(other), tools.all, middleware=[ModelCallLimitMiddleware(run_limit=2)]))
-        assert len(other.requests) == 2
+        assert len(other.calls) == 2
 
     async def test_summarization(self, serve: Serve, model_of: ModelOf, run: Runner) -> None:
-        def answering(request: Request) -> list[Step]:
+        def answering(request: ReceivedCall) -> list[Step]:
             return reply("They talked about rain." if "Earlier question" in request.query else "Hello.")
 
         server = serve(answering)
@@ -902,11 +903,11 @@ class TestMiddleware:
         summary = SummarizationMiddleware(model=model, trigger=("fraction", 0.01), keep=("messages", 1))
         history = [("user", "Earlier question " * 100), ("assistant", "Earlier answer"), ("user", "And now?")]
         state = await run(create_agent(model, middleware=[summary]), {"messages": history})
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
         assert "They talked about rain." in state["messages"][0].text
         assert [m.text for m in state["messages"][1:]] == ["And now?", "Hello."]
-        assert "They talked about rain." in server.requests[1].query
-        assert "Earlier question" not in server.requests[1].query
+        assert "They talked about rain." in server.calls[1].query
+        assert "Earlier question" not in server.calls[1].query
 
     async def test_summarization_by_the_usage_that_a_reply_reports(
         self, serve: Serve, model_of: ModelOf, run: Runner
@@ -918,7 +919,7 @@ class TestMiddleware:
         agent = create_agent(model, middleware=[summary], checkpointer=InMemorySaver())
         await run(agent, {"messages": [("user", "Hi")]}, configurable={"thread_id": "1"})
         state = await run(agent, {"messages": [("user", "And?")]}, configurable={"thread_id": "1"})
-        assert len(server.requests) == 3
+        assert len(server.calls) == 3
         assert "A summary." in state["messages"][0].text
         assert state["messages"][-1].text == "Bye."
 
@@ -929,15 +930,15 @@ class TestMiddleware:
         edit = ClearToolUsesEdit(trigger=1, keep=1, placeholder="[cleared]")
         editing = ContextEditingMiddleware(edits=[edit], token_count_method="model")
         await run(create_agent(model_of(server), tools.all, middleware=[editing]))
-        told = results(parse_prompt(server.requests[2].query))
+        told = results(parse_prompt(server.calls[2].query))
         assert [content for _, _, content in told] == ["[cleared]", "sunny and 21 degrees in Paris"]
 
     async def test_tool_selection(self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner) -> None:
         server = serve(reply('{"tools": ["get_weather"]}'), reply("I could look."))
         selector = LLMToolSelectorMiddleware(model=model_of(server), max_tools=1)
         await run(create_agent(model_of(server), tools.all, middleware=[selector]))
-        assert '"name": "get_weather"' in server.requests[1].query
-        assert '"name": "add"' not in server.requests[1].query
+        assert '"name": "get_weather"' in server.calls[1].query
+        assert '"name": "add"' not in server.calls[1].query
 
     async def test_tool_emulation(self, serve: Serve, model_of: ModelOf, tools: Tools, run: Runner) -> None:
         server = serve(reply(PARIS), reply("foggy"), reply("It is foggy."))

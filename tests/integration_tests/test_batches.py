@@ -14,22 +14,12 @@ from langchain_darkai import (
     ChatDarkAI,
     DarkAIInvalidRequestError,
 )
+from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.wire import END, HOLD, STREAM, Step, answer, chunk, text
 from tests.support.asker import ModelOf, Serve
-from tests.support.scripted_server import (
-    END,
-    HOLD,
-    STREAM,
-    Request,
-    ScriptedServer,
-    Step,
-    answer,
-    chunk,
-    reply,
-    text,
-)
 
 
-def echo(request: Request) -> list[Step]:
+def echo(request: ReceivedCall) -> list[Step]:
     return reply(f"reply to {request.query}")
 
 
@@ -74,7 +64,7 @@ class TestBatch:
 
     @pytest.mark.parametrize("way", ["batch", "abatch", "batch_as_completed", "abatch_as_completed"])
     async def test_a_batch_can_have_errors_in_place_of_replies(self, serve: Serve, model_of: ModelOf, way: str) -> None:
-        def even(request: Request) -> list[Step]:
+        def even(request: ReceivedCall) -> list[Step]:
             return reply("even") if int(request.query) % 2 == 0 else answer(400, '{"error": "odd"}')
 
         inputs = [str(n) for n in range(8)]
@@ -88,18 +78,18 @@ class TestBatch:
     ) -> None:
         all_there = threading.Event()
 
-        def one_fails(request: Request) -> list[Step]:
+        def one_fails(request: ReceivedCall) -> list[Step]:
             return [all_there, *answer(400)] if request.query == "7" else [STREAM, HOLD]
 
         server = serve(one_fails)
-        _open_when(all_there, server, lambda server: len(server.requests) == 10)
+        _open_when(all_there, server, lambda server: len(server.calls) == 10)
         with pytest.raises(DarkAIInvalidRequestError):
             await _batched(model_of(server), way, [str(n) for n in range(10)])
-        await server.comes_to(lambda server: server.left == 9, 1)
+        await server.await_for(lambda server: server.left == 9, 1)
 
     @pytest.mark.parametrize("way", ["batch_as_completed", "abatch_as_completed"])
     async def test_leaving_a_batch_ends_its_other_calls(self, serve: Serve, model_of: ModelOf, way: str) -> None:
-        def one_answers(request: Request) -> list[Step]:
+        def one_answers(request: ReceivedCall) -> list[Step]:
             return reply("Hello") if request.query == "3" else [STREAM, HOLD]
 
         server = serve(one_answers)
@@ -110,7 +100,7 @@ class TestBatch:
         else:
             assert (await anext(results))[0] == 3
             await results.aclose()
-        await server.comes_to(lambda server: server.left == len(server.requests) - 1, 1)
+        await server.await_for(lambda server: server.left == len(server.calls) - 1, 1)
 
     @pytest.mark.parametrize("way", ["batch_as_completed", "abatch_as_completed"])
     async def test_batch_as_completed_yields_replies_as_they_come(
@@ -118,7 +108,7 @@ class TestBatch:
     ) -> None:
         gates = {str(n): threading.Event() for n in range(4)}
 
-        def gated(request: Request) -> list[Step]:
+        def gated(request: ReceivedCall) -> list[Step]:
             return [gates[request.query], *reply("Hello")]
 
         model, order = model_of(serve(gated)), ["2", "0", "3", "1"]
@@ -150,7 +140,7 @@ class TestBatch:
         server = serve(echo)
         model = model_of(server)
         assert [m.text for m in model.batch(["a"] * 3, stop=[" to"], model="gpt-4o")] == ["reply"] * 3
-        assert {request.body["model"] for request in server.requests} == {"gpt-4o"}
+        assert {request.body["model"] for request in server.calls} == {"gpt-4o"}
 
 
 def _open_when(
@@ -192,14 +182,14 @@ class TestLimits:
         ]
         with ThreadPoolExecutor(len(ways)) as threads:
             assert [len(replies) for replies in threads.map(lambda way: way(), ways)] == [8] * 4
-        assert len(server.requests) == 32
+        assert len(server.calls) == 32
         assert server.peak == 3
 
     def test_a_rate_limiter_waits_before_each_attempt(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(answer(503, retry_after="0"), answer(503, retry_after="0"), reply("Hello"))
         limiter = InMemoryRateLimiter(requests_per_second=10, check_every_n_seconds=0.01, max_bucket_size=1)
         assert model_of(server, rate_limiter=limiter, max_retries=2).invoke("Hi").text == "Hello"
-        first, _, last = (request.at for request in server.requests)
+        first, _, last = (request.at for request in server.calls)
         assert last - first > 0.15
 
     def test_many_models_share_their_connections(self, serve: Serve, model_of: ModelOf) -> None:

@@ -2,9 +2,10 @@
 
 import pytest
 
+from langchain_darkai.testing import ReceivedCall, reply
+from langchain_darkai.testing.wire import Step
 from tests.support.asker import Serve
 from tests.support.programs import run
-from tests.support.scripted_server import Request, Step, reply
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +29,7 @@ asyncio.run(main())
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 
 
-def answer_to(request: Request) -> list[Step]:
+def answer_to(request: ReceivedCall) -> list[Step]:
     return reply(CALL if "<tools>" in request.query else '{"name":"Ann"}')
 
 

@@ -17,19 +17,9 @@ from langchain_darkai import (
     DarkAIError,
 )
 from langchain_darkai.server import LocalServer
+from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.wire import END, HOLD, STREAM, Step, chunk, event, text
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.scripted_server import (
-    END,
-    HOLD,
-    STREAM,
-    Request,
-    ScriptedServer,
-    Step,
-    chunk,
-    event,
-    reply,
-    text,
-)
 
 USAGE = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4}
 TOKEN_USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
@@ -38,7 +28,7 @@ TOKEN_USAGE = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
 beta = pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 
 
-def echo(request: Request) -> list[Step]:
+def echo(request: ReceivedCall) -> list[Step]:
     return reply(f"reply to {request.query}")
 
 
@@ -170,27 +160,27 @@ class TestStop:
         assert message.content == "one "
         assert message.response_metadata["finish_reason"] == "stop"
         assert message.usage_metadata is not None
-        await server.comes_to(lambda server: server.left == 1, 0.5)
-        assert "stop" not in server.requests[0].body
+        await server.await_for(lambda server: server.left == 1, 0.5)
+        assert "stop" not in server.calls[0].body
 
 
 class TestEndings:
     async def test_a_cancelled_task(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve([STREAM + chunk(text("Hel")), HOLD])
         task = asyncio.create_task(model_of(server, max_retries=3).ainvoke("Hi"))
-        await server.comes_to(lambda server: len(server.requests) == 1)
+        await server.await_for(lambda server: len(server.calls) == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await server.comes_to(lambda server: server.left == 1, 0.5)
-        assert len(server.requests) == 1
+        await server.await_for(lambda server: server.left == 1, 0.5)
+        assert len(server.calls) == 1
 
     async def test_a_timeout_of_the_callers_own(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve([HOLD], reply("Hello"))
         model = model_of(server, max_retries=3)
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(model.ainvoke("Hi"), 0.1)
-        await server.comes_to(lambda server: server.left == 1, 0.5)
+        await server.await_for(lambda server: server.left == 1, 0.5)
         assert (await model.ainvoke("Hi")).text == "Hello"
 
     @pytest.mark.parametrize("end", ["aclose", "break", "cancel"])
@@ -210,7 +200,7 @@ class TestEndings:
             await asyncio.sleep(0)
             more.cancel()
             await asyncio.wait([more])
-        await server.comes_to(lambda server: server.left == 1, 0.5)
+        await server.await_for(lambda server: server.left == 1, 0.5)
 
 
 class TestFallbacks:

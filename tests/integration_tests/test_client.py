@@ -36,22 +36,9 @@ from langchain_darkai import (
 )
 from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
+from langchain_darkai.testing import ScriptedServer, reply
+from langchain_darkai.testing.wire import CLOSE, END, HOLD, RESET, STREAM, Step, answer, chunk, event, head, text
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.scripted_server import (
-    CLOSE,
-    END,
-    HOLD,
-    RESET,
-    STREAM,
-    ScriptedServer,
-    Step,
-    answer,
-    chunk,
-    event,
-    head,
-    reply,
-    text,
-)
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -68,7 +55,7 @@ class TestRequest:
     async def test_the_request_to_the_letter(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         server = serve(reply("Hello"))
         await ask(model_of(server, api_key="k", default_headers={"X-Team": "a"}), "Grüße, 世界 🎉")
-        (request,) = server.requests
+        (request,) = server.calls
         assert (request.method, request.target) == ("POST", "/chat")
         assert request.headers == {
             "host": server.host,
@@ -96,18 +83,18 @@ class TestRequest:
     async def test_each_form_of_base_url_is_sent_to_the_same_path(self, serve: Serve, path: str, target: str) -> None:
         server = serve(reply("Hello"))
         assert await texts(client(server, base_url=server.url + path)) == ["Hello"]
-        assert server.requests[0].target == target
+        assert server.calls[0].target == target
 
     async def test_credentials_in_the_url_become_a_header(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
         ours = client(server, base_url=f"http://user:pw@{server.host}")
         assert await texts(ours) == ["Hello"]
-        assert server.requests[0].headers["authorization"] == "Basic dXNlcjpwdw=="
+        assert server.calls[0].headers["authorization"] == "Basic dXNlcjpwdw=="
 
     async def test_a_user_without_a_password_in_the_url_becomes_a_header(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
         assert await texts(client(server, base_url=f"http://token@{server.host}")) == ["Hello"]
-        assert server.requests[0].headers["authorization"] == "Basic dG9rZW46"
+        assert server.calls[0].headers["authorization"] == "Basic dG9rZW46"
 
     async def test_a_key_and_credentials_in_the_url_do_not_go_together(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
@@ -120,7 +107,7 @@ class TestRequest:
         server = serve([head(transfer_encoding="chunked", set_cookie="a=b; Path=/") + body])
         for _ in range(2):
             assert await texts(client(server)) == ["Hello"]
-        assert not [request for request in server.requests if "cookie" in request.headers]
+        assert not [request for request in server.calls if "cookie" in request.headers]
 
 
 class TestLog:
@@ -155,8 +142,8 @@ class TestProxy:
         proxy = serve(reply("through the proxy"))
         model = model_of(proxy, base_url="http://model.test:8000", proxy=proxy.url)
         assert (await ask(model)).content == "through the proxy"
-        assert proxy.requests[0].target == "http://model.test:8000/chat"
-        assert proxy.requests[0].headers["host"] == "model.test:8000"
+        assert proxy.calls[0].target == "http://model.test:8000/chat"
+        assert proxy.calls[0].headers["host"] == "model.test:8000"
 
     async def test_the_proxy_of_the_environment_is_used_where_none_is_set(
         self, serve: Serve, monkeypatch: pytest.MonkeyPatch
@@ -182,7 +169,7 @@ class TestProxy:
         for scheme in ("http", "https"):
             with pytest.raises(DarkAIError):
                 await texts(client(proxy, base_url=f"{scheme}://{host}{port}"))
-        assert not proxy.requests
+        assert not proxy.calls
         assert await texts(client(proxy, base_url=f"http://{host}{port}", proxy=proxy.url)) == ["through the proxy"]
         monkeypatch.setenv("DARKAI_PROXY", proxy.url)
         assert await texts(client(proxy, base_url=f"http://{host}{port}")) == ["through the proxy"]
@@ -197,7 +184,7 @@ class TestProxy:
         proxy = serve(reply("Hello"), answer(407, "no"))
         ours = client(proxy, base_url="http://model.test", proxy=f"http://user:pw@{proxy.host}")
         await texts(ours)
-        assert proxy.requests[0].headers["proxy-authorization"] == "Basic dXNlcjpwdw=="
+        assert proxy.calls[0].headers["proxy-authorization"] == "Basic dXNlcjpwdw=="
         with pytest.raises(DarkAIError) as caught:
             await texts(ours)
         assert "pw" not in str(caught.value)
@@ -280,7 +267,7 @@ async def test_the_error_of_each_status(
     assert f"HTTP {status}" in str(error)
     if content:
         assert "what the server says" in str(error)
-    assert len(server.requests) == 1
+    assert len(server.calls) == 1
 
 
 class TestAnswers:
@@ -291,7 +278,7 @@ class TestAnswers:
         with pytest.raises(DarkAIAPIError, match=r"redirect .* not followed\. Set base_url") as caught:
             await ask(model_of(server, api_key="k"))
         assert not caught.value.is_retryable
-        assert not elsewhere.requests
+        assert not elsewhere.calls
 
     @pytest.mark.parametrize("status", [200, 502])
     async def test_an_html_page_is_named_and_not_pasted(
@@ -411,7 +398,7 @@ class TestFaults:
         assert got == ["Hello"]
         assert type(caught.value) is kind
         assert caught.value.partial_text == "Hello"
-        assert len(server.requests) == 1, "text was handed over, so nothing may be asked again"
+        assert len(server.calls) == 1, "text was handed over, so nothing may be asked again"
 
     @pytest.mark.parametrize("entry", ["invoke", "ainvoke"])
     async def test_a_truncated_reply_is_retried_where_no_text_was_handed_over(
@@ -458,7 +445,7 @@ class TestFaults:
 
         monkeypatch.setattr("aiohttp.connector.aiohappyeyeballs.start_connection", fail)
         with pytest.raises(DarkAIConnectionError, match=r"Too many files are open .* max_concurrency") as caught:
-            await ask(model_of(server))
+            await ask(model_of(server, timeout=0.3))
         assert isinstance(caught.value.__cause__, OSError)
         assert server.host in str(caught.value)
 
@@ -483,14 +470,14 @@ class TestRetries:
     async def test_a_request_is_retried_until_it_works(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         server = serve(answer(503, retry_after="0"), answer(429, retry_after="0.01"), reply("Hello"))
         assert (await ask(model_of(server, max_retries=2))).content == "Hello"
-        assert len(server.requests) == 3
-        assert len({request.content for request in server.requests}) == 1
+        assert len(server.calls) == 3
+        assert len({request.content for request in server.calls}) == 1
 
     async def test_a_request_is_retried_so_often_and_no_more(self, serve: Serve, ask: Asker, model_of: ModelOf) -> None:
         server = serve(answer(503, retry_after="0"))
         with pytest.raises(DarkAIAPIError, match="3 attempts in"):
             await ask(model_of(server), max_retries=2)
-        assert len(server.requests) == 3
+        assert len(server.calls) == 3
 
     @pytest.mark.parametrize("form", ["seconds", "date"])
     async def test_a_retry_waits_for_what_retry_after_says(self, serve: Serve, form: str) -> None:
@@ -498,7 +485,7 @@ class TestRetries:
         waits = "1.0" if form == "seconds" else formatdate(until, usegmt=True)
         server = serve(answer(429, retry_after=waits), reply("Hello"))
         assert await texts(client(server, max_retries=1)) == ["Hello"]
-        waited = server.requests[1].at - server.requests[0].at
+        waited = server.calls[1].at - server.calls[0].at
         assert 0.9 < waited < 5
 
     @pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
@@ -532,7 +519,7 @@ class TestRetries:
         with pytest.raises(DarkAIError):
             await Asker(entry)(model_of(server, max_retries=100, timeout=0.5))
         assert time.monotonic() - started < 1.0
-        assert len(server.requests) <= 3
+        assert len(server.calls) <= 3
 
 
 KEEP_ALIVE: list[Step] = [chunk(b": ping\n\n"), 0.1] * 30
@@ -559,7 +546,7 @@ class TestTimeouts:
         assert 0.35 < time.monotonic() - started < 1.4
         assert isinstance(caught.value, TimeoutError)
         assert isinstance(caught.value, core.ModelTimeoutError)
-        await server.comes_to(lambda server: server.left == 1)
+        await server.await_for(lambda server: server.left == 1)
 
     @pytest.mark.parametrize(
         "script",
@@ -578,7 +565,7 @@ class TestTimeouts:
         with pytest.raises(DarkAITimeoutError, match="stream_chunk_timeout"):
             await ask(model_of(server, stream_chunk_timeout=0.4))
         assert 0.35 < time.monotonic() - started < 1.4
-        await server.comes_to(lambda server: server.left == 1)
+        await server.await_for(lambda server: server.left == 1)
 
     async def test_a_slow_but_steady_reply_meets_no_idle_timeout(
         self, serve: Serve, ask: Asker, model_of: ModelOf
@@ -617,7 +604,7 @@ class TestConnections:
     async def test_a_connection_whose_body_does_not_end_is_closed(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hello") + event("stream-end")), HOLD])
         assert await texts(client(server)) == ["Hello"]
-        await server.comes_to(lambda server: server.left == 1)
+        await server.await_for(lambda server: server.left == 1)
 
     async def test_a_call_after_close_makes_another_connection(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
@@ -636,14 +623,14 @@ class TestConnections:
             await ours.aclose()
             assert not session.closed
             assert await texts(ours) == ["Hello"]
-        assert [request.headers["x-mine"] for request in server.requests] == ["1", "1"]
+        assert [request.headers["x-mine"] for request in server.calls] == ["1", "1"]
 
     async def test_a_session_that_raises_for_a_status_changes_no_error(self, serve: Serve) -> None:
         server = serve(answer(429, "slow down", retry_after="0"), answer(401, "no"))
         async with aiohttp.ClientSession(raise_for_status=True) as session:
             with pytest.raises(DarkAIAuthenticationError, match=r"'no' \(HTTP 401\)"):
                 await texts(client(server, session=session, max_retries=3))
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
     async def test_a_session_that_cannot_be_used_is_an_invalid_request(self, serve: Serve) -> None:
         server = serve(reply("Hello"))
@@ -671,7 +658,7 @@ class TestConnections:
         await with_login.close()
         await asyncio.to_thread(elsewhere.run_until_complete, of_another_loop.close())
         elsewhere.close()
-        assert not server.requests
+        assert not server.calls
 
     def test_loops_that_are_just_closed_cause_no_warnings(self, serve: Serve, recwarn: pytest.WarningsRecorder) -> None:
         server = serve(reply("Hello"))
@@ -706,7 +693,7 @@ class TestConnections:
         for thread in threads:
             thread.join(30)
         assert not failures
-        assert len(server.requests) == 96
+        assert len(server.calls) == 96
 
     async def test_max_concurrency_counts_requests_and_no_waiting_time(self, serve: Serve) -> None:
         server = serve([STREAM, 0.1, chunk(text("Hello")) + END])
@@ -720,7 +707,7 @@ class TestConnections:
         server = serve([all_there, STREAM + chunk(text("Hello")) + END])
         ours = client(server)
         calls = [asyncio.create_task(texts(ours)) for _ in range(150)]
-        await server.comes_to(lambda server: server.peak == 150, 15)
+        await server.await_for(lambda server: server.peak == 150, 15)
         all_there.set()
         assert await asyncio.gather(*calls) == [["Hello"]] * 150
 
@@ -737,20 +724,20 @@ class TestGenerator:
         assert await anext(pieces) == "Hel"
         seen.set()
         assert [piece async for piece in pieces] == ["lo"]
-        assert server.requests[0].body == {"query": "Hi", "model": "llama-3-70b", "top_p": 0.5}
+        assert server.calls[0].body == {"query": "Hi", "model": "llama-3-70b", "top_p": 0.5}
 
     async def test_the_generator_takes_a_proxy(self, serve: Serve) -> None:
         proxy = serve(reply("Hello"))
         pieces = DarkAI.create_async_generator("gpt-4o", MESSAGES, proxy.url, base_url="http://model.test")
         assert [piece async for piece in pieces] == ["Hello"]
-        assert proxy.requests[0].target == "http://model.test/chat"
+        assert proxy.calls[0].target == "http://model.test/chat"
 
     async def test_leaving_the_generator_ends_the_request(self, serve: Serve) -> None:
         server = serve([STREAM + chunk(text("Hel")), HOLD])
         pieces = client(server).create_async_generator(None, MESSAGES)
         assert await anext(pieces) == "Hel"
         await pieces.aclose()
-        await server.comes_to(lambda server: server.left == 1, 0.5)
+        await server.await_for(lambda server: server.left == 1, 0.5)
 
     async def test_the_generator_raises_our_errors(self, serve: Serve) -> None:
         server = serve(answer(404, '{"error": {"message": "no such model"}}'))

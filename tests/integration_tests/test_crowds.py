@@ -11,11 +11,12 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 
 from langchain_darkai import DarkAIAPIError, DarkAIError, DarkAIInvalidRequestError
+from langchain_darkai.testing import ReceivedCall, reply
+from langchain_darkai.testing.wire import CLOSE, END, HOLD, STREAM, Step, answer, chunk, text
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.scripted_server import CLOSE, END, HOLD, STREAM, Request, Step, answer, chunk, reply, text
 
 
-def slow_echo(request: Request) -> list[Step]:
+def slow_echo(request: ReceivedCall) -> list[Step]:
     return [STREAM, 0.2, chunk(text("reply to ", request.query)) + END]
 
 
@@ -29,13 +30,13 @@ class TestHundreds:
     async def test_three_hundred_calls_run_at_once(self, serve: Serve, model_of: ModelOf, entry: str) -> None:
         all_there = threading.Event()
 
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             return [STREAM + chunk(text("reply ")), all_there, chunk(text(f"to {request.query}")) + END]
 
         server = serve(script)
         model = model_of(server, timeout=40.0)
         calls = [asyncio.ensure_future(Asker(entry)(model, str(n))) for n in range(320)]
-        await server.comes_to(lambda server: server.active == 320, 30)
+        await server.await_for(lambda server: server.active == 320, 30)
         all_there.set()
         assert [message.text for message in await asyncio.gather(*calls)] == [f"reply to {n}" for n in range(320)]
 
@@ -55,7 +56,7 @@ class TestHundreds:
     async def test_waiting_for_a_place_counts_towards_no_timeout(self, serve: Serve, model_of: ModelOf) -> None:
         lock, active, peak = threading.Lock(), 0, 0
 
-        def script(request: Request) -> Iterator[Step]:
+        def script(request: ReceivedCall) -> Iterator[Step]:
             nonlocal active, peak
             with lock:
                 active += 1
@@ -76,7 +77,7 @@ class TestHundreds:
     async def test_waiting_for_a_place_to_ask_again_counts_towards_no_timeout(
         self, serve: Serve, model_of: ModelOf
     ) -> None:
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             said = '<tool_call>{"name": "now"}</tool_call>' if "does not call" in request.query else "It is late."
             return [STREAM, 0.2, chunk(text(said)) + END]
 
@@ -84,10 +85,10 @@ class TestHundreds:
         model = model_of(server, max_concurrency=1, timeout=1.0).bind_tools([now], tool_choice="any")
         replies = await asyncio.gather(*(model.ainvoke("Hi") for _ in range(6)))
         assert [len(message.tool_calls) for message in replies] == [1] * 6
-        assert len(server.requests) == 12
+        assert len(server.calls) == 12
 
     async def test_good_and_failed_calls_do_not_disturb_each_other(self, serve: Serve, model_of: ModelOf) -> None:
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             scripts: list[list[Step]] = [
                 reply(f"reply to {request.query}"),
                 answer(400, "no"),
@@ -103,16 +104,16 @@ class TestHundreds:
     async def test_the_first_failure_of_a_batch_ends_its_other_calls(self, serve: Serve, model_of: ModelOf) -> None:
         all_there = threading.Event()
 
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             return [all_there, *answer(400)] if request.query == "299" else [STREAM + chunk(text("Hel")), HOLD]
 
         server = serve(script)
         crowd = asyncio.ensure_future(model_of(server).abatch([str(n) for n in range(300)]))
-        await server.comes_to(lambda server: server.active == 300, 30)
+        await server.await_for(lambda server: server.active == 300, 30)
         all_there.set()
         with pytest.raises(DarkAIInvalidRequestError):
             await crowd
-        await server.comes_to(lambda server: server.left == 299, 2)
+        await server.await_for(lambda server: server.left == 299, 2)
 
     def test_each_call_of_a_batch_has_its_callbacks_and_config(self, serve: Serve, model_of: ModelOf) -> None:
         started: list[str] = []
@@ -149,19 +150,19 @@ class TestRateLimits:
         server = serve(answer(429, retry_after="0.6"), reply("Hello"))
         model = model_of(server, max_retries=2)
         first = asyncio.ensure_future(model.ainvoke("first"))
-        await server.comes_to(lambda server: len(server.requests) == 1)
+        await server.await_for(lambda server: len(server.calls) == 1)
         await asyncio.sleep(0.1)
         others = await asyncio.gather(
             *(model.ainvoke("other") for _ in range(20)), asyncio.to_thread(model.invoke, "other")
         )
         assert {message.text for message in [await first, *others]} == {"Hello"}
-        refused, *later = server.requests
+        refused, *later = server.calls
         assert min(request.at for request in later) - refused.at > 0.55
 
     async def test_a_refusal_does_not_pause_another_model(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(answer(429, retry_after="3"), reply("Hello"))
         paused = asyncio.ensure_future(model_of(server, max_retries=2).ainvoke("first"))
-        await server.comes_to(lambda server: len(server.requests) == 1)
+        await server.await_for(lambda server: len(server.calls) == 1)
         await asyncio.sleep(0.1)
         assert (await asyncio.wait_for(model_of(server, max_retries=2).ainvoke("other"), 2)).text == "Hello"
         paused.cancel()
@@ -171,7 +172,7 @@ class TestRateLimits:
         server = serve(answer(503, retry_after="3"), reply("Hello"))
         model = model_of(server, max_retries=2)
         waiting = asyncio.ensure_future(model.ainvoke("first"))
-        await server.comes_to(lambda server: len(server.requests) == 1)
+        await server.await_for(lambda server: len(server.calls) == 1)
         await asyncio.sleep(0.1)
         assert (await asyncio.wait_for(model.ainvoke("other"), 2)).text == "Hello"
         waiting.cancel()
@@ -181,7 +182,7 @@ class TestRateLimits:
         """Fifty calls over a limit of ten in 0.2 s: all come through, and far fewer requests than without a pause."""
         lock, window = threading.Lock(), [0.0, 0.0]
 
-        def limited(request: Request) -> list[Step]:
+        def limited(request: ReceivedCall) -> list[Step]:
             with lock:
                 if request.at - window[0] > 0.2:
                     window[:] = [request.at, 0]
@@ -191,7 +192,7 @@ class TestRateLimits:
         server = serve(limited)
         replies = await model_of(server, max_retries=20, timeout=30.0).abatch(["Hi"] * 50)
         assert {message.text for message in replies} == {"Hello"}
-        assert len(server.requests) < 300
+        assert len(server.calls) < 300
 
     async def test_a_batch_that_fails_tells_the_number_of_attempts(self, serve: Serve, model_of: ModelOf) -> None:
         with pytest.raises(DarkAIAPIError, match="2 attempts"):

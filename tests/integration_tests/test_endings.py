@@ -14,20 +14,9 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 
 from langchain_darkai import DarkAI, DarkAIError
 from langchain_darkai.protocol import StreamEnd
+from langchain_darkai.testing import ReceivedCall, reply
+from langchain_darkai.testing.wire import CLOSE, END, HOLD, RESET, STREAM, Step, answer, chunk, text
 from tests.support.asker import ENTRIES, Asker, ModelOf, Serve
-from tests.support.scripted_server import (
-    CLOSE,
-    END,
-    HOLD,
-    RESET,
-    STREAM,
-    Request,
-    Step,
-    answer,
-    chunk,
-    reply,
-    text,
-)
 
 pytestmark = pytest.mark.slow
 
@@ -104,13 +93,13 @@ class TestEndings:
                 await asyncio.wait_for(call, 0.1)
         else:
             task = asyncio.ensure_future(call)
-            await server.comes_to(lambda server: len(server.requests) == 1)
+            await server.await_for(lambda server: len(server.calls) == 1)
             await asyncio.sleep(0.05)
             task.cancel()
             assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
-        await server.comes_to(lambda server: server.left == 1, 0.5)
+        await server.await_for(lambda server: server.left == 1, 0.5)
         assert (await model.ainvoke("Hi")).text == "Hello"
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
     async def test_a_call_that_is_cancelled_while_it_waits_for_its_place_sends_nothing(
         self, serve: Serve, model_of: ModelOf
@@ -118,13 +107,13 @@ class TestEndings:
         server = serve(FOR_EVER, reply("Hello"))
         model = model_of(server, max_concurrency=1)
         holder, waiter = (asyncio.ensure_future(model.ainvoke("Hi")) for _ in range(2))
-        await server.comes_to(lambda server: len(server.requests) == 1)
+        await server.await_for(lambda server: len(server.calls) == 1)
         waiter.cancel()
         await asyncio.wait([waiter])
         holder.cancel()
         await asyncio.wait([holder])
         assert (await model.ainvoke("Hi")).text == "Hello"
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
     @pytest.mark.parametrize("entry", ENTRIES)
     async def test_a_connection_is_used_again_where_the_body_ends_later(
@@ -143,7 +132,7 @@ class TestClose:
         """The session is the loop's, not the client's: closing one client must not break the calls of another."""
         gate = threading.Event()
 
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             return (
                 [STREAM + chunk(text("Hel")), gate, chunk(text("lo")) + END] if request.query == "slow" else reply("Hi")
             )
@@ -166,7 +155,7 @@ class TestClose:
         await anext(stream)
         await client.aclose()
         await stream.aclose()
-        await server.comes_to(lambda server: server.left == 1, 0.5)
+        await server.await_for(lambda server: server.left == 1, 0.5)
         files = psutil.Process().num_fds()
         for _ in range(10):
             async with client:

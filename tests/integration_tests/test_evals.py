@@ -10,7 +10,7 @@ import pytest
 from evals import tables
 from evals.leaderboard import calls_in
 from evals.proxy import Proxy, Tally
-from tests.support import scripted_server
+from langchain_darkai.testing import wire
 from tests.support.asker import Serve
 
 
@@ -45,14 +45,14 @@ def post(url: str, body: bytes) -> Any:
 
 def test_a_question_that_was_asked_before_is_answered_from_the_folder(serve: Serve, tmp_path: Path) -> None:
     body = json.dumps({"usage": {"prompt_tokens": 11, "completion_tokens": 3}})
-    upstream = serve(scripted_server.answer(200, body))
+    upstream = serve(wire.answer(200, body))
     with Proxy(lambda: upstream.url, "model", tmp_path / "kept") as proxy:
         first = post(proxy.url("a"), b'{"x": 1, "y": 2}')
         assert post(proxy.url("b"), b'{"y": 2, "x": 1}') == first == json.loads(body)
         assert proxy.tally("a") == proxy.tally("b") == Tally(requests=1, prompt_tokens=11, completion_tokens=3)
         proxy.forget("a")
         assert proxy.tally("a") == Tally()
-    assert len(upstream.requests) == 1
+    assert len(upstream.calls) == 1
 
 
 def test_the_results_of_a_model_take_the_place_of_its_last_ones(

@@ -23,25 +23,13 @@ from langchain_darkai import (
 )
 from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
+from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.faults import PAUSE
+from langchain_darkai.testing.scripted_server import Reply
+from langchain_darkai.testing.wire import CLOSE, HOLD, RESET, STREAM, Step, answer, chunk, event, head, text
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.faults import BEFORE, FAULTS, PAUSE, Fault
+from tests.support.faults import BEFORE, FAULTS, Fault
 from tests.support.programs import run
-from tests.support.scripted_server import (
-    CLOSE,
-    HOLD,
-    RESET,
-    STREAM,
-    Request,
-    Script,
-    ScriptedServer,
-    Step,
-    answer,
-    chunk,
-    event,
-    head,
-    reply,
-    text,
-)
 
 RELIABILITY = Path(__file__).parents[2] / "docs" / "reliability.md"
 
@@ -63,13 +51,13 @@ def serve_tls(certificate: Path) -> Iterator[Callable[..., ScriptedServer]]:
     """Start scripted servers that speak TLS, and may want a certificate of the client."""
     with contextlib.ExitStack() as running:
 
-        def start(*scripts: Script, wants_certificate: bool = False) -> ScriptedServer:
+        def start(*scripts: Reply, wants_certificate: bool = False) -> ScriptedServer:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
             if wants_certificate:
                 context.verify_mode = ssl.CERT_REQUIRED
                 context.load_verify_locations(certificate)
-            return running.enter_context(ScriptedServer(*scripts, tls=context))
+            return running.enter_context(ScriptedServer(*scripts, repeat_last=True, keep_alive=True, tls=context))
 
         yield start
         DarkAI().close()  # before the servers do: Python 3.10 warns of a TLS connection whose other side went first
@@ -159,7 +147,7 @@ async def test_a_retryable_fault_is_retried(entry: str, serve: Serve, model_of: 
                 got.append((await model_of(server, max_retries=1, **fault.settings).ainvoke("Hi")).text)
         except DarkAIError as error:
             result = type(error).__name__
-        return fault.name, len(server.requests), ["".join(got)], result == "Hello"
+        return fault.name, len(server.calls), ["".join(got)], result == "Hello"
 
     here = [fault for fault in FAULTS if fault.where == "here"]
     outcomes = await asyncio.gather(*map(one, here))
@@ -244,8 +232,8 @@ class TestCuts:
     async def test_a_cut_reply_that_is_retried_loses_nothing(self, serve: Serve, model_of: ModelOf) -> None:
         cuts = iter(range(len(self.EVENTS)))
 
-        def third_time(request: Request) -> list[Step]:
-            if len([r for r in server.requests if r.query == request.query]) % 3 == 0:
+        def third_time(request: ReceivedCall) -> list[Step]:
+            if len([r for r in server.calls if r.query == request.query]) % 3 == 0:
                 return [head(connection="close") + self.EVENTS, CLOSE]
             return [head(connection="close") + self.EVENTS[: next(cuts)], CLOSE]
 
@@ -285,7 +273,7 @@ class TestErrorBodies:
             transport = AiohttpTransport(endpoint, idle_timeout=None, error_body_timeout=0.2)
             with pytest.raises(DarkAIError, match=r"'it broke' \(HTTP 500\)"):
                 await asyncio.wait_for(model_of(server, transport=transport).ainvoke("Hi"), 2)
-            await server.comes_to(lambda server: server.left == 1)
+            await server.await_for(lambda server: server.left == 1)
 
     async def test_a_whole_error_body_leaves_its_connection_to_the_next_call(
         self, serve: Serve, ask: Asker, model_of: ModelOf
@@ -377,21 +365,21 @@ class TestTls:
         if when == "during the reply":
             async for _ in model.astream("Hi"):
                 break
-            await server.comes_to(lambda server: server.left == 1, 0.5)
+            await server.await_for(lambda server: server.left == 1, 0.5)
             next(stream := model.stream("Hi"))
             del stream
-            await server.comes_to(lambda server: server.left == 2, 0.5)
+            await server.await_for(lambda server: server.left == 2, 0.5)
         left = server.left
         task = asyncio.ensure_future(model.ainvoke("Hi"))
-        await server.comes_to(lambda server: server.active == 1)
+        await server.await_for(lambda server: server.active == 1)
         await asyncio.sleep(0.05)
         task.cancel()
-        await server.comes_to(lambda server: server.left == left + 1, 0.5)
+        await server.await_for(lambda server: server.left == left + 1, 0.5)
         with pytest.raises(DarkAITimeoutError):
             await ChatDarkAI(base_url=server.url, verify=certificate, max_retries=0, stream_chunk_timeout=0.1).ainvoke(
                 "Hi"
             )
-        await server.comes_to(lambda server: server.left == left + 2, 0.5)
+        await server.await_for(lambda server: server.left == left + 2, 0.5)
 
     def test_tls_connections_that_were_left_cause_no_warnings(
         self, serve_tls: Serve, certificate: Path, monkeypatch: pytest.MonkeyPatch
@@ -478,4 +466,4 @@ async def test_a_task_that_is_cancelled_gets_its_cancellation_and_nothing_else(s
         task.cancel()
         ended.append((await asyncio.gather(task, return_exceptions=True))[0])
     assert {type(end) for end in ended} == {asyncio.CancelledError}
-    await server.comes_to(lambda server: server.active == 0)
+    await server.await_for(lambda server: server.active == 0)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from langchain_darkai.server import LocalServer
+from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.wire import HOLD, STREAM, Step, chunk, text
 from tests.support.asker import Serve
 from tests.support.programs import ROOT, run
-from tests.support.scripted_server import HOLD, STREAM, Request, ScriptedServer, Step, chunk, reply, text
 
 pytestmark = pytest.mark.slow
 
@@ -65,8 +66,8 @@ print(named.invoke("Hi").text, "".join(chunk.text for chunk in named.stream("Hi"
 def test_other_greenlets_go_on_while_one_waits(serve: Serve, program: Program) -> None:
     """The server answers no call before all of them have come."""
 
-    def together(request: Request) -> Iterator[Step]:
-        server.wait_for(lambda server: len([one for one in server.requests if one.query == request.query]) >= 20, 15)
+    def together(request: ReceivedCall) -> Iterator[Step]:
+        server.wait_for(lambda server: len([one for one in server.calls if one.query == request.query]) >= 20, 15)
         yield from reply("Hello")
 
     server = serve(lambda request: together(request) if request.query == "together" else reply("Hello"))

@@ -8,21 +8,10 @@ import time
 
 import pytest
 
+from langchain_darkai.testing import ReceivedCall, reply
+from langchain_darkai.testing.wire import CLOSE, END, HOLD, RESET, STREAM, Step, answer, chunk, text
 from tests.support.asker import Serve
 from tests.support.programs import run
-from tests.support.scripted_server import (
-    CLOSE,
-    END,
-    HOLD,
-    RESET,
-    STREAM,
-    Request,
-    Step,
-    answer,
-    chunk,
-    reply,
-    text,
-)
 
 pytestmark = pytest.mark.slow
 
@@ -32,7 +21,7 @@ FOR_EVER: list[Step] = [STREAM + chunk(text("Hel")), HOLD]
 
 class TestLoops:
     def test_asyncio_run_works_again_and_again_and_with_what_the_last_one_left(self, serve: Serve) -> None:
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             return FOR_EVER if request.query == "for ever" else reply("Hello")
 
         code = """
@@ -58,7 +47,7 @@ class TestLoops:
         assert run(serve(script), code) == ["Hello"] * 9
 
     def test_loops_that_are_just_closed_leave_nothing_behind(self, serve: Serve) -> None:
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             if request.query == "for ever":
                 return FOR_EVER
             return [STREAM + chunk(text("Hello") + b'data: {"event": "stream-end"}\n\n'), HOLD]
@@ -134,7 +123,7 @@ class TestProcesses:
         """
         server = serve([STREAM + chunk(text("Hel")), 0.05, chunk(text("lo")) + END])
         assert run(server, code) == ["Hello"] * 3 + ["lo"] + ["Hello"] * 2
-        asked = [request.query for request in server.requests]
+        asked = [request.query for request in server.calls]
         assert sorted(asked) == ["before"] * 3 + ["child"] * 3 + ["parent"] * 2
 
     def test_a_child_has_free_places_though_threads_held_all_at_the_fork(self, serve: Serve) -> None:
@@ -322,7 +311,7 @@ class TestProcesses:
         ]
         scripts += [[STREAM + chunk(text("Hel")), HOLD], [HOLD], [STREAM + chunk(b"data: nonsense\n")]]
 
-        def script(request: Request) -> list[Step]:
+        def script(request: ReceivedCall) -> list[Step]:
             return scripts[int(request.query)]
 
         code = f"""

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from langchain_darkai import DarkAIStreamDecodeError
+from langchain_darkai.testing import reply
+from langchain_darkai.testing.wire import CLOSE, STREAM, Step, chunk, head, text
 from tests.support.asker import Asker, ModelOf, Serve
 from tests.support.programs import run
-from tests.support.scripted_server import CLOSE, STREAM, Step, chunk, head, reply, text
 
 LIMIT = 1_000_000
 
@@ -27,8 +28,8 @@ async def test_a_reply_without_end_is_left_at_its_limit(serve: Serve, ask: Asker
         await ask(model_of(server, max_reply_bytes=LIMIT, max_retries=3))
     assert 0.9 * LIMIT < len(caught.value.partial_text) <= LIMIT
     assert not caught.value.is_retryable
-    assert len(server.requests) == 1
-    await server.comes_to(lambda server: server.left == 1)
+    assert len(server.calls) == 1
+    await server.await_for(lambda server: server.left == 1)
 
 
 async def test_no_limit_is_a_choice(serve: Serve, ask: Asker, model_of: ModelOf) -> None:

@@ -11,9 +11,10 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.outputs import LLMResult
 
 from langchain_darkai import ChatDarkAI, DarkAIAPIError, _portal
+from langchain_darkai.testing import reply
+from langchain_darkai.testing.wire import END, HOLD, STREAM, answer, chunk, text
 from tests.support.asker import ModelOf, Serve
 from tests.support.programs import run
-from tests.support.scripted_server import END, HOLD, STREAM, answer, chunk, reply, text
 
 
 class TestRun:
@@ -60,7 +61,7 @@ class TestRun:
         server = serve([HOLD])
 
         def interrupt() -> None:
-            server.wait_for(lambda server: len(server.requests) == 1)
+            server.wait_for(lambda server: len(server.calls) == 1)
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
         threading.Thread(target=interrupt).start()
@@ -112,7 +113,7 @@ class TestIterate:
     def test_an_iterator_that_is_never_begun_sends_nothing(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(reply("Hello"))
         model_of(server).stream("Hi")
-        assert not server.requests
+        assert not server.calls
 
     def test_the_error_comes_after_the_items(self) -> None:
         async def items() -> Any:
@@ -144,7 +145,7 @@ class TestLoops:
         for n in range(5):
             assert asyncio.run(model.ainvoke(f"{n}")).text == "Hello"
             assert model.invoke(f"sync {n}").text == "Hello"
-        assert [request.query for request in server.requests] == [q for n in range(5) for q in (f"{n}", f"sync {n}")]
+        assert [request.query for request in server.calls] == [q for n in range(5) for q in (f"{n}", f"sync {n}")]
 
     def test_a_loop_in_each_thread(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(reply("Hello"))
@@ -156,7 +157,7 @@ class TestLoops:
         with ThreadPoolExecutor(8) as threads:
             replies = list(threads.map(lambda _: asyncio.run(several()), range(16)))
         assert replies == [["Hello"] * 5] * 16
-        assert len(server.requests) == 80
+        assert len(server.calls) == 80
 
 
 class TestProcesses:

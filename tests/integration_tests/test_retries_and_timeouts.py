@@ -26,26 +26,14 @@ from langchain_darkai import (
 from langchain_darkai._http.aiohttp_transport import AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint
 from langchain_darkai._retry import delay_after
+from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.wire import CLOSE, END, HOLD, STREAM, Step, answer, chunk, head, text
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.scripted_server import (
-    CLOSE,
-    END,
-    HOLD,
-    STREAM,
-    Request,
-    ScriptedServer,
-    Step,
-    answer,
-    chunk,
-    head,
-    reply,
-    text,
-)
 
 BUSY = answer(503, "busy")
 
 
-def waits(requests: list[Request]) -> list[float]:
+def waits(requests: list[ReceivedCall]) -> list[float]:
     return [later.at - earlier.at for earlier, later in itertools.pairwise(requests)]
 
 
@@ -55,7 +43,7 @@ class TestWaiting:
         calls = [model_of(server, max_retries=2).ainvoke("Hi") for server in servers]
         ended = await asyncio.gather(*calls, return_exceptions=True)
         assert {type(end) for end in ended} == {DarkAIAPIError}
-        first, second = zip(*(waits(server.requests) for server in servers), strict=True)
+        first, second = zip(*(waits(server.calls) for server in servers), strict=True)
         assert max(first) < 1.0, "half a second at most, and what the machine adds"
         assert max(second) < 1.5
         assert statistics.pstdev(first) > 0.05, "all at once, the next attempts would be too many again"
@@ -65,7 +53,7 @@ class TestWaiting:
     async def test_a_wait_lasts_as_long_as_retry_after_says(self, serve: Serve, model_of: ModelOf, status: int) -> None:
         server = serve(answer(status, retry_after="0.3"), reply("Hello"))
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
-        assert 0.29 < waits(server.requests)[0] < 1.5
+        assert 0.29 < waits(server.calls)[0] < 1.5
 
     @pytest.mark.parametrize(
         "said", ["0", "-5", formatdate(time.time() - 60, usegmt=True)], ids=["zero", "negative", "a minute ago"]
@@ -73,13 +61,13 @@ class TestWaiting:
     async def test_a_retry_after_of_no_time_is_no_wait(self, serve: Serve, model_of: ModelOf, said: str) -> None:
         server = serve(answer(429, retry_after=said), reply("Hello"))
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
-        assert waits(server.requests)[0] < 1.0
+        assert waits(server.calls)[0] < 1.0
 
     @pytest.mark.parametrize("said", ["soon", "nan", "inf", "1e400", "", "Thu, 99 Foo 2026 00:00:00 GMT"])
     async def test_a_retry_after_that_is_no_time_is_ignored(self, serve: Serve, model_of: ModelOf, said: str) -> None:
         server = serve(answer(429, retry_after=said), reply("Hello"))
         assert (await model_of(server, max_retries=1).ainvoke("Hi")).text == "Hello"
-        assert waits(server.requests)[0] < 1.5
+        assert waits(server.calls)[0] < 1.5
 
     async def test_a_server_that_asks_for_a_day_is_waited_for_a_minute_at_most(
         self, serve: Serve, model_of: ModelOf
@@ -99,20 +87,20 @@ class TestWaiting:
             await ask(model_of(server, max_retries=5, timeout=2.0))
         assert time.monotonic() - started < 1.5
         assert caught.value.retry_after == 20
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
     async def test_a_cancelled_wait_sends_nothing_more(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(answer(503, retry_after="30"))
         model = model_of(server, max_retries=5, timeout=None, max_concurrency=1)
         call = asyncio.ensure_future(model.ainvoke("Hi"))
-        await server.comes_to(lambda server: len(server.requests) == 1)
+        await server.await_for(lambda server: len(server.calls) == 1)
         await asyncio.sleep(0.05)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        server.scripts = [reply("Hello")]
+        server.add(reply("Hello"))
         assert (await asyncio.wait_for(model.ainvoke("Hi"), 5)).text == "Hello"
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
 
 class TestAgain:
@@ -127,7 +115,7 @@ class TestAgain:
             server = serve(answer(503, retry_after="0"))
             with pytest.raises(DarkAIAPIError, match="2 attempts"):
                 await ask(model_of(server).bind(**bound), **given)
-            assert len(server.requests) == 2
+            assert len(server.calls) == 2
 
     async def test_a_stream_that_has_yielded_text_is_not_retried(self, serve: Serve, model_of: ModelOf) -> None:
         """Whatever was shown cannot be taken back, so a stream breaks where an invoke asks again."""
@@ -138,14 +126,14 @@ class TestAgain:
         got: list[str] = []
         with pytest.raises(DarkAIStreamTruncatedError):
             await Asker("astream").into(got, model_of(server, max_retries=2))
-        assert (got, len(server.requests)) == (["Hel"], 1)
+        assert (got, len(server.calls)) == (["Hel"], 1)
 
     async def test_a_kept_connection_that_the_server_closes_costs_no_attempt(
         self, serve: Serve, ask: Asker, model_of: ModelOf
     ) -> None:
         used: set[int] = set()
 
-        def once(request: Request) -> list[Step]:
+        def once(request: ReceivedCall) -> list[Step]:
             if request.connection in used:
                 return [CLOSE]
             used.add(request.connection)
@@ -155,7 +143,7 @@ class TestAgain:
         model = model_of(server)
         for _ in range(4):
             assert (await ask(model)).content == "Hello"
-        assert len(server.requests) == 7
+        assert len(server.calls) == 7
 
     async def test_a_dead_connection_is_replaced_in_a_session_of_the_users_own(self, serve: Serve) -> None:
         server = serve(reply("Hello"), [CLOSE], reply("Hello again"))
@@ -164,7 +152,7 @@ class TestAgain:
             for said in ("Hello", "Hello again"):
                 events = [event async for event in ours.stream(ours.call("Hi"))]
                 assert events[0] == said
-        assert len(server.requests) == 3
+        assert len(server.calls) == 3
 
     async def test_a_new_connection_that_the_server_closes_is_not_replaced(
         self, serve: Serve, ask: Asker, model_of: ModelOf
@@ -173,7 +161,7 @@ class TestAgain:
         assert (await ask(model_of(other))).content == "Hello"  # leaves a kept connection, but to another server
         with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
             await ask(model_of(server))
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
     async def test_a_new_connection_to_an_address_used_before_is_not_replaced(self, model_of: ModelOf) -> None:
         with ScriptedServer([*reply("Hello"), CLOSE]) as before:
@@ -183,7 +171,7 @@ class TestAgain:
         with ScriptedServer([CLOSE], port=port) as server:
             with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
                 await model_of(server).ainvoke("Hi")
-            assert len(server.requests) == 1
+            assert len(server.calls) == 1
 
     async def test_a_connection_that_was_not_kept_is_not_replaced(self, serve: Serve, model_of: ModelOf) -> None:
         whole = chunk(text("Hello")) + END
@@ -192,7 +180,7 @@ class TestAgain:
         assert (await model.ainvoke("Hi")).text == "Hello"
         with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
             await model.ainvoke("Hi")
-        assert len(server.requests) == 2
+        assert len(server.calls) == 2
 
     async def test_a_dead_connection_is_replaced_only_once(self, serve: Serve, model_of: ModelOf) -> None:
         server = serve(reply("Hello"), [CLOSE])
@@ -200,7 +188,7 @@ class TestAgain:
         assert (await model.ainvoke("Hi")).text == "Hello"
         with pytest.raises(DarkAIConnectionError, match="broke before the reply"):
             await model.ainvoke("Hi")
-        assert len(server.requests) == 3
+        assert len(server.calls) == 3
 
 
 class CountingLimiter(BaseRateLimiter):
@@ -226,7 +214,7 @@ class TestRateLimiter:
         limiter = CountingLimiter()
         message = await ask(model_of(server, rate_limiter=limiter, max_retries=2))
         assert message.content == "Hello"
-        assert limiter.asked == len(server.requests) == 3
+        assert limiter.asked == len(server.calls) == 3
 
     async def test_a_rate_limiter_before_a_retry_does_not_outlast_the_deadline(
         self, serve: Serve, ask: Asker, model_of: ModelOf
@@ -239,7 +227,7 @@ class TestRateLimiter:
         with pytest.raises(DarkAITimeoutError, match="rate limiter"):
             await ask(model_of(server, rate_limiter=limiter, max_retries=2, timeout=0.4))
         assert time.monotonic() - started < 2.0
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
     async def test_the_rate_limiter_is_asked_before_the_model_is_asked_again(
         self, serve: Serve, ask: Asker, model_of: ModelOf
@@ -247,7 +235,7 @@ class TestRateLimiter:
         server, limiter = serve(reply("no call")), CountingLimiter()
         with pytest.raises(DarkAIToolChoiceError, match="in 3 attempts"):
             await ask(self.forced(model_of(server, rate_limiter=limiter, max_reasks=2)))
-        assert limiter.asked == len(server.requests) == 3
+        assert limiter.asked == len(server.calls) == 3
 
     async def test_a_rate_limiter_before_asking_again_does_not_outlast_the_deadline(
         self, serve: Serve, ask: Asker, model_of: ModelOf
@@ -259,7 +247,7 @@ class TestRateLimiter:
         with pytest.raises(DarkAITimeoutError, match="rate limiter"):
             await ask(self.forced(model_of(server, rate_limiter=limiter, timeout=0.4)))
         assert time.monotonic() - started < 2.0
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
     def forced(self, model: ChatDarkAI) -> Any:
         def now() -> None:
@@ -317,7 +305,7 @@ class TestTimeouts:
         with pytest.raises(DarkAIRateLimitError, match=r"attempts in 0\.\d s"):
             await ask(model_of(server, max_retries=1000, timeout=0.5))
         assert time.monotonic() - started < 1.5
-        assert 2 <= len(server.requests) <= 6
+        assert 2 <= len(server.calls) <= 6
 
     async def test_a_stream_that_is_read_slowly_has_its_time_as_a_whole(self, serve: Serve) -> None:
         server = serve([STREAM, *([chunk(text("x")), 0.05] * 40), HOLD])
@@ -337,11 +325,11 @@ class TestTimeouts:
         server = serve(answer(429, retry_after="30"))
         model = model_of(server, max_retries=1, timeout=40.0)
         waiting = asyncio.ensure_future(model.ainvoke("Hi"))
-        await server.comes_to(lambda server: len(server.requests) == 1)
+        await server.await_for(lambda server: len(server.calls) == 1)
         await asyncio.sleep(0.1)
         with pytest.raises(DarkAIRateLimitError, match="wants no request for another") as caught:
             await model.ainvoke("Hi", timeout=1.0)
         assert 25 < (caught.value.retry_after or 0) <= 30
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
         waiting.cancel()
         await asyncio.wait([waiting])

@@ -22,21 +22,9 @@ from langchain_core.tracers import BaseTracer
 from langchain_darkai import ChatDarkAI, DarkAI, DarkAIConnectionError, DarkAIError, DarkAIInvalidRequestError
 from langchain_darkai._http.aiohttp_transport import BODY_END_TIMEOUT, AiohttpTransport
 from langchain_darkai._http.endpoint import Endpoint, warned_hosts
+from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.wire import CLOSE, RESET, STREAM, Step, answer, chunk, event, head, text
 from tests.support.asker import Asker, ModelOf, Serve
-from tests.support.scripted_server import (
-    CLOSE,
-    RESET,
-    STREAM,
-    Request,
-    ScriptedServer,
-    Step,
-    answer,
-    chunk,
-    event,
-    head,
-    reply,
-    text,
-)
 
 KEY, HEADER, QUERY, LOGIN, PROXY = ("canary-key", "canary-header", "canary-query", "canary-login", "canary-proxy")
 CANARY = "canary"
@@ -114,7 +102,7 @@ class TestModel:
     def test_all_secrets_are_sent(self, secretive: Secretive, by: str) -> None:
         model, proxy = secretive(reply("Hello"), by=by)
         assert model.invoke("Hi").text == "Hello"
-        (request,) = proxy.requests
+        (request,) = proxy.calls
         assert request.headers["authorization"] == (
             f"Bearer {KEY}" if by == "key" else "Basic dXNlcjpjYW5hcnktbG9naW4="
         )
@@ -169,17 +157,17 @@ class TestModel:
             assert_secret(told)
 
 
-def echoed(request: Request) -> str:
+def echoed(request: ReceivedCall) -> str:
     return f"{request.headers} {request.target}"
 
 
-def bare(request: Request) -> str:
+def bare(request: ReceivedCall) -> str:
     """Return the secrets of a request as they were given, as a server might repeat them."""
     own = KEY if "Bearer" in request.headers["authorization"] else LOGIN
     return f"{own} {HEADER} {QUERY} {PROXY}"
 
 
-FAULTS: dict[str, Callable[[Request], list[Step]]] = {
+FAULTS: dict[str, Callable[[ReceivedCall], list[Step]]] = {
     "an error that repeats the request": lambda r: answer(400, json.dumps({"error": {"message": echoed(r)}})),
     "an error in words that do": lambda r: answer(500, echoed(r), "text/plain"),
     "an unauthorized key": lambda r: answer(401, json.dumps({"detail": bare(r)})),
@@ -265,7 +253,7 @@ class TestEchoes:
         server = serve(lambda request: answer(401, f"who is {KEY}? {request.headers}"))
         with pytest.raises(DarkAIError, match=r"who is \*\*\*") as caught:
             await model_of(server, base_url=f"http://{KEY}@{server.host}").ainvoke("Hi")
-        assert server.requests[0].headers["authorization"] == "Basic Y2FuYXJ5LWtleTo="
+        assert server.calls[0].headers["authorization"] == "Basic Y2FuYXJ5LWtleTo="
         assert_secret(shown(caught.value))
 
     async def test_a_key_inside_a_header_is_redacted(self, serve: Serve, model_of: ModelOf) -> None:
@@ -286,9 +274,9 @@ class TestEchoes:
         assert_secret(shown(caught.value))
 
     async def test_our_own_words_are_not_redacted(self, serve: Serve, model_of: ModelOf) -> None:
-        server = serve(answer(401, "bad key"))
+        server = serve(answer(401, "bad api_key"))
         with pytest.raises(DarkAIError, match=r"'bad \*\*\*' .* Set api_key, or DARKAI_API_KEY, to a key that this"):
-            await model_of(server, api_key="key").ainvoke("Hi")
+            await model_of(server, api_key="api_key").ainvoke("Hi")
 
 
 async def test_a_request_that_cannot_be_written_shows_no_secrets() -> None:
@@ -390,7 +378,7 @@ class TestWhereTheyGo:
             model = ChatDarkAI(base_url=server.url, api_key=KEY, default_headers={"X-Token": HEADER}, max_retries=3)
             with pytest.raises(DarkAIError, match="not followed"):
                 await ask(model)
-        assert not elsewhere.requests
+        assert not elsewhere.calls
         assert not elsewhere.connections
 
     async def test_the_proxy_of_a_tls_connection_gets_no_key(self, serve: Serve, ask: Asker) -> None:
@@ -398,7 +386,7 @@ class TestWhereTheyGo:
         model = ChatDarkAI(base_url="https://model.test", api_key=KEY, proxy=proxy.url, max_retries=0)
         with pytest.raises(DarkAIError, match=r"The proxy on the way to model\.test"):
             await ask(model)
-        (request,) = proxy.requests
+        (request,) = proxy.calls
         assert (request.method, request.target) == ("CONNECT", "model.test:443")
         assert_secret(repr(request.headers))
 
@@ -414,8 +402,8 @@ class TestWhereTheyGo:
         await ask(ChatDarkAI(base_url=server.url))
         monkeypatch.setenv("http_proxy", server.url)
         await ask(ChatDarkAI(base_url="http://model.test"))
-        assert_secret(repr([request.headers for request in server.requests]))
-        assert not any("authorization" in name for request in server.requests for name in request.headers)
+        assert_secret(repr([request.headers for request in server.calls]))
+        assert not any("authorization" in name for request in server.calls for name in request.headers)
 
 
 class TestEnvironmentProxies:
@@ -426,7 +414,7 @@ class TestEnvironmentProxies:
         for value in (f"http://user:{PROXY}@{proxy.host}", f"user:{PROXY}@{proxy.host}"):
             monkeypatch.setenv("HTTP_PROXY", value)
             assert (await ask(ChatDarkAI(base_url="http://model.test"))).content == "through the proxy"
-            assert proxy.requests[-1].headers["proxy-authorization"] == "Basic dXNlcjpjYW5hcnktcHJveHk="
+            assert proxy.calls[-1].headers["proxy-authorization"] == "Basic dXNlcjpjYW5hcnktcHJveHk="
 
     async def test_each_form_of_no_proxy_is_understood(
         self, serve: Serve, ask: Asker, monkeypatch: pytest.MonkeyPatch

@@ -32,10 +32,11 @@ from langchain_darkai import (
     DarkAITimeoutError,
 )
 from langchain_darkai.server import LocalServer
+from langchain_darkai.testing import FunctionChatModel, ScriptedServer
+from langchain_darkai.testing.wire import CLOSE, STREAM, Step, chunk, text
 from tests.support.asker import Asker
 from tests.support.models import Piece, ScriptedModel, scripted
 from tests.support.programs import complaints, running
-from tests.support.scripted_server import CLOSE, STREAM, ScriptedServer, Step, chunk, text
 
 
 def client(server: LocalServer, **settings: Any) -> ChatDarkAI:
@@ -81,11 +82,13 @@ async def test_errors_survive_the_round_trip(
 async def test_a_rate_limit_of_the_model_behind_is_waited_for_by_the_client(ask: Asker) -> None:
     asked: list[float] = []
 
-    def replying(*_: Any) -> list[Piece]:
+    def replying(_messages: Any, _tools: Any) -> str:
         asked.append(time.monotonic())
-        return [DarkAIRateLimitError("slow down", retry_after=0.3)] if len(asked) == 1 else ["Hello"]
+        if len(asked) == 1:
+            raise DarkAIRateLimitError("slow down", retry_after=0.3)
+        return "Hello"
 
-    with LocalServer(ScriptedModel(replies=[replying])) as server:
+    with LocalServer(FunctionChatModel(replying)) as server:
         assert (await ask(client(server, max_retries=1))).content == "Hello"
     assert asked[1] - asked[0] > 0.29
 
@@ -93,7 +96,7 @@ async def test_a_rate_limit_of_the_model_behind_is_waited_for_by_the_client(ask:
 async def test_an_error_keeps_its_class_through_two_servers(ask: Asker) -> None:
     """What breaks two servers away is what it was."""
     script: list[Step] = [STREAM + chunk(text("Hel")), 0.05, CLOSE]
-    with ScriptedServer(script) as far:
+    with ScriptedServer(script, repeat_last=True, keep_alive=True) as far:
         behind = ChatDarkAI(base_url=far.url, max_retries=0)
         with LocalServer(behind) as server, pytest.raises(DarkAIConnectionError) as caught:
             await ask(client(server))

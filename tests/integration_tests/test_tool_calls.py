@@ -8,9 +8,10 @@ import pytest
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_darkai import ChatDarkAI, DarkAIToolChoiceError
+from langchain_darkai.testing import ReceivedCall, ScriptedServer, reply
+from langchain_darkai.testing.wire import HOLD, STREAM, Step, chunk, text
 from tests.support.asker import ModelOf, Serve
 from tests.support.replies import ADD_BLOCK, CASES, LONG, NOW_BLOCK, TOOLS, Case
-from tests.support.scripted_server import HOLD, STREAM, Request, ScriptedServer, Step, chunk, reply, text
 
 USAGE = {"input_tokens": 30, "output_tokens": 10, "total_tokens": 40}
 WAYS = ("invoke", "ainvoke", "stream", "astream", "v3", "async v3")
@@ -18,7 +19,7 @@ SHOWN_DIFFERENTLY = {"invalid_tool_call", "tool_call_chunk"}  # invalid calls: c
 BROKEN = '<tool_call>{"name": "add", "arguments": {"a": 1, "b": }}</tool_call>'
 
 
-def replay(request: Request) -> list[Step]:
+def replay(request: ReceivedCall) -> list[Step]:
     """Return the case that the prompt names, in pieces of the size that it names."""
     found = re.search(r"case (\d+) in pieces of (\d+)", request.query)
     assert found is not None
@@ -28,7 +29,7 @@ def replay(request: Request) -> list[Step]:
 
 @pytest.fixture(scope="module")
 def table() -> Iterator[ScriptedServer]:
-    with ScriptedServer(replay) as server:
+    with ScriptedServer(rule=replay, keep_alive=True) as server:
         yield server
 
 
@@ -90,14 +91,14 @@ async def test_each_way_to_ask_gives_the_same_message(
             model_of(table, max_reasks=0, output_version=output_version, chunk_per_event=True, allow_empty=True), case
         )
         for way in WAYS:
-            before = len(table.requests)
+            before = len(table.calls)
             prompt = f"case {number} in pieces of {size}"
             if wants_none:
                 found.append((size, way, key(await ask_by(way, model, prompt))))
             else:
                 with pytest.raises(DarkAIToolChoiceError):
                     await ask_by(way, model, prompt)
-            assert len(table.requests) == before + 1
+            assert len(table.calls) == before + 1
 
     for size, way, result in found:
         assert result == found[0][2], (size, way)
@@ -114,7 +115,7 @@ class TestAskingAgain:
         server = serve(reply(BROKEN))
         message = await ask_by(way, tools(model_of(server, max_reasks=max_reasks)))
 
-        assert len(server.requests) == max_reasks + 1
+        assert len(server.calls) == max_reasks + 1
         assert message.tool_calls == []
         assert {call["name"] for call in message.invalid_tool_calls} == {"add"}
 
@@ -124,11 +125,11 @@ class TestAskingAgain:
         server = serve(reply(BROKEN, usage=USAGE), reply(ADD_BLOCK, usage=USAGE))
         message = await ask_by(way, tools(model_of(server, max_reasks=max_reasks)))
 
-        assert len(server.requests) == min(max_reasks, 1) + 1
+        assert len(server.calls) == min(max_reasks, 1) + 1
         assert [call["name"] for call in message.tool_calls] == ["add"] * min(max_reasks, 1)
         if max_reasks:
-            assert BROKEN in server.requests[1].query
-            assert "could not be read" in server.requests[1].query
+            assert BROKEN in server.calls[1].query
+            assert "could not be read" in server.calls[1].query
             assert message.usage_metadata == {name: 2 * count for name, count in USAGE.items()}
             assert message.response_metadata["finish_reason"] == "tool_calls"
             assert message.response_metadata["reasks"] == 1
@@ -149,7 +150,7 @@ class TestAskingAgain:
         with pytest.raises(DarkAIToolChoiceError, match="add") as caught:
             await ask_by(way, model)
         assert caught.value.partial_text == "I would rather not."
-        assert len(server.requests) == max_reasks + 1
+        assert len(server.calls) == max_reasks + 1
 
     async def test_a_call_of_another_tool_is_no_forced_call(
         self, serve: Serve, model_of: ModelOf, way: str, max_reasks: int
@@ -159,7 +160,7 @@ class TestAskingAgain:
 
         with pytest.raises(DarkAIToolChoiceError, match="add"):
             await ask_by(way, model)
-        assert len(server.requests) == max_reasks + 1
+        assert len(server.calls) == max_reasks + 1
 
     async def test_a_forced_call_that_comes_later(
         self, serve: Serve, model_of: ModelOf, way: str, max_reasks: int
@@ -170,8 +171,8 @@ class TestAskingAgain:
         message = await ask_by(way, tools(model_of(server, max_reasks=max_reasks), tool_choice="any"))
 
         assert (message.text, [call["args"] for call in message.tool_calls]) == ("Well then.", [{"a": 1, "b": 2}])
-        assert len(server.requests) == 2
-        assert "does not call a tool" in server.requests[1].query
+        assert len(server.calls) == 2
+        assert "does not call a tool" in server.calls[1].query
 
     async def test_a_good_reply_is_not_asked_for_again(
         self, serve: Serve, model_of: ModelOf, way: str, max_reasks: int
@@ -179,7 +180,7 @@ class TestAskingAgain:
         server = serve(reply(ADD_BLOCK))
 
         assert (await ask_by(way, tools(model_of(server, max_reasks=max_reasks), tool_choice="any"))).tool_calls
-        assert len(server.requests) == 1
+        assert len(server.calls) == 1
 
 
 def tools(model: ChatDarkAI, **settings: Any) -> Any:
@@ -193,7 +194,7 @@ async def test_a_made_up_result_ends_the_request(serve: Serve, model_of: ModelOf
     message = await ask_by(way, tools(model_of(server)))
 
     assert (message.text, len(message.tool_calls)) == ("", 1)
-    await server.comes_to(lambda seen: seen.left == 1)
+    await server.await_for(lambda seen: seen.left == 1)
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])

@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, AIMessageChunk
 
 from langchain_darkai import ChatDarkAI
-from tests.support.scripted_server import ScriptedServer
+from langchain_darkai.testing import ScriptedServer
 
 ENTRIES = ("invoke", "ainvoke", "stream", "astream")
 

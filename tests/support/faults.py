@@ -24,13 +24,13 @@ from langchain_darkai import (
     DarkAITimeoutError,
 )
 from langchain_darkai.protocol import MAX_EVENT_BYTES
-from tests.support.scripted_server import CLOSE, HOLD, RESET, STREAM, Script, answer, chunk, event, head, text
+from langchain_darkai.testing import faults
+from langchain_darkai.testing.faults import PAUSE
+from langchain_darkai.testing.scripted_server import Reply
+from langchain_darkai.testing.wire import CLOSE, HOLD, RESET, STREAM, answer, chunk, event, head, text
 
 BEFORE = "Grüße, 世界 🎉\r\n"
 """The text that arrives before a fault during the reply."""
-
-PAUSE = 0.03
-"""Seconds between text and a reset. Without the pause, the reset could arrive before the text."""
 
 _BROKE = "broke during the reply"
 
@@ -40,7 +40,7 @@ class Fault:
     """A fault, and the error that it becomes: its class, whether a retry can help, and a pattern of its message."""
 
     name: str
-    script: Script
+    script: Reply
     kind: type[DarkAIError]
     is_retryable: bool
     said: str
@@ -53,15 +53,14 @@ class Fault:
 
 def _status(status: int, kind: type[DarkAIError], is_retryable: bool, hint: str) -> Fault:
     said = rf"reported an error: 'what it says' \(HTTP {status}\)\. .*{hint}"
-    script = answer(status, '{"error": {"message": "what it says"}}')
-    return Fault(f"HTTP {status}", script, kind, is_retryable, said, status)
+    return Fault(f"HTTP {status}", faults.status(status, "what it says"), kind, is_retryable, said, status)
 
 
 def _during(name: str, script: list[Any], kind: type[DarkAIError], is_retryable: bool, said: str, **more: Any) -> Fault:
     return Fault(name, [STREAM + chunk(text(BEFORE)), *script], kind, is_retryable, said, text=BEFORE, **more)
 
 
-def _body(content: bytes, content_type: str = "text/event-stream", **headers: str) -> Script:
+def _body(content: bytes, content_type: str = "text/event-stream", **headers: str) -> Reply:
     return [head(200, content_type, connection="close", **headers) + content, CLOSE]
 
 
@@ -101,14 +100,14 @@ FAULTS = (
         has_cause=True,
         where="certificate wanted",
     ),
-    Fault("closed before the reply", [CLOSE], DarkAIConnectionError, True, "broke before", has_cause=True),
-    Fault("reset before the reply", [RESET], DarkAIConnectionError, True, "broke before", has_cause=True),
+    Fault("closed before the reply", faults.close(), DarkAIConnectionError, True, "broke before", has_cause=True),
+    Fault("reset before the reply", faults.reset(), DarkAIConnectionError, True, "broke before", has_cause=True),
     Fault("closed during the headers", [STREAM[:40], CLOSE], DarkAIConnectionError, True, "before", has_cause=True),
     Fault(
         "reset during the headers", [STREAM[:40], PAUSE, RESET], DarkAIConnectionError, True, "by peer", has_cause=True
     ),
     Fault("not HTTP", [b"SSH-2.0-x\r\n", CLOSE], DarkAIConnectionError, False, "speak HTTP", has_cause=True),
-    Fault("random bytes", [bytes(range(256)), CLOSE], DarkAIConnectionError, False, "speak HTTP", has_cause=True),
+    Fault("random bytes", faults.garbage(), DarkAIConnectionError, False, "speak HTTP", has_cause=True),
     Fault(
         "headers that are too long",
         [head(x="a" * 100_000)],
@@ -178,7 +177,7 @@ FAULTS = (
     _status(529, DarkAIAPIError, True, "Ask again later"),
     Fault(
         "an HTML error page",
-        answer(502, "<html><title>Bad gateway</title></html>", "text/html"),
+        faults.html_page(502, "Bad gateway"),
         DarkAIAPIError,
         True,
         r"reported an error: 'an HTML page' \(HTTP 502\)",
@@ -195,7 +194,7 @@ FAULTS = (
     ),
     Fault(
         "HTML instead of events",
-        answer(200, "<html>Please log in</html>", "text/html"),
+        faults.html_page(),
         DarkAIStreamDecodeError,
         False,
         "HTML page.*Check base_url, proxy and key",
@@ -242,8 +241,18 @@ FAULTS = (
         True,
         "Ask again",
     ),
-    _during("closed during the reply", [PAUSE, CLOSE], DarkAIStreamTruncatedError, True, _BROKE, has_cause=True),
-    _during("reset during the reply", [PAUSE, RESET], DarkAIStreamTruncatedError, True, _BROKE, has_cause=True),
+    *(
+        Fault(
+            f"{name} during the reply",
+            fault(BEFORE),
+            DarkAIStreamTruncatedError,
+            True,
+            _BROKE,
+            text=BEFORE,
+            has_cause=True,
+        )
+        for name, fault in {"closed": faults.close, "reset": faults.reset}.items()
+    ),
     Fault(
         "a body shorter than its content-length",
         [head(content_length="5000") + text(BEFORE), CLOSE],
@@ -315,7 +324,7 @@ FAULTS = (
     ),
     Fault(
         "silence before the headers",
-        [HOLD],
+        faults.stall(),
         DarkAITimeoutError,
         True,
         "stayed silent; raise stream_chunk_timeout",

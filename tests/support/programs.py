@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.scripted_server import ScriptedServer
+from langchain_darkai.testing import ScriptedServer
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,5 +1,6 @@
 """The command line in-process: usage, exit codes, and one line for each thing that is wrong. Nothing is sent."""
 
+import json
 import sys
 from collections.abc import Iterator
 from hashlib import sha256
@@ -11,6 +12,7 @@ from langchain_core.messages import AIMessageChunk
 
 from langchain_darkai import ChatDarkAI, DarkAI, DarkAIConnectionError, __version__
 from langchain_darkai.cli import main
+from langchain_darkai.cli.command import COMMANDS
 from langchain_darkai.cli.endpoint import DEFAULT_MODEL
 from langchain_darkai.server import BackendLimits, OfflineChatModel, ServerOperations
 
@@ -39,8 +41,14 @@ def answering(monkeypatch: pytest.MonkeyPatch, *pieces: str | BaseException) -> 
     return asked
 
 
-def test_the_version_is_told(capsys: Captured) -> None:
-    assert run("--version") == 0
+@pytest.fixture(autouse=True)
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DARKAI_BASE_URL", "http://127.0.0.1:1")
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_the_version_is_told(option: str, capsys: Captured) -> None:
+    assert run(option) == 0
     assert capsys.readouterr().out == f"langchain-darkai {__version__}\n"
 
 
@@ -51,10 +59,10 @@ def test_the_default_model_is_that_of_the_client() -> None:
 def test_help_names_the_commands(capsys: Captured) -> None:
     assert run("--help") == 0
     help_text = capsys.readouterr().out
-    assert [name for name in ("demo", "chat", "check", "serve", "key") if f"\n    {name} " not in help_text] == []
+    assert [name for name in COMMANDS if f"\n    {name} " not in help_text] == []
 
 
-@pytest.mark.parametrize("command", ["demo", "chat", "check", "serve", "key"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(command: str, capsys: Captured) -> None:
     assert run(command, "--help") == 0
     assert capsys.readouterr().out.startswith(f"usage: langchain-darkai {command}")
@@ -64,8 +72,12 @@ def test_each_command_has_help(command: str, capsys: Captured) -> None:
     ("arguments", "reason"),
     [
         ((), "required: COMMAND"),
-        (("talk",), "invalid choice: 'talk'"),
+        (("talk",), "there is no 'talk' here. There are: demo, chat, "),
+        (("chekc",), "there is no 'chekc' here. Did you mean check? There are: demo, chat, "),
+        (("completion", "zhs"), "there is no 'zhs' here. Did you mean zsh? There are: bash, zsh, fish."),
         (("chat", "hi", "there"), "unrecognized arguments: there"),
+        (("chat", "--sistem=x", "hi"), "unrecognized arguments: --sistem=x. Did you mean --system?"),
+        (("check", "hi", "--base", "x", "--model-name", "y"), "--model-name y. Did you mean --model?"),
         (("chat", "--timeout", "soon", "hi"), "invalid float value: 'soon'"),
         (("serve", "--port", "http"), "invalid int value: 'http'"),
     ],
@@ -81,15 +93,16 @@ def test_wrong_arguments_end_with_the_usage(arguments: tuple[str, ...], reason: 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--base-url", "localhost:8000"), "base_url is not a URL like http://127.0.0.1:8000"),
-        (("--base-url", "ftp://example.org"), "base_url is not a URL like http://127.0.0.1:8000"),
-        (("--base-url", "http://"), "base_url is not a URL like http://127.0.0.1:8000"),
-        (("--model", ""), "model='' is not the name of a model. Known names: gpt-4o"),
-        (("--model", " "), "model=' ' is not the name of a model. Known names: gpt-4o"),
-        (("--timeout", "0"), "timeout=0.0 is not a positive number of seconds"),
-        (("--timeout", "-3"), "timeout=-3.0 is not a positive number of seconds"),
-        (("--timeout", "nan"), "timeout=nan is not a positive number of seconds"),
-        (("--timeout", "inf"), "timeout=inf is not a positive number of seconds"),
+        (("--base-url", "localhost:8000"), "--base-url is not a URL like http://127.0.0.1:8000"),
+        (("--base-url", "ftp://example.org"), "--base-url is not a URL like http://127.0.0.1:8000"),
+        (("--base-url", "http://"), "--base-url is not a URL like http://127.0.0.1:8000"),
+        (("--model", ""), "--model '' is not the name of a model. Known names: gpt-4o"),
+        (("--model", " "), "--model ' ' is not the name of a model. Known names: gpt-4o"),
+        (("--timeout", "0"), "--timeout 0.0 is not a positive number of seconds."),
+        (("--timeout", "-3"), "--timeout -3.0 is not a positive number of seconds."),
+        (("--timeout", "nan"), "--timeout nan is not a positive number of seconds."),
+        (("--api-key-file", "/nowhere/key"), "--api-key-file /nowhere/key cannot be read: No such file"),
+        (("--timeout", "inf"), "--timeout inf is not a positive number of seconds."),
     ],
 )
 def test_settings_that_cannot_work_are_told_in_one_line_with_exit_code_2(
@@ -152,7 +165,7 @@ def test_a_reply_that_ends_its_own_line_gets_no_second_end(capsys: Captured, mon
 def test_the_system_message_of_chat_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answering(monkeypatch, "Yes.")
     assert run("chat", "--system", "Be brief.", "hi") == 0
-    assert asked[0][0] == ("system", "Be brief.")
+    assert asked[0][0].text == "Be brief."
 
 
 def test_a_failure_is_told_in_one_line_after_what_was_shown(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,8 +178,54 @@ def test_a_failure_is_told_in_one_line_after_what_was_shown(capsys: Captured, mo
 
 def test_an_error_without_a_message_is_told_by_its_name(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, OSError())
-    assert run("check") == 1
-    assert capsys.readouterr().err == "langchain-darkai check: OSError\n"
+    assert run("chat", "hi") == 1
+    assert capsys.readouterr().err == "langchain-darkai chat: OSError\n"
+
+
+def test_json_is_one_object_a_reply(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, "Two\n", "lines")
+    assert run("chat", "--json", "hi") == 0
+    shown = json.loads(one_line(capsys.readouterr().out))
+    assert shown["text"] == "Two\nlines"
+    assert shown.keys() == {"text", "model", "finish_reason", "usage", "usage_source"}
+
+
+def test_words_for_the_terminal_name_the_option(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, DarkAIConnectionError("h: the call took longer; raise timeout. Check base_url."))
+    assert run("chat", "hi") == 1
+    said = "langchain-darkai chat: h: the call took longer; raise --timeout. Check --base-url.\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_shows_what_the_option_shows(command: str, capsys: Captured) -> None:
+    assert run("help", command) == 0
+    shown = capsys.readouterr().out
+    assert run(command, "--help") == 0
+    assert capsys.readouterr().out == shown
+
+
+def test_help_alone_lists_the_commands(capsys: Captured) -> None:
+    assert run("help") == 0
+    assert "\n    completion " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_commands_and_their_options(shell: str, capsys: Captured) -> None:
+    assert run("completion", shell) == 0
+    script = capsys.readouterr().out
+    assert [word for word in (*COMMANDS, "base-url", "keys-file") if word not in script] == []
+
+
+@pytest.mark.parametrize(("module", "command"), [("shtab", ("completion", "bash")), ("rich", ("demo",))])
+def test_a_missing_extra_is_named(
+    module: str, command: tuple[str, ...], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    for name in [name for name in sys.modules if name.startswith(("rich.", "langchain_darkai.cli.tour"))]:
+        monkeypatch.delitem(sys.modules, name)
+    assert run(*command) == 1
+    assert "pip install 'langchain-darkai[cli]'" in one_line(capsys.readouterr().err)
 
 
 def test_ctrl_c_ends_with_exit_code_130_and_keeps_what_was_shown(
@@ -179,27 +238,10 @@ def test_ctrl_c_ends_with_exit_code_130_and_keeps_what_was_shown(
     assert "Traceback" not in output.err
 
 
-def test_check_tells_an_empty_reply(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, "", "")
-    assert run("check", "--base-url", "http://example.org") == 1
-    output = capsys.readouterr()
-    assert "example.org sent an empty reply" in one_line(output.err)
-    assert output.out == ""
-
-
-def test_check_tells_what_it_measured(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    answering(monkeypatch, "Hel", "lo", "")
-    assert run("check", "--base-url", "https://someone:pass@example.org", "--model", "gpt-4o") == 0
-    output = capsys.readouterr()
-    assert output.out.startswith("example.org answers as gpt-4o: first text after 0.")
-    assert ", 5 characters in 0." in output.out
-    assert output.err == ""
-
-
 @pytest.mark.parametrize("port", ["-1", "65536"])
 def test_serve_refuses_a_port_that_is_none(port: str, capsys: Captured) -> None:
     assert run("serve", f"--port={port}") != 0
-    assert f"port is {port}; it must be from 0" in one_line(capsys.readouterr().err)
+    assert f"--port is {port}; it must be from 0" in one_line(capsys.readouterr().err)
 
 
 @pytest.mark.parametrize(("backend", "code"), [("no-such-model", 2), ("=offline:x", 2), ("llama.cpp:no.gguf", 1)])
@@ -314,7 +356,7 @@ def test_a_configuration_is_served_and_options_come_first(
         "port": 9000,
         "api_key": "a secret",
         "timeout": 60.0,
-        "native": {"chat": "always", "small": "auto", "big": "always", "more": "never"},
+        "native": {"small": "auto", "big": "always", "more": "never"},
         "operations": ServerOperations(
             limits={"*": BackendLimits(max_concurrency=8), "small": BackendLimits(max_concurrency=2, max_queue=0)},
             metrics=True,
@@ -340,6 +382,23 @@ def test_check_only_says_what_would_be_served(config: str, capsys: Captured) -> 
         "big: openai:meta/l at http://gpu-1:8000/v1, with the key in GPU_KEY\n"
         "Would listen on 0.0.0.0:9000, with the key in GATEWAY_KEY.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((), "offline"), (("--backend", "offline"), "offline"), (("--backend", "ollama:llama3.1:8b"), "llama3.1:8b")],
+)
+def test_a_single_model_may_be_named_in_options(
+    arguments: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    named = (*arguments, "--native", f"{name}=never", "--max-queue", f"{name}=2", "--max-queue", "5")
+    assert run("serve", "--check", *named) == 0
+    if name == "offline":
+        _, settings = served_by(monkeypatch, *named)
+        limits = {"*": BackendLimits(max_queue=5), "default": BackendLimits(max_queue=2)}
+        assert (settings["native"], settings["operations"].limits) == ("never", limits)
+    assert run("serve", "--check", *arguments, "--native", "other=never") == 1
+    assert f"names 'other', which is none of the models: {name}." in capsys.readouterr().err
 
 
 def test_a_variable_of_the_configuration_that_is_not_set_is_named(
@@ -373,21 +432,27 @@ def test_a_key_that_no_line_can_hold_is_told_in_one_line(arguments: tuple[str, .
     assert one_line(output.err).startswith("langchain-darkai key: ")
 
 
+@pytest.mark.parametrize("check", [("--check",), ()], ids=["checked", "served"])
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (("--max-concurrency", "many"), "--max-concurrency is 'many'; it must be a whole number."),
-        (("--max-concurrency", "0"), "max_concurrency is 0; it must be positive"),
+        (("--max-concurrency", "0"), "--max-concurrency is 0; it must be positive"),
         (("--max-queue", "other=1"), "There are limits for other, which is no model here."),
         (("--log-format", "xml"), "--log-format is 'xml'; there are: plain, json, none."),
         (("--workers", "0"), "--workers is 0; there must be one at least."),
         (("--limits-url", "http://user:hidden@host"), "The URL for limits is none of Redis."),
+        (("--port", "99999"), "port is 99999; it must be from 0 (any free one) to 65535."),
+        (("--keys-file", "/nowhere/keys"), "The file of keys /nowhere/keys cannot be read: No such file"),
+        (("--native", "always"), 'native is "always", but OfflineChatModel has no bind_tools of its own'),
+        (("--backend", "a=offline", "--native", "a=always"), "OfflineChatModel has no bind_tools of its own"),
+        (("--backend", "a=offline", "--max-queue", "b=1"), "There are limits for b, which is no model here."),
     ],
 )
 def test_options_of_serve_that_cannot_work_are_told_in_one_line(
-    arguments: tuple[str, ...], reason: str, capsys: Captured
+    arguments: tuple[str, ...], reason: str, check: tuple[str, ...], capsys: Captured
 ) -> None:
-    assert run("serve", "--port", "0", *arguments) == 1
+    assert run("serve", "--port", "0", *arguments, *check) == 1
     error = one_line(capsys.readouterr().err)
     assert error.startswith("langchain-darkai serve: ")
     assert reason in error

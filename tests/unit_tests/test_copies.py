@@ -178,6 +178,11 @@ class TestDescription:
         assert "max_input_tokens" not in (ChatDarkAI(model="ours").profile or {})
         assert ChatDarkAI(profile={"max_input_tokens": 5}).profile == {"max_input_tokens": 5}
 
+    def test_a_key_that_no_profile_has_is_warned_of(self) -> None:
+        profile: Any = {"max_input_tokens": 5, "wings": True}
+        with pytest.warns(UserWarning, match="wings"):
+            assert ChatDarkAI(profile=profile).profile == profile
+
     def test_tracing_parameters(self) -> None:
         model = ChatDarkAI(model="gpt-4o", temperature=0.5, max_tokens=9, stop=["a"])
         assert model._get_ls_params() == {

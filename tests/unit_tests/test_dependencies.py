@@ -16,12 +16,14 @@ ENGINE = {"xllamacpp"}  # in requirements-engine.txt, since some machines have n
 # `langchain-darkai serve --backend` asks for the first for providers without an extra; the second is used only where it
 # is there.
 OPTIONAL = {"langchain", "opentelemetry"}
+DISTRIBUTIONS = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
 
 
 def imported_distributions(folder: Path) -> set[str]:
-    """Return the distributions that the files of a folder import from; each has the name of its module."""
+    """Return the distributions that the files of a folder import from; most have the name of their module."""
     roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
-    return {root.replace("_", "-") for root in roots - sys.stdlib_module_names - {NAME, "tests", "soak", "evals"}}
+    roots -= sys.stdlib_module_names | {NAME, "tests", "soak", "evals", "benchmarks"}
+    return {DISTRIBUTIONS.get(root, root).replace("_", "-") for root in roots}
 
 
 def test_what_the_package_imports_is_declared() -> None:
@@ -38,6 +40,14 @@ def test_what_the_evals_import_is_declared() -> None:
         re.findall(r"^([\w-]+)==", (ROOT / "evals" / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     )
     assert imported_distributions(ROOT / "evals") <= own | DEV | set(ALLOWED) | {"tqdm"}
+
+
+def test_what_the_examples_import_is_pinned_with_what_the_package_needs() -> None:
+    pins = (ROOT / "requirements-examples.txt").read_text(encoding="utf-8")
+    own = set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
+    needed = re.findall(r'^    "([\w-]+)', PROJECT.split("\ndependencies = [")[1].split("\n]")[0], re.MULTILINE)
+    assert {*needed, *imported_distributions(ROOT / "examples")} - {"examples"} <= own
+    assert len(needed) > 5
 
 
 def test_the_engine_of_the_tests_is_pinned() -> None:

@@ -29,8 +29,9 @@ LAYERS = (
     ("_generation",),
     ("_gateway",),
     ("chat_models",),
-    ("offline",),
+    ("offline", "bulk"),
     ("server",),
+    ("testing",),
     ("cli",),
     ("__main__",),
 )

@@ -14,6 +14,7 @@ from langchain_core.messages.tool import ToolCallChunk
 from langchain_darkai import ChatDarkAI
 from langchain_darkai.prompts import format_prompt, parse_prompt
 from langchain_darkai.server import LocalServer, OfflineChatModel
+from langchain_darkai.testing import FunctionChatModel
 from tests.support.app_client import END, decode, serving, soon, text_chunk, text_of
 from tests.support.models import ScriptedModel, scripted
 
@@ -30,13 +31,13 @@ async def test_a_reply_is_one_event_a_piece_and_an_end() -> None:
 async def test_pieces_arrive_while_the_model_still_works() -> None:
     go_on = asyncio.Event()
 
-    async def script(*_: Any) -> AsyncIterator[str]:
+    async def script(_messages: Any, _tools: Any) -> AsyncIterator[str]:
         for piece in ("a", "b", "c"):
             yield piece
             await go_on.wait()
             go_on.clear()
 
-    async with serving(ScriptedModel(replies=[script])) as client, client.chat() as response:
+    async with serving(FunctionChatModel(script)) as client, client.chat() as response:
         for piece in ("a", "b", "c"):
             assert json.loads((await soon(response.content.readline())).removeprefix(b"data: ")) == text_chunk(piece)
             assert await soon(response.content.readline()) == b"\n"

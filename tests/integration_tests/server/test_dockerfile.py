@@ -43,7 +43,9 @@ def test_it_is_slim_and_does_not_run_as_root() -> None:
 def test_it_copies_what_the_package_is_built_of() -> None:
     copied = {name for rest in of("COPY") if not rest.startswith("--from") for name in rest.split()[:-1]}
     assert [name for name in copied if not (ROOT / name).exists()] == []
-    built_of = set(re.findall(r'^(?:readme|license-files|packages) = \[?"(.+?)"', PROJECT, re.MULTILINE))
+    wheel = PROJECT.split("[tool.hatch.build.targets.wheel]\n")[1].split("\n[")[0]
+    built_of = set(re.findall(r'^(?:readme|license-files) = \[?"(.+?)"', PROJECT, re.MULTILINE))
+    built_of |= set(re.findall('"(.+?)"', wheel))
     assert copied == built_of | {"pyproject.toml"}
     ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert {line.removeprefix("!") for line in ignored if line.startswith("!")} == copied

@@ -20,6 +20,7 @@ import pytest
 from langchain_core.language_models import FakeListChatModel
 
 from langchain_darkai.server import LocalServer, ServerTimeouts, serve
+from langchain_darkai.testing import FunctionChatModel
 from tests.support.models import GeneratingModel, ScriptedModel, scripted
 from tests.support.programs import complaints, is_listening
 
@@ -185,13 +186,13 @@ def test_a_server_that_stops_leaves_the_replies_of_another_alone() -> None:
 
 
 def test_a_model_can_have_a_server_of_its_own_where_it_does_not_block_the_loop() -> None:
-    async def reply(*_: Any) -> AsyncIterator[str]:
+    async def reply(_messages: Any, _tools: Any) -> AsyncIterator[str]:
         with pytest.raises(RuntimeError, match="Use `async with LocalServer"):
             LocalServer(fake()).start()
         async with LocalServer(fake("from within")) as within:
             yield await asyncio.to_thread(ask, within.url)
 
-    with LocalServer(ScriptedModel(replies=[reply])) as server:
+    with LocalServer(FunctionChatModel(reply)) as server:
         assert ask(server.url) == "from within"
 
 

@@ -12,8 +12,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from langchain_darkai import DarkAIRateLimitError
+from langchain_darkai.testing import FunctionChatModel
 from tests.support.app_client import serving, text_of
-from tests.support.models import ScriptedModel, scripted
+from tests.support.models import scripted
 
 USAGE = AIMessageChunk(content="", usage_metadata={"input_tokens": 12, "output_tokens": 34, "total_tokens": 46})
 
@@ -52,12 +53,12 @@ async def test_a_chat_is_a_span_with_the_attributes_of_generative_ai(spans: InMe
 async def test_the_span_lies_between_the_clients_and_the_models(spans: InMemorySpanExporter) -> None:
     seen: list[Any] = []
 
-    def reply(_messages: Any, _given: Any) -> list[str]:
+    def reply(_messages: Any, _tools: Any) -> str:
         seen.append(opentelemetry.trace.get_current_span().get_span_context())
-        return ["Hi"]
+        return "Hi"
 
     above = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    model = ScriptedModel(replies=[reply])
+    model = FunctionChatModel(reply)
     async with serving(model) as client, client.chat(headers={"traceparent": above}) as response:
         await response.read()
     (span,) = spans.get_finished_spans()

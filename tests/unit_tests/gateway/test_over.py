@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.exceptions import ModelRateLimitError
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
@@ -28,6 +29,7 @@ from langchain_darkai.errors import (
     DarkAITimeoutError,
     DarkAIToolChoiceError,
 )
+from langchain_darkai.testing import FunctionChatModel
 from tests.support.asker import ENTRIES, Asker
 from tests.support.models import GeneratingModel, SyncStreamingModel
 from tests.support.native import NativeModel, TextModel, call_chunk
@@ -279,6 +281,12 @@ async def test_parameters_set_the_fields_of_the_model_for_the_call() -> None:
     assert (model.temperature, model.max_tokens) == (None, None)
 
 
+def test_a_reply_from_the_cache_of_a_model_that_counts_nothing_is_one_too() -> None:
+    model = FakeListChatModel(responses=["first", "second"], cache=InMemoryCache())
+    outer = ChatDarkAI.over(model, cache=False)
+    assert [outer.invoke("Hi").content for _ in range(2)] == ["first", "first"]
+
+
 def test_the_name_in_the_metadata_is_the_models() -> None:
     class Named(TextModel):
         model_name: str = "small-1"
@@ -346,10 +354,10 @@ def test_the_window_is_that_of_the_model() -> None:
 
 
 async def test_calls_at_once_do_not_mix() -> None:
-    def script(messages: list[BaseMessage], _: Any) -> list[str]:
-        return [f"re: {messages[-1].text}"]
+    def script(messages: list[BaseMessage], _: Any) -> str:
+        return f"re: {messages[-1].text}"
 
-    model = ChatDarkAI.over(TextModel(replies=[script]))
+    model = ChatDarkAI.over(FunctionChatModel(script))
     replies = await model.abatch([f"question {number}" for number in range(20)])
     assert [reply.content for reply in replies] == [f"re: question {number}" for number in range(20)]
     assert all(isinstance(reply, AIMessage) for reply in replies)

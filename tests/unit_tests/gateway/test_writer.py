@@ -14,7 +14,7 @@ from langchain_darkai._gateway.writer import ConstrainedCallWriter, ReplyWriter
 from langchain_darkai._tool_calls.parser import ReplyParser
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
-TOOLS = tuple(Tool(name, "", {"type": "object", "properties": {}}) for name in ("a", "b"))
+TOOLS = tuple(Tool(name, "", {"type": "object", "properties": {}}) for name in ("a", "b", "ab"))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -60,8 +60,8 @@ def block(name: str, arguments: str) -> str:
 
 def test_arguments_are_written_as_they_come() -> None:
     assert written(piece("", "a"), piece('{"x": '), piece("1"), piece("}")) == [
-        '<tool_call>\n{"name": "a", "arguments": ',
-        '{"x": ',
+        "",
+        '<tool_call>\n{"name": "a", "arguments": {"x": ',
         "1",
         "}",
         "}\n</tool_call>",
@@ -110,6 +110,11 @@ def test_a_call_that_is_cut_never_runs_whatever_follows(arguments: dict[str, Any
         pytest.param([piece("", "a")], [("a", {})], id="no arguments"),
         pytest.param([piece(None, "a"), "Text.", piece("{}", "b", 1)], [("a", {}), ("b", {})], id="none, then more"),
         pytest.param([piece('{"x": 1}'), piece("", "a")], [("a", {"x": 1})], id="the name comes last"),
+        pytest.param([piece("", "a"), piece("{}", "b")], [("ab", {})], id="a name in pieces"),
+        pytest.param([piece(None, "a"), piece(None, "b")], [("ab", {})], id="a name in pieces alone"),
+        pytest.param(
+            [piece("", "a"), piece('{"x"', "a"), piece(": 1}", "a")], [("a", {"x": 1})], id="a name each time"
+        ),
         pytest.param([piece("{}", "a", 0, "1"), piece("{}", "b", 0, "2")], [("a", {}), ("b", {})], id="one index"),
         pytest.param([[piece("{}", "a", None), piece("{}", "b", None)]], [("a", {}), ("b", {})], id="no index"),
         pytest.param([piece("{'x': True,}", "a")], [("a", {"x": True})], id="nearly JSON"),

@@ -48,7 +48,7 @@ def test_redaction_takes_no_time() -> None:
 
 def test_the_secrets_in_settings() -> None:
     assert set(collect_secrets(None, "https://model.test", None, [])) == set()
-    assert set(collect_secrets("k", "https://model.test/?a=1", "http://proxy.test:3128", ["short"])) == {"k"}
+    assert set(collect_secrets("k1", "https://model.test/?a=1", "http://proxy.test:3128", ["short"])) == {"k1"}
     assert set(collect_secrets(None, "https://model.test/?a=b%2Fcdefgh&also-bare", None, ["Bearer abcdefgh"])) == {
         "b%2Fcdefgh",
         "b/cdefgh",
@@ -65,6 +65,17 @@ def test_the_secrets_in_settings() -> None:
         "bG9uZy1uYW1lOnB3",
     }
     assert set(collect_secrets(None, " http://tok@model.test", None, [])) == {"tok", "dG9rOg=="}
+
+
+@pytest.mark.parametrize("key", ["key", "API", "none", "password"])
+def test_a_key_that_is_a_word_stays_in_messages(key: str) -> None:
+    said = f"The API {key} was rejected, and no other {key} either."
+    assert redact(said, collect_secrets(key, "https://model.test", None, [])) == said
+
+
+@pytest.mark.parametrize("key", ["k3y", "sk-a", "passwords", "ключ"])
+def test_a_key_that_is_no_short_word_is_a_secret(key: str) -> None:
+    assert redact(f"got {key}", collect_secrets(key, "https://model.test", None, [])) == "got ***"
 
 
 @pytest.mark.parametrize(

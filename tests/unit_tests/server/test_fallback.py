@@ -84,15 +84,32 @@ async def test_an_empty_chunk_is_no_beginning_and_is_not_lost() -> None:
     [
         "Hel",
         AIMessageChunk(content="", tool_call_chunks=[{"name": "f", "args": "", "id": "1", "index": 0}]),
-        AIMessageChunk(content="", additional_kwargs={"reasoning_content": "Hm"}),
+        AIMessageChunk(content=[{"type": "text", "text": "Hel"}]),
+        AIMessageChunk(content="", additional_kwargs={"refusal": "No"}),
     ],
-    ids=["text", "a call", "a thought"],
+    ids=["text", "a call", "a text in a block", "a refusal"],
 )
 async def test_after_a_beginning_nobody_else_is_asked(begun: Any) -> None:
     second = scripted("never")
     with pytest.raises(ConnectionError, match="The backend 'model 1' broke off the connection"):
         await astream(of(scripted(begun, ConnectionResetError()), second))
     assert second.asked == []
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        AIMessageChunk(content="", additional_kwargs={"reasoning_content": "Hm"}),
+        AIMessageChunk(content=[{"type": "thinking", "thinking": "Hm", "index": 0}]),
+        AIMessageChunk(content=[{"type": "reasoning", "reasoning": "Hm", "index": 0}]),
+    ],
+    ids=["beside the text", "thinking", "reasoning"],
+)
+async def test_after_thoughts_the_next_one_is_asked_and_they_stay(thought: AIMessageChunk) -> None:
+    model = of(scripted(thought, ConnectionResetError()), scripted("Hello"))
+    first, *others = [chunk async for chunk in model.astream("Hi")]
+    assert (first.content, first.additional_kwargs) == (thought.content, thought.additional_kwargs)
+    assert "".join(chunk.text for chunk in others) == "Hello"
 
 
 async def test_the_shortest_wait_of_all_is_told() -> None:

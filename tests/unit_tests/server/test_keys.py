@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +14,7 @@ DIGEST = hashlib.sha256(b"secret").hexdigest()
 
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", fullmatch=True)
 counts = st.none() | st.integers(1, 999_999_999)
-models = st.from_regex(r"[^\s,;]+", fullmatch=True).filter(lambda name: name.split() == [name])
+models = st.from_regex(r"[^\s,]+", fullmatch=True).filter(lambda name: name.split() == [name])
 keys = st.builds(
     ApiKey,
     name=names,
@@ -24,9 +25,7 @@ keys = st.builds(
 )
 
 
-@given(
-    st.lists(keys, min_size=1, max_size=5, unique_by=lambda key: key.name), st.sampled_from(["\n", ";", "\n\n# a\n"])
-)
+@given(st.lists(keys, min_size=1, max_size=5, unique_by=lambda key: key.name), st.sampled_from(["\n", "\n\n# a; b\n"]))
 def test_what_is_written_is_read(written: list[ApiKey], end: str) -> None:
     assert parse_keys(end.join(key.line for key in written), "it") == tuple(written)
 
@@ -73,6 +72,19 @@ def test_a_bad_line_is_named_and_not_quoted(line: str, reason: str) -> None:
     assert reason in str(caught.value)
     assert "my-plain-secret" not in str(caught.value)
     assert DIGEST not in str(caught.value)
+
+
+def test_a_semicolon_ends_a_line_of_the_variable_and_not_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(f"# ours; ask Bob for another\na:{DIGEST}\n")
+    request = make_mocked_request("GET", "/models", {"authorization": "Bearer secret"})
+    for access in (Access(file=file), Access(text=f"# ours; a:{DIGEST}")):
+        key = access.identify(request)
+        assert key is not None
+        assert key.name == "a"
+    file.write_text("# ours; ask Bob for another\nmy-plain-secret\n")
+    with pytest.raises(ValueError, match=r"keys, line 2: after name: there must be"):
+        Access(file=file)
 
 
 @pytest.mark.parametrize("text", ["", "\n# nothing\n"])
