@@ -17,8 +17,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 RECORD = Path(__file__).with_name("instructions.json")
-TOLERANCE = 0.02
-"""Of the recorded count. From run to run, the fewest of two counts differ by up to 1 %, as addresses do."""
+TOLERANCE = 0.05
+"""Of the recorded count. From run to run, the fewest of two counts differ by a tenth of a percent; but where long texts
+are moved in memory, by up to 3 %."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

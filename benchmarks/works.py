@@ -61,7 +61,8 @@ def _answer(pieces: Sequence[str]) -> None:
 
 
 def _format(history: Sequence[BaseMessage]) -> None:
-    format_prompt(history)
+    for _ in range(5):
+        format_prompt(history)
 
 
 def _works() -> Iterator[tuple[str, Callable[[], None]]]:
@@ -79,8 +80,8 @@ def _works() -> Iterator[tuple[str, Callable[[], None]]]:
     yield "parser, 300 calls", partial(_parse, _cut(CALL * 300))
     boats = {"boats": [{"name": f"boat {number}", "crew": number, "log": PROSE} for number in range(100)]}
     yield "structured answer", partial(_answer, _cut(f"Here it is:\n{json.dumps(boats)}"))
-    history = [(AIMessage if number % 2 else HumanMessage)(f"{number}: {CODE}") for number in range(300)]
-    yield "prompt, 300 messages", partial(_format, history)
+    history = [(AIMessage if number % 2 else HumanMessage)(f"{number}: {CODE}") for number in range(60)]
+    yield "prompt, 60 messages", partial(_format, history)
 
 
 WORKS: Mapping[str, Callable[[], None]] = dict(_works())

@@ -17,6 +17,8 @@ from examples.tests.support import EXAMPLES, printed_by, running, wait_for
 from langchain_darkai.server import LocalServer
 from tests.support.models import ScriptedModel, replying
 
+pytestmark = pytest.mark.timeout(900)  # a busy machine takes its time to start programs
+
 QUESTION = {"messages": [["user", "Count from 1 to 3"]]}
 
 
@@ -34,7 +36,6 @@ def test_an_agent_uses_the_tools_of_an_mcp_server_and_remembers(tmp_path: Path) 
     ]
 
 
-@pytest.mark.timeout(900)
 def test_a_web_service_streams_reports_failures_and_stops_the_model_of_a_client_that_leaves(tmp_path: Path) -> None:
     model = ScriptedModel(replies=[["1, ", "2"], [ModelInvalidRequestError("no such thing")], ["1, ", ...], [...]])
     with LocalServer(model) as server:

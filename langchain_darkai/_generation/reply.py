@@ -37,17 +37,21 @@ class Reply:
         self._thoughts: list[ReasoningDelta] = []  # that came beside the text, all of them, and those not taken yet
         self._new_thoughts: list[ReasoningDelta] = []
         self._has_ended = False
-        self._texts: list[str] = []
-        self._parts: list[Part] = []
         self._prefill = self.request.prefill  # None once it is known whether the reply continues it
         self._start = ""  # of the reply, until then
         self._stop = StopSequenceFilter(self.request.stop) if self.request.stop else None
+        self._begin_text(in_thought=False)
+
+    def _begin_text(self, *, in_thought: bool) -> None:
+        self._texts: list[str] = []
+        self._parts: list[Part] = []
         requirements = self.request.requirements
-        self._parser = _parser_for(self.request) if requirements.tools or self.request.reasoning is not None else None
+        has_parser = requirements.tools or self.request.reasoning is not None
+        self._parser = _parser_for(self.request, in_thought=in_thought) if has_parser else None
         self._answer: AnswerText | None = None
         self._scanner: AnswerScanner | None = None  # for an answer that the text only has to contain
         if requirements.output is not None and requirements.content_must_be_json:
-            self._answer = requirements.output.answer_text()
+            self._answer = requirements.output.answer_text(is_whole=self.request.policy.may_restart)
         elif requirements.output is not None and requirements.output.method != "function_calling":
             self._scanner = requirements.output.scanner()
 
@@ -116,9 +120,22 @@ class Reply:
             piece = text[start : start + size]
             if self._parser:
                 yield from self._parser.slices(piece)
+                if self._was_in_thought(self._parser):
+                    yield from self._read_again()
+                    return
             yield from self._add(self._parser.take() if self._parser else [piece])
             if start + size < len(text):
                 yield None
+
+    def _was_in_thought(self, parser: "ReplyParser") -> bool:
+        """Return whether the reply began within a thought, and nothing of it has been handed over."""
+        return parser.was_in_thought and self.request.policy.may_restart
+
+    def _read_again(self) -> "Iterator[Judgement | None]":
+        """Read the text from its beginning, as that of a thought."""
+        text = self.text
+        self._begin_text(in_thought=True)
+        yield from self._read(text)
 
     def _add(self, parts: "list[Part]") -> "Iterator[Judgement]":
         if self._answer:
@@ -136,6 +153,9 @@ class Reply:
         yield from self._read(self._stop.finish() if self._stop else "", is_end=True)
         if self._parser and not self._parser.done:
             yield from self._parser.slices(None)
+            if self._was_in_thought(self._parser):
+                yield from self._read_again()
+                yield from self._parser.slices(None)
             yield from self._add(self._parser.take())
 
     @property
@@ -177,6 +197,10 @@ class Reply:
         return [call for call in self.calls if call.reason is None]
 
     @property
+    def _broken_calls(self) -> "list[ParsedToolCall]":
+        return [call for call in self.calls if call.reason is not None and not call.is_draft]
+
+    @property
     def is_long(self) -> bool:
         """Whether it may take long to find out what is wrong with an answer that is a call's arguments."""
         from langchain_darkai._structured_output.extraction import MAX_JUDGED_AT_ONCE
@@ -193,8 +217,8 @@ class Reply:
     def _call_violation(self) -> str | None:
         if self.valid_calls:
             return None
-        if self.calls:
-            return f"Your tool call could not be read: {self.calls[0].reason}. Write it again:\n{self._block()}"
+        if self._broken_calls:
+            return f"Your tool call could not be read: {self._broken_calls[0].reason}. Write it again:\n{self._block()}"
         requirements = self.request.requirements
         if not requirements.forces_call:
             return None
@@ -209,7 +233,7 @@ class Reply:
 
     def _output_violation(self) -> str | None:
         output = self.request.requirements.output
-        if output is None or (self.calls and output.method != "function_calling"):
+        if output is None or ((self.valid_calls or self._broken_calls) and output.method != "function_calling"):
             return None
         from langchain_darkai._structured_output.output_format import InvalidAnswer
 
@@ -227,7 +251,7 @@ class Reply:
         return None
 
 
-def _parser_for(request: GenerationRequest) -> "ReplyParser":
+def _parser_for(request: GenerationRequest, *, in_thought: bool) -> "ReplyParser":
     from langchain_darkai._tool_calls.parser import ReplyParser
     from langchain_darkai._tool_calls.tools import ToolChoice
 
@@ -237,4 +261,5 @@ def _parser_for(request: GenerationRequest) -> "ReplyParser":
         requirements.choice or ToolChoice(),
         parallel=requirements.parallel,
         reasoning=request.reasoning,
+        in_thought=in_thought,
     )

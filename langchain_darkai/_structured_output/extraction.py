@@ -7,8 +7,8 @@ from typing import Any
 from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import SchemaNode, dump
 from langchain_darkai._tool_calls.cursor import Marks, marks_of
-from langchain_darkai._tool_calls.formats import HARMONY_THOUGHT, THOUGHTS, Thought
-from langchain_darkai._tool_calls.thoughts import thought_of
+from langchain_darkai._tool_calls.formats import BARE_THOUGHT, HARMONY_THOUGHT, OPENED_THOUGHT, THOUGHTS, Thought
+from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, begins_line_after, may_close, thought_of
 
 MAX_CANDIDATES = 64
 """Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""
@@ -29,7 +29,8 @@ MAX_JUDGED_AT_ONCE = 4096
 takes depends on its schema: an event loop lets it be judged in a thread."""
 
 _ANALYSIS = "<|channel|>analysis<|message|>"
-_MARKS = Marks(["{", "[", _ANALYSIS, *(mark for thought in THOUGHTS for mark in thought.opens)])
+_THOUGHT_CLOSES = frozenset(mark.lower() for mark in OPENED_THOUGHT.closes)
+_MARKS = Marks(["{", "[", _ANALYSIS, *OPENED_THOUGHT.closes, *(mark for thought in THOUGHTS for mark in thought.opens)])
 
 
 class InvalidAnswer(ValueError):
@@ -66,6 +67,8 @@ class AnswerScanner:
     `accept` returns the result of a JSON value, or raises InvalidAnswer. `node` is the schema that decides types; None
     keeps them as they are written. With `is_wrapped`, the answer is the member "value" of an object.
 
+    What stands before a mark that closes a thought which nothing has opened is that thought, unless it was drained.
+
     The scanner goes on after a value that is not valid, and after a bracket in prose. It does not look inside a value
     that is broken or does not end, since a part of an answer must not be taken for the answer.
 
@@ -94,16 +97,24 @@ class AnswerScanner:
         self._node = node
         self._is_wrapped = is_wrapped
         self._first_names = first_names
+        self._has_begun = False
+        self._tail = ""  # the text's end, in which a mark may have begun
+        self._last = ""  # the letter before that
+        self._begins_line = True  # whether the text that comes next does, or what follows a thought
+        self._may_be_in_thought = True  # no mark of thoughts came: what came may be one that the prompt has opened
+        self._drained = 0  # characters
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin to look for the answer."""
         self._answer: tuple[str, Any] | None = None
         self._fault: str | None = None  # the first one
         self._is_over = False
         self._thought: Thought | None = None  # the one that the text is in
-        self._tail = ""  # the text's end, in which a mark may have begun
         self._candidates = 0
         self._vain = 0  # characters that were read as JSON, and are prose
         self._whole: str | None = None  # a value that is to be judged now
         self._in_candidate = False  # a candidate is a JSON value that may be the answer
-        self._drained = 0  # characters
         self._after_fault: list[str] = []  # text from the fault on, if the answer is broken
         # Of the candidate that is read, or was read last:
         self._reader: LenientJsonReader | None = None
@@ -124,7 +135,7 @@ class AnswerScanner:
         """Read a piece of the reply, in steps: yield each long value, to be judged before the next step."""
         if self._after_fault:
             self._after_fault.append(text)
-        while text and not self._is_over:
+        while text and not (self._is_over and (self._drained or not self._may_be_in_thought)):
             text = self._read_candidate(text) if self._in_candidate else self._find_candidate(text)
             if self._whole is not None:
                 yield from self._judged(self._whole)
@@ -171,30 +182,62 @@ class AnswerScanner:
         end = [] if self._reader.done else self._after_fault or self._reader.unwritten
         return "".join((*self._written[self._drained_pieces :], *end))
 
+    def _begins(self, start: str) -> bool:
+        """Tell whether the reply begins with a thought without its mark; return False while that is uncertain."""
+        if any(word.startswith(start[: len(word) + 1]) for word in ("analysis", "assistantanalysis")):
+            self._tail = start
+            return False
+        self._has_begun = True
+        self._thought = BARE_THOUGHT if BARE_THOUGHT_BEGINS.match(start) else self._thought
+        return True
+
     def _find_candidate(self, text: str) -> str:
         """Read up to the next bracket outside thoughts; return the text from there on."""
         text, self._tail = self._tail + text, ""
         position = 0
+        if not self._has_begun and not self._begins(text.lstrip()):
+            return ""
         while True:
-            marks = marks_of(*self._thought.closes) if self._thought else _MARKS
+            marks = self._marks()
             mark = marks.search(text, position)
             begins = marks.begins_at(text, position) if mark is None or mark[0] == "[" else len(text)
+            before = text[position : begins if mark is None else min(begins, mark.start())]
+            self._begins_line = begins_line_after(before, self._begins_line)
             if mark is None or begins <= mark.start():
-                self._tail = text[begins:]
+                self._tail, self._last = text[begins:], text[begins - 1 : begins] or self._last
                 return ""
             if mark[0] in ("{", "["):
                 break
-            self._thought = None if self._thought else thought_of(mark[0]) or HARMONY_THOUGHT
             position = mark.end()
+            self._read_mark(mark[0], text[mark.start() - 1 : mark.start()] or self._last)
         if self._candidates == MAX_CANDIDATES or self._vain > MAX_VAIN:
             self._is_over = True
-            return ""
+            return text[mark.end() :]
         self._candidates += 1
-        self._in_candidate = True
+        self._in_candidate, self._begins_line, self._last = True, False, mark[0]
         self._reader = LenientJsonReader(self._node)
         self._text, self._written, self._drained_pieces, self._is_taken = [], [], 0, None
         self._size = self._next_partial = 0
         return text[mark.start() :]
+
+    def _marks(self) -> Marks:
+        if self._thought or self._is_over:
+            return marks_of(*(self._thought or OPENED_THOUGHT).closes)
+        return _MARKS
+
+    def _read_mark(self, mark: str, before: str) -> None:
+        """Read a mark that opens or closes a thought; `before` is the letter before it."""
+        if self._thought:
+            self._thought, self._begins_line = None, True
+        elif mark.lower() in _THOUGHT_CLOSES:
+            if not (self._may_be_in_thought and may_close(before)):
+                return
+            if not self._drained:
+                self._begin()
+            self._begins_line = True
+        elif self._begins_line or mark.lower() == _ANALYSIS:
+            self._thought = thought_of(mark) or HARMONY_THOUGHT
+        self._may_be_in_thought = False
 
     def _read_candidate(self, text: str) -> str:
         """Read more of the candidate; return the text after it, or after its bracket if that is only prose."""
@@ -216,7 +259,7 @@ class AnswerScanner:
         if self._size > 1:
             self._is_over = True
             self._after_fault = reader.unwritten if self._is_taken else []
-            return ""
+            return reader.rest
         text = "".join(self._text)
         self._vain += len(text) - len(reader.rest)
         return text[1:]

@@ -7,9 +7,10 @@ from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.values import read_value
 from langchain_darkai._tool_calls.format_states import FormatState
 from langchain_darkai._tool_calls.formats import OURS
+from langchain_darkai._tool_calls.markup import IGNORE_CASE
 from langchain_darkai._tool_calls.output import TRUNCATED
 from langchain_darkai._tool_calls.state import ParserContext, State
-from langchain_darkai._tool_calls.syntaxes import skip, why_not_json
+from langchain_darkai._tool_calls.syntaxes import bound_name, skip, why_not_json
 from langchain_darkai.prompts import CALL_END, CALL_START
 
 MAX_HEAD = 512
@@ -21,7 +22,7 @@ _HEAD = re.compile(
     r"""\s*(?:```[\w-]*\s*)?\{\s*["'“]name["'”]\s*:\s*"(?P<name>(?:[^"\\]|\\.)*)"\s*,"""
     r"""\s*["'“](?:arguments|parameters|args)["'”]\s*:\s*(?=\{)"""
 )
-_CALL_END = re.compile(re.escape(CALL_END))
+_CALL_END = re.compile(re.escape(CALL_END), IGNORE_CASE)
 _CLOSING = re.compile(r"[\s`}\]]*")
 _SEPARATORS = re.compile(r"[,; \t\r\n]*")
 _BRACKETS, _COMMAS = set("`}]"), set(",;")
@@ -90,17 +91,18 @@ class CallHeadState(State):
         inner = block.lstrip()
         if not inner:
             return self.context.need_more(text)
-        if CALL_END.startswith(inner[: len(CALL_END)]):
+        if CALL_END.startswith(inner[: len(CALL_END)].lower()):
             return self._read_empty(mark, block, inner[len(CALL_END) :])
         if not self._may_be_call(inner):
             self.out.add_text(mark)
             return self.context.fall_back_to_text(block)
-        end = block.find(CALL_END)
+        end = _CALL_END.search(block)
         head = _HEAD.match(block, 0, MAX_HEAD + 1)
-        name = read_value(f'"{head["name"]}"') if head else None
-        if head and name and (end < 0 or head.end() <= end) and self.out.allows(str(name[0])):
-            return self.context.switch_to(CallArgumentsState(self.context, str(name[0])), block[head.end() :])
-        if end < 0 and len(block) <= MAX_HEAD and inner[0] in "{`~":
+        read = read_value(f'"{head["name"]}"') if head else None
+        name = bound_name(str(read[0]), self.context.tools) if read else ""
+        if head and read and (end is None or head.end() <= end.start()) and self.out.allows(name):
+            return self.context.switch_to(CallArgumentsState(self.context, name), block[head.end() :])
+        if end is None and len(block) <= MAX_HEAD and inner[0] in "{`~":
             return self.context.need_more(text)
         return self.context.switch_to(FormatState(self.context, mark, row=OURS), block)
 
@@ -126,13 +128,13 @@ class CallHeadState(State):
     def end(self, pending: str) -> str:
         block = pending[len(CALL_START) :]
         inner = block.strip()
-        if inner and not CALL_END.startswith(inner):
+        if inner and not CALL_END.startswith(inner.lower()):
             return self.context.switch_to(FormatState(self.context, pending[: len(CALL_START)], row=OURS), block)
         if not self._begins_line:
             self.out.add_text(pending)
             return self.context.switch_to("text")
         self.context.switch_to("text")
-        self.out.add_invalid("", why_not_json("") if inner == CALL_END else TRUNCATED, None)
+        self.out.add_invalid("", why_not_json("") if inner.lower() == CALL_END else TRUNCATED, None)
         return ""
 
 
@@ -170,10 +172,10 @@ class CallArgumentsState(State):
         if inner.startswith("}"):
             self._complete()
             return self.context.switch_to(CallTailState(self.context), inner[1:])
-        if inner.startswith(CALL_END):
+        if _CALL_END.match(inner):
             self._complete()
             return self.context.switch_to("after call", inner[len(CALL_END) :])
-        if CALL_END.startswith(inner):
+        if CALL_END.startswith(inner.lower()):
             return self.context.need_more(inner)
         if inner.startswith(","):
             return self._hold_block(self._read_more_members, inner)
@@ -223,9 +225,9 @@ class CallTailState(State):
     def read(self, text: str) -> str:
         if not self._has_separator:
             text = self._pass(text, _CLOSING)
-            if text.startswith(CALL_END):
+            if _CALL_END.match(text):
                 return self.context.switch_to("after call", text[len(CALL_END) :])
-            if CALL_END.startswith(text):
+            if CALL_END.startswith(text.lower()):
                 return self.context.need_more(text)
         if not self._has_bracket:
             text = self._pass(text, _SEPARATORS)

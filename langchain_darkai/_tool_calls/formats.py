@@ -75,7 +75,7 @@ _PAIRS = Pairs("<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>")
 OURS = Format("the form that is asked for", (CALL_START,), closes=(CALL_END,), pairs=_PAIRS)
 """Hermes, Qwen 2.5 and 3, ERNIE, Granite 4 and GLM 4.5 open their calls with the same mark."""
 
-BARE = Format("a name and its arguments, the whole reply", (), pairs=_PAIRS)
+BARE = Format("a name and its arguments, the whole reply", (), pairs=_PAIRS, at_start=True)
 
 FORMATS = (
     OURS,
@@ -147,7 +147,7 @@ FORMATS = (
     Format("harmony (gpt-oss)", ("<|channel|>", "<|start|>assistant"), "message", ("<|call|>", "<|end|>")),
     Format(
         "harmony without its marks",
-        ("assistantcommentary to=", "commentary to="),
+        ("assistantcommentary to=", "commentary to=", "to=functions."),
         "message",
         ("<|call|>", "<|end|>"),
         at_start=True,
@@ -200,7 +200,10 @@ FORMATS = (
     ),
     Format(
         "DeepSeek V3, around its calls",
-        ("<｜tool▁calls▁begin｜>", "<|tool▁calls▁begin|>"),
+        (
+            *("<｜tool▁calls▁begin｜>", "<|tool▁calls▁begin|>", "<｜tool▁calls｜>"),  # the last ones: R1's distills
+            *("<｜tool calls begin｜>", "<｜tool\\_calls\\_begin｜>"),
+        ),
         closes=("<｜tool▁calls▁end｜>", "<|tool▁calls▁end|>"),
     ),
     Format("Step 3, around its calls", ("<｜tool_calls_begin｜>",), closes=("<｜tool_calls_end｜>",)),
@@ -211,7 +214,11 @@ FORMATS = (
         ("<｜tool_call_end｜>",),
         separator="<｜tool_sep｜>",
     ),
-    Format("Kimi K2, around its calls", ("<|tool_calls_section_begin|>",), closes=("<|tool_calls_section_end|>",)),
+    Format(
+        "Kimi K2, around its calls",
+        ("<|tool_calls_section_begin|>", "<|tool_call_section_begin|>"),
+        closes=("<|tool_calls_section_end|>", "<|tool_call_section_end|>"),
+    ),
     Format("Kimi K3, around its calls", ("<|open|>tools<|sep|>",), closes=("<|close|>tools<|sep|>",)),
     Format("Hy3, around its calls", ("<tool_calls:opensource>",), closes=("</tool_calls:opensource>",)),
     Format("Solar, around its calls", ("<|tool_calls|>",), closes=("<|calls|>",)),
@@ -226,7 +233,8 @@ PREFIXED = ("invoke name=", "function_calls>", "tool_calls>", "tool_call>")
 
 LAYOUT = (
     *("</s>", "<|im_end|>", "<|eot_id|>", "<|eot|>", "<|eom|>", "<|end|>", "<|return|>", "<｜end▁of▁sentence｜>"),
-    *("<|close|>message<|sep|>", "<turn|>", "<end_of_turn>", "<|END_OF_TURN_TOKEN|>"),
+    *("<|close|>message<|sep|>", "<turn|>", "<end_of_turn>", "<|END_OF_TURN_TOKEN|>", "<|endoftext|>"),
+    *("<|end_of_text|>", "<|assistant_end|>", "<start_function_response>", "</longcat_s>"),
 )
 """Marks that mean nothing after a call: of a turn's end, or left over from a format whose row closes earlier."""
 
@@ -271,23 +279,21 @@ THOUGHTS = (
 )
 """The formats of thoughts. Calls and answers inside a thought are drafts, and do not count."""
 
-HARMONY_THOUGHT = Thought(("<|message|>",), ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>"))
-"""The analysis of harmony, which begins after its header."""
+OPENED_THOUGHT = Thought(
+    (), tuple(close for thought in THOUGHTS for close in thought.closes if "think" in close.lower())
+)
+"""A thought whose opening mark is in the prompt, as chat templates put it there: the reply begins within it."""
+
+HARMONY_THOUGHT = Thought(("<|message|>",), ("<|end|>", "<|return|>", "<|start|>"))
+"""The analysis of harmony, which begins after its header. A header in it is a part of it, unless a message begins."""
 
 BARE_THOUGHT = Thought(("analysis",), ("assistantcommentary", "assistantfinal", "assistantanalysis"))
 """The same without its marks, at the reply's beginning."""
 
-ANSWER_MARKS = (
-    *(
-        "<|return|>",
-        "<|end|>",
-        "<|START_RESPONSE|>",
-        "<|END_RESPONSE|>",
-        "<|START_TEXT|>",
-        "<|END_TEXT|>",
-        "<|begin|>assistant",
-        "<|content|>",
-    ),
-    *("<|open|>response<|sep|>", "<|close|>response<|sep|>", "<|close|>message<|sep|>"),
+ANSWER_OPENS = ("<|START_RESPONSE|>", "<|START_TEXT|>", "<|begin|>assistant", "<|content|>", "<|open|>response<|sep|>")
+ANSWER_CLOSES = (
+    *("<|return|>", "<|end|>", "<|END_RESPONSE|>", "<|END_TEXT|>", "<|close|>response<|sep|>"),
+    "<|close|>message<|sep|>",
 )
-"""Marks around the answer of a model that marks its thoughts, too. They go where the thoughts are taken out."""
+"""Marks around the answer of a model that marks its thoughts, too. They go where the thoughts are taken out: those that
+open the answer at a line's beginning, those that close it where nothing or another mark follows."""

@@ -22,12 +22,16 @@ class ToolCallDelta:
 
 @dataclass
 class ParsedToolCall:
-    """A call in a reply. `reason` tells why it is invalid; it is None for a call that can run."""
+    """A call in a reply. `reason` tells why it is invalid; it is None for a call that can run.
+
+    A draft stood in what turned out to be a thought when it had been handed over.
+    """
 
     id: str
     name: str | None
     pieces: list[str] = field(default_factory=list)
     reason: str | None = None
+    is_draft: bool = False
 
     @property
     def arguments(self) -> str:
@@ -47,6 +51,7 @@ Part = str | ToolCallDelta | ReasoningDelta
 """A reply consists of parts, in order: pieces of text, of calls, and of thoughts that are taken out of the text."""
 
 TRUNCATED = "the reply ended in the middle of the call"
+DRAFT = "it is a draft in a thought, of which only the end is marked"
 
 
 class PartBuffer:
@@ -131,6 +136,22 @@ class PartBuffer:
             self._end_text_part()
         self._parts.append(delta)
 
+    @property
+    def last_letter(self) -> str:
+        """The last letter of the text so far, "" for none."""
+        return (self._space or self._content or [""])[-1][-1:]
+
+    def end_opened_thought(self, closing: str) -> None:
+        """Take the text so far for a thought. It was handed over, so a bracket too many makes its calls invalid."""
+        self.add_text(closing)
+        self.at_line_start = True
+        for index, call in enumerate(self.calls):
+            call.is_draft = True
+            if call.reason is None:
+                call.reason = DRAFT
+                call.pieces.append("]")
+                self._add_delta(ToolCallDelta(index, None, None, "]"))
+
     def begin_thought(self, opening: str) -> None:
         """Begin a thought."""
         if self._reasoning is None:
@@ -161,6 +182,7 @@ class PartBuffer:
         """End the thought."""
         if self._reasoning is None:
             self.add_text(closing)
+        self.at_line_start = True  # what follows begins anew
 
     def drop_mark(self) -> None:
         """Leave out a mark around the answer."""

@@ -32,9 +32,11 @@ from langchain_darkai._json.reader import MAX_SLICE
 from langchain_darkai._tool_calls.bare_calls import AnnouncedCallState, BareCallState
 from langchain_darkai._tool_calls.call_states import CallHeadState
 from langchain_darkai._tool_calls.format_states import AfterCallState
+from langchain_darkai._tool_calls.formats import OPENED_THOUGHT
 from langchain_darkai._tool_calls.output import ParsedToolCall, Part, PartBuffer
 from langchain_darkai._tool_calls.state import ParserContext, State, StateName
 from langchain_darkai._tool_calls.text_states import TextState
+from langchain_darkai._tool_calls.thoughts import ThoughtState
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
 STATES: Mapping[StateName, type[State]] = {
@@ -54,7 +56,8 @@ class ReplyParser:
 
     `tools` are those that are bound. `feed` returns the parts that a piece makes certain, `finish` those that the
     reply's end makes certain; `abort` takes the place of `finish` where the reply breaks off with an error. `reasoning`
-    says what becomes of thoughts: see `PartBuffer`. Without tools, nothing else is looked for.
+    says what becomes of thoughts: see `PartBuffer`. Without tools, nothing else is looked for. With `in_thought`, the
+    reply begins within a thought: `was_in_thought` tells so of a reply that was read without it.
 
     Example:
         >>> parser = ReplyParser([Tool("now", "", {})])
@@ -73,9 +76,12 @@ class ReplyParser:
         *,
         parallel: bool = True,
         reasoning: bool | None = None,
+        in_thought: bool = False,
     ) -> None:
         self._out = PartBuffer(parallel=parallel, only_tool=choice.name, reasoning=reasoning)
         self._context = ParserContext(tools, choice, self._out, STATES, reasoning=reasoning)
+        if in_thought:
+            self._context.switch_to(ThoughtState(self._context, "", OPENED_THOUGHT))
 
     @property
     def calls(self) -> list[ParsedToolCall]:
@@ -91,6 +97,11 @@ class ReplyParser:
     def reasoning(self) -> str:
         """The thoughts so far that were taken out of the text."""
         return "".join(self._out.reasoning_pieces)
+
+    @property
+    def was_in_thought(self) -> bool:
+        """Whether a mark closed a thought that nothing had opened."""
+        return self._context.was_in_thought
 
     @property
     def done(self) -> bool:

@@ -28,6 +28,7 @@ from langchain_darkai._tool_calls.syntaxes import (
     RawToolCall,
     call_of,
     calls_of_value,
+    clean_name,
     keyed_calls,
     read_python,
 )
@@ -39,8 +40,7 @@ _TICKS = re.compile(r"[`~]+")
 _LANGUAGE = re.compile(r"[\w+-]*[ \t]*")
 _NAME = re.compile(r"[\w.:/-]+")
 _HEADER = re.compile(r"[^{<\n]+")
-_RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w.-]+)")
-_CLEAN = re.compile(r"\A(?:functions[.:]|tools\.)?(.*?)(?::\d+)?\Z", re.DOTALL)
+_RECIPIENT = re.compile(r"\bto=(?:functions\.)?([\w./:-]+)")
 
 MAX_MADE_UP = 24
 """Characters of a line within which it shows whether the model has made it up."""
@@ -218,7 +218,7 @@ class FormatReader(TagReader):
         if mark := (yield from self.cursor.at(_ALL)):
             return Inner(mark)
         head, separator = yield from self.cursor.head(marks_of(self.row.separator))
-        name = clean_name(head.rpartition("|>")[2].strip())
+        name = self._tool_name(head.rpartition("|>")[2].strip())
         if name == "function" and name not in self.tools:  # DeepSeek V3 writes the kind of the call first
             yield from self.cursor.run(BLANK)
             if mark := (yield from self.cursor.at(_ALL)):
@@ -274,7 +274,7 @@ class FormatReader(TagReader):
                 raise NotReadError
             _, found = yield from self.cursor.head(marks_of("<|channel|>", "<|constrain|>"))
             head += found + (yield from self.cursor.run(_HEADER, MAX_HEAD))
-        recipient = _RECIPIENT.search(f"to={head}" if mark.endswith("to=") else head)
+        recipient = _RECIPIENT.search("".join(mark.rpartition("to=")[1:]) + head if "to=" in mark else head)
         name = recipient[1] if recipient else ""
         if name not in self.tools and name.endswith("json"):
             name = name.removesuffix("json")
@@ -283,17 +283,6 @@ class FormatReader(TagReader):
         if not name:
             raise NotReadError
         return (yield from self._one(name))
-
-
-def clean_name(written: str) -> str:
-    """Return a tool's name without what some formats write around it.
-
-    Example:
-        >>> clean_name("functions.get_weather:0")
-        'get_weather'
-    """
-    found = _CLEAN.match(written)
-    return found[1] if found else written
 
 
 def gemma_arguments(text: str) -> Any:

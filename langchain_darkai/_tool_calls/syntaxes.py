@@ -20,6 +20,7 @@ _EXACT_KEYS = frozenset(
 
 _LAYOUT = re.compile(r"\A\n|\n\Z")
 _CDATA = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*\Z", re.DOTALL)
+_CLEAN = re.compile(r"\A(?:functions[.:]|tools\.)?(.*?)(?::\d+)?\Z", re.DOTALL)
 _NAME = re.compile(r"""["'“]name["'”]\s*:\s*["'“](?P<name>(?:[^"'”\\]|\\.)*)["'”]""")
 _FIRST_MEMBER = re.compile(r'\[?\{"(?P<key>(?:[^"\\]|\\.)*)": (?:"(?P<value>(?:[^"\\]|\\.)*)(?P<ended>")?)?')
 
@@ -67,7 +68,7 @@ def _calls_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> list
     if name_key is None:
         keyed = None if exact else _call_keyed_by_name(value, tools)
         return [keyed] if keyed else []
-    name = value[name_key]
+    name = bound_name(value[name_key], tools)
     tool = tools.get(name)
     if exact and (tool is None or argument_key is None or not value.keys() <= _EXACT_KEYS):
         return []
@@ -166,6 +167,23 @@ def keyed_calls(value: Any, tools: Mapping[str, Tool]) -> list[RawToolCall] | No
     calls = [_call_keyed_by_name(item, tools) if isinstance(item, dict) else None for item in values]
     found = [call for call in calls if call and call.arguments is not None]
     return found if found and len(found) == len(calls) else None
+
+
+def clean_name(written: str) -> str:
+    """Return a tool's name without what some formats write around it.
+
+    Example:
+        >>> clean_name("functions.get_weather:0")
+        'get_weather'
+    """
+    found = _CLEAN.match(written)
+    return found[1] if found else written
+
+
+def bound_name(written: str, tools: Mapping[str, Tool]) -> str:
+    """Return the name of the tool that is meant: of a bound one, if it is one without what stands around the name."""
+    name = clean_name(written)
+    return name if written not in tools and name in tools else written
 
 
 def fits(call: RawToolCall, tools: Mapping[str, Tool]) -> bool:

@@ -4,14 +4,16 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from langchain_darkai._tool_calls.cursor import Marks
+from langchain_darkai._tool_calls.cursor import MAX_BLANK, Marks
 from langchain_darkai._tool_calls.format_states import FormatState
 from langchain_darkai._tool_calls.formats import (
-    ANSWER_MARKS,
+    ANSWER_CLOSES,
+    ANSWER_OPENS,
     BARE,
     BARE_THOUGHT,
     FORMATS,
     MAX_PREFIX,
+    OPENED_THOUGHT,
     PREFIXED,
     START_MARKS,
     THOUGHTS,
@@ -26,7 +28,7 @@ from langchain_darkai._tool_calls.markup import (
     fence_end_begins,
 )
 from langchain_darkai._tool_calls.state import ParserContext, State
-from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, ThoughtState, thought_of
+from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, ThoughtState, may_close, thought_of
 from langchain_darkai.prompts import CALL_START
 
 _TICKS = re.compile(rf"`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}}")
@@ -34,15 +36,19 @@ _PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
 _PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
-# What may count at a line's beginning only: JSON, and tags with a prefix. To find it fast, each branch begins with a
+# What may count at the beginning of a line only: JSON, Python, tags with a prefix. To find it fast, each begins with a
 # letter, and leaves out those that stand right behind a word, or behind a word and a blank.
 _AT_LINE_START = "|".join(
     rf"{sign}(?<![^\n \t]{sign})(?<![^\n \t][ \t]{sign}){following}"
-    for sign, following in ((r"\{", ""), (r"\[", r"(?=\s|\{|\Z)"), ("<", r"(?=[\w-])"))
+    for sign, following in ((r"\{", ""), (r"\[", r"(?=[\s{A-Za-z_]|\Z)"), ("<", r"(?=[\w-])"))
 )
-_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
+_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:[{A-Za-z_]|\Z)")
 _FENCED = re.compile(r"[^\n]*\n\s*(\S)")
-_ANSWERS = frozenset(mark.lower() for mark in ANSWER_MARKS)
+_ANSWER_CLOSES = frozenset(mark.lower() for mark in ANSWER_CLOSES)
+_ANSWER_OPENS = frozenset(mark.lower() for mark in ANSWER_OPENS)
+_THOUGHT_CLOSES = frozenset(mark.lower() for mark in OPENED_THOUGHT.closes)
+# A mark that opens a thought, or the answer, counts at a line's beginning; elsewhere, text mentions it.
+_OPENS = _ANSWER_OPENS | {mark.lower() for thought in THOUGHTS for mark in thought.opens}
 _NAME_PREFIXES = ("functions.", "call:")
 _AT_START = Marks([*START_MARKS, *_NAME_PREFIXES])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
@@ -68,9 +74,9 @@ class _Signs(NamedTuple):
 
 @cache
 def _signs(calls: bool, answers: bool) -> _Signs:
-    marks = [mark for thought in THOUGHTS for mark in thought.opens]
+    marks = [*OPENED_THOUGHT.closes, *(mark for thought in THOUGHTS for mark in thought.opens)]
     marks += [mark for row in FORMATS if calls or row.family == "message" for mark in row.marks if not row.at_start]
-    found = Marks([*marks, *(ANSWER_MARKS if answers else ())])
+    found = Marks([*marks, *((*ANSWER_OPENS, *ANSWER_CLOSES) if answers else ())])
     return _Signs(found, re.compile(f"`|~|{found.starts}|{_AT_LINE_START}", IGNORE_CASE))
 
 
@@ -167,9 +173,19 @@ class TextState(State):
             mark = (_TICKS if letter in "`~" else self._marks).match(text, position)
             if mark is None and letter == "<" and self._begins_line(text, position):
                 mark = _PREFIXED.match(text, position)
-            if mark:
+            if mark and self._counts(mark[0].lower(), text, position):
                 return position, mark[0]
         return len(text), ""
+
+    def _counts(self, mark: str, text: str, position: int) -> bool:
+        """Return whether a mark counts where it stands; elsewhere, text mentions it."""
+        context = self.context
+        if mark in _THOUGHT_CLOSES:
+            return context.may_be_in_thought and may_close(text[position - 1 : position] or self.out.last_letter)
+        if mark not in _OPENS or self._begins_line(text, position):
+            return True
+        context.may_be_in_thought = False
+        return False
 
     def _begins_line(self, text: str, position: int) -> bool:
         """Return whether a position is the beginning of a line, blanks aside."""
@@ -187,7 +203,8 @@ class TextState(State):
     def _may_hold(self) -> bool:
         """Return whether what may be a call without a mark may be held back after other text."""
         context = self.context
-        return bool(context.tools) and not self.out.calls and context.held_in_vain < MAX_HELD_IN_VAIN
+        may_call = context.tools and not self.out.calls and (context.choice.forced or not context.shows_calls)
+        return bool(may_call) and context.held_in_vain < MAX_HELD_IN_VAIN
 
     def _find_made_up(self, text: str, end: int) -> int | None:
         """Return where the first line begins that is made up, up to the next mark; None if there is none."""
@@ -216,12 +233,29 @@ class TextState(State):
             return context.switch_to("announced call", mark + rest)
         if thought := thought_of(mark):
             return context.switch_to(ThoughtState(context, mark, thought), rest)
+        if mark.lower() in _THOUGHT_CLOSES:
+            self.out.end_opened_thought(mark)
+            context.may_be_in_thought, context.was_in_thought, context.only_preamble = False, True, True
+            return rest
         if mark.lower() == CALL_START:
             return context.switch_to("call head", mark + rest)
-        if context.reasoning is not None and mark.lower() in _ANSWERS:
+        if context.reasoning is not None and mark.lower() in _ANSWER_OPENS:
             self.out.drop_mark()
             return rest
+        if context.reasoning is not None and mark.lower() in _ANSWER_CLOSES:
+            return self._read_answer_end(mark, rest)
         return context.switch_to(FormatState(context, mark), rest)
+
+    def _read_answer_end(self, mark: str, rest: str) -> str:
+        """Leave out a mark that closes the answer, if nothing but blank space or another mark follows."""
+        start = len(rest) - len(rest.lstrip())
+        if start < MAX_BLANK and (start == len(rest) or self._marks.may_begin(rest, start)):
+            return self.context.need_more(mark + rest)
+        if start < MAX_BLANK and not self._marks.match(rest, start):
+            self._add_text(mark)
+        else:
+            self.out.drop_mark()
+        return rest
 
     def _read_ticks(self, ticks: str, rest: str, *, skips: bool) -> str:
         if not rest and len(ticks) < MAX_TICKS:
@@ -244,7 +278,11 @@ class TextState(State):
     def end(self, pending: str) -> str:
         if pending and not pending.strip("`~"):
             self.context.only_preamble = False
-        self.out.add_text(pending)
+        mark = self._marks.match(pending)
+        if mark and mark[0].lower() in _ANSWER_CLOSES and not pending[mark.end() :].strip():
+            self.out.drop_mark()
+        else:
+            self.out.add_text(pending)
         return ""
 
 

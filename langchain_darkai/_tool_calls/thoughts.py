@@ -3,13 +3,13 @@
 import re
 
 from langchain_darkai._tool_calls.cursor import marks_of
-from langchain_darkai._tool_calls.formats import BARE_THOUGHT, HARMONY_THOUGHT, THOUGHTS, Thought
+from langchain_darkai._tool_calls.formats import BARE_THOUGHT, THOUGHTS, Thought
 from langchain_darkai._tool_calls.state import ParserContext, State
 
 _BY_MARK = {mark.lower(): thought for thought in THOUGHTS for mark in thought.opens}
-_CLOSED_BY_NEXT = frozenset(mark for mark in HARMONY_THOUGHT.closes if mark in ("<|start|>", "<|channel|>")) | set(
-    BARE_THOUGHT.closes
-)
+_CLOSED_BY_NEXT = frozenset(("<|start|>", *BARE_THOUGHT.closes))
+
+_BEFORE_MENTIONS = frozenset(" \t\"'`“‘«([<")
 
 BARE_THOUGHT_BEGINS = re.compile(r"(?:assistant)?analysis(?=[A-Za-z\d\"(*])")
 """The beginning of a thought of harmony without its marks: no space follows it."""
@@ -20,6 +20,22 @@ def thought_of(mark: str) -> Thought | None:
     return _BY_MARK.get(mark.lower())
 
 
+def may_close(before: str) -> bool:
+    """Return whether a mark may close a thought that nothing has opened, by the letter before it: else it is mentioned.
+
+    Example:
+        >>> may_close("."), may_close("\\n"), may_close(" ")
+        (True, True, False)
+    """
+    return before not in _BEFORE_MENTIONS
+
+
+def begins_line_after(text: str, begins_line: bool) -> bool:
+    """Return whether what follows a text begins a line, blanks aside. `begins_line`: whether the text does."""
+    _, line_end, last = text.rpartition("\n")
+    return bool(line_end or begins_line) and not last.strip(" \t")
+
+
 class ThoughtState(State):
     """A thought, up to what closes it. It is text, or goes where the caller wants thoughts: see `PartBuffer`."""
 
@@ -27,6 +43,7 @@ class ThoughtState(State):
         super().__init__(context)
         self._closes = marks_of(*thought.closes)
         self.out.begin_thought(opening)
+        context.may_be_in_thought = False
 
     def read(self, text: str) -> str:
         close = self._closes.search(text)

@@ -57,7 +57,7 @@ def _add_server_options(serve: argparse.ArgumentParser) -> None:
         help="when tools and schemas are bound to the models, and not written into the prompt: auto (where they can), "
         "always, never, or schema (engines that constrain JSON); may be repeated (default: auto)",
     )
-    serve.add_argument("--check", action="store_true", help="only say what would be served")
+    serve.add_argument("--check", action="store_true", help="only say what would be served, or what is wrong")
 
 
 def _add_operation_options(serve: argparse.ArgumentParser) -> None:
@@ -94,13 +94,14 @@ def run(options: argparse.Namespace) -> int:
     except BackendError as error:
         usage_error(sentence_of(error))
     worker, count = this_worker(), workers_from(options, plan.config)
-    operations = operations_from(options, plan.config)
+    operations = operations_from(options, plan)
     settings = _server_settings(options, plan)
     place = settings["host"], settings["port"]
     style, with_prompts = log_settings(options, plan.config)
     if options.check:
         from langchain_darkai.server.runner import netloc
 
+        _check(plan, settings, operations)
         print(*plan.lines(), f"Would listen on {netloc(*place)}, {_keys(plan, operations)}.", sep="\n")
         return 0
     with logging_to_stderr(style, with_prompts=with_prompts):
@@ -109,6 +110,16 @@ def run(options: argparse.Namespace) -> int:
             return run_workers(options.words, count, *place, metrics=operations.metrics, reloads=reloads)
         _serve_here(plan, settings, operations, worker)
     return 0
+
+
+def _check(plan: "Plan", settings: dict[str, Any], operations: "ServerOperations") -> None:
+    """Raise what `serve` would raise, but for what takes the models themselves, their keys or the port."""
+    from langchain_darkai.server import create_app
+    from langchain_darkai.server.runner import check_port
+
+    check_port(settings["port"])
+    of_app = {name: value for name, value in settings.items() if name not in {"host", "port"}}
+    create_app(plan.stand_ins(), operations=operations, **of_app)
 
 
 def _server_settings(options: argparse.Namespace, plan: "Plan") -> dict[str, Any]:

@@ -26,9 +26,11 @@ def split_texts(block: str) -> tuple[list[str], str]:
     side, so where one began within a line, or ended within one, their numbers would differ.
     """
     head, between, last = block.rpartition(_BETWEEN)
+    if not between:
+        return [], block
     lines = head.lstrip("\n")
     array = lines[6:].replace(_BETWEEN, "},{")
-    if not between or not lines.startswith("data: {") or "\n" in array or _NEXT_OBJECT.search(lines):
+    if not lines.startswith("data: {") or "\n" in array or _NEXT_OBJECT.search(lines):
         return [], block
     try:
         texts = [event["data"]["text"] for event in orjson.loads(f"[{array}}}]") if event["event"] == "text-chunk"]

@@ -175,9 +175,9 @@ class EventDecoder:
 
     def _handle_texts(self, block: str) -> str:
         """Read the lines of a block that are nothing but text events, as nearly all are; return those that are left."""
-        if self._open_event or self._high_surrogate:
+        texts, rest = ([], "") if self._open_event or self._high_surrogate else split_texts(block)
+        if not texts:
             return block
-        texts, rest = split_texts(block)
         text = "".join(texts)
         size = len(text) if text.isascii() else len(text.encode())
         if size > self._room:

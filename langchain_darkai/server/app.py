@@ -89,7 +89,8 @@ def create_app(
     - `model`: the model behind every name that a client asks for; or a mapping of names to models, of which the first
       is the default and other names are 404; or None for `OfflineChatModel`.
     - `api_key`: what clients of `/chat` and `/models` must send as `Authorization: Bearer KEY`; None lets everyone in.
-    - `max_query_bytes`: the longest request body; a longer one is 413.
+    - `max_query_bytes`: the longest request body; a longer one is 413. The `max_prompt_bytes` of a model's limits takes
+      its place.
     - `timeout`: seconds for a whole reply, after which it is a timeout error (504, or an error event), so that no
       client of a model that hangs waits for ever; None for no limit.
     - `grace_period`: seconds that running replies get to finish when the server shuts down.
@@ -108,7 +109,8 @@ def create_app(
       its profile says that it has no tool calls; "never" leaves all in the prompt; "schema" is for engines that
       constrain JSON but do not call tools: a call that must be made and an answer in JSON are asked for by their
       schema, with OpenAI's `response_format`, and all else in the prompt. A mapping of the models' names to these
-      values sets it by model, "auto" for the others.
+      values sets it by model, "auto" for the others. Those that a FallbackChatModel asks go by their own, unless it is
+      named.
     - `page`: whether `GET /` answers with a page to chat in a browser. It calls only the server that it came from, and
       may do so by an address, localhost or one of `allowed_hosts`. False answers 404 there.
     - `timeouts`: how long to wait for clients and models that do not go on.
@@ -132,14 +134,14 @@ def create_app(
     if max_query_bytes <= 0:
         raise ValueError(f"max_query_bytes is {max_query_bytes!r}; it must be positive.")
     models = _checked_models(model)
-    running = Operations(operations, models, plain_key=_checked_key(api_key))
+    running = Operations(operations, models, plain_key=_checked_key(api_key), max_query_bytes=max_query_bytes)
     hosts = AllowedHosts(allowed_hosts)
     server = ChatServer(
         models,
         operations=running,
         timeout=timeout,
         grace_period=grace_period,
-        bodies=Bodies(max_query_bytes),
+        bodies=Bodies(running.max_query_bytes),
         hosts=hosts,
         origins=AllowedOrigins(cors_origins, own_page_of=hosts if page else None),
         prefill=prefill,
@@ -147,7 +149,7 @@ def create_app(
         timeouts=timeouts,
     )
     app = web.Application(
-        client_max_size=max_query_bytes,
+        client_max_size=running.max_query_bytes,
         middlewares=[running.observe, server.answer_errors],
         handler_args={
             # Whatever runs the application, a client that leaves ends the model's work, also while nothing is sent.

@@ -29,7 +29,7 @@ from langchain_darkai.errors import (
 )
 from langchain_darkai.protocol import error_class_for_status
 
-__all__ = ["backend_errors", "describe_backend", "error_of_backend", "is_temporary", "warn_of"]
+__all__ = ["backend_errors", "describe_backend", "error_of_backend", "is_temporary", "needs_a_hand", "sentence_for_log"]
 
 _MAX_WORDS = 300
 """Characters of a provider's words about a request."""
@@ -57,18 +57,31 @@ def backend_errors(name: str | None, model: Any) -> Iterator[None]:
         told = error_of_backend(error, name, model)
         if told is error:
             raise
-        warn_of(told)
+        if needs_a_hand(told):
+            _logger.warning("%s", sentence_for_log(error, name, model))
         raise told from error
 
 
-def warn_of(error: Exception) -> None:
-    """Log what somebody has to do something about: a model that is down, fails, or rejects the server's key."""
-    if isinstance(error, DarkAIAPIError | DarkAIConnectionError):
-        _logger.warning("%s", error)
+def needs_a_hand(error: Exception) -> bool:
+    """Return whether somebody has to do something: a model is down, fails, or rejects the server's key."""
+    return isinstance(error, DarkAIAPIError | DarkAIConnectionError)
 
 
-def error_of_backend(error: Exception, name: str | None, model: Any) -> Exception:
+def sentence_for_log(error: Exception, name: str | None, model: Any) -> str:
+    """Return what happened at a model without a word of a provider's, which may be a user's.
+
+    Example:
+        >>> sentence_for_log(ValueError("a prompt"), "big", None)
+        "The backend 'big' failed with ValueError."
+    """
+    told = error_of_backend(error, name, model, quotes=False)
+    return f"{describe_backend(name, model)} failed with {type(error).__name__}." if told is error else str(told)
+
+
+def error_of_backend(error: Exception, name: str | None, model: Any, *, quotes: bool = True) -> Exception:
     """Return the error that says what happened at a model, or the error itself where it says so, or nobody knows.
+
+    Without `quotes`, it has no word of the provider's.
 
     - not reached, or broken off: DarkAIConnectionError, 502
     - a timeout of the provider's client: DarkAITimeoutError, 504
@@ -94,8 +107,8 @@ def error_of_backend(error: Exception, name: str | None, model: Any) -> Exceptio
     if isinstance(error, DarkAIError | web.HTTPException):  # the latter has a status, but for our own clients
         return error
     if status is not None:
-        return _error_of_status(error, status, backend)
-    return _error_of_connection(error, backend) or error
+        return _error_of_status(error, status, backend, quotes=quotes)
+    return _error_of_connection(error, backend, quotes=quotes) or error
 
 
 def is_temporary(error: Exception) -> bool:
@@ -128,7 +141,7 @@ def _texts(model: Any, *names: str) -> Iterator[str]:
     return (value for value in (getattr(model, name, None) for name in names) if isinstance(value, str) and value)
 
 
-def _error_of_status(error: Exception, status: int, backend: str) -> Exception:
+def _error_of_status(error: Exception, status: int, backend: str, *, quotes: bool) -> Exception:
     if status == 429:
         return DarkAIRateLimitError(
             f"{backend} takes no more requests for now. Wait, or ask more slowly.",
@@ -144,11 +157,15 @@ def _error_of_status(error: Exception, status: int, backend: str) -> Exception:
     if isinstance(error, ModelError):
         return error  # its class says more than the status, and its words are for callers
     words = next(_texts(error, "error", "message"), "")
-    reason = f": {shortened(one_line(words), _MAX_WORDS)}" if words else ", without saying why"
+    reason = _quoted(words, quotes=quotes) if words else ", without saying why"
     return error_class_for_status(status)(f"{backend} refused the request{reason}", status=status)
 
 
-def _error_of_connection(error: Exception, backend: str) -> DarkAIError | None:
+def _quoted(words: str, *, quotes: bool) -> str:
+    return f": {shortened(one_line(words), _MAX_WORDS)}" if quotes else "."
+
+
+def _error_of_connection(error: Exception, backend: str, *, quotes: bool = True) -> DarkAIError | None:
     """Return the error for what a connection raises; None for anything else."""
     causes = _causes(error)
     names = {base.__name__ for cause in causes for base in type(cause).__mro__}
@@ -163,7 +180,7 @@ def _error_of_connection(error: Exception, backend: str) -> DarkAIError | None:
             f"{backend} broke off the connection{_system_reason(causes)}. Ask again; its own log may say why."
         )
     if "APIError" in names and (words := next(_texts(error, "message"), "")):
-        return DarkAIAPIError(f"{backend} reported an error: {shortened(one_line(words), _MAX_WORDS)}", status=502)
+        return DarkAIAPIError(f"{backend} reported an error{_quoted(words, quotes=quotes)}", status=502)
     return None
 
 

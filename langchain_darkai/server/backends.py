@@ -147,11 +147,20 @@ class Plan:
         return [*self.config.backends, *(spec.name for spec in self.specs)]
 
     @property
+    def only_name(self) -> str | None:
+        """The name of the single model that answers to every name; None where there are names."""
+        return None if self.by_name else self.specs[0].name if self.specs else _OFFLINE
+
+    @property
     def natives(self) -> dict[str, Native]:
-        """How the models are asked of which the configuration says it; a fallback as the first of its models."""
-        first = {name: made[0] if isinstance(made, list) else name for name, made in self.config.backends.items()}
-        found = {name: self.config.backends[model] for name, model in first.items()}
-        return {name: made.native for name, made in found.items() if isinstance(made, BackendSettings) and made.native}
+        """How the models are asked of which the configuration says it."""
+        made = self.config.backends.items()
+        return {name: one.native for name, one in made if isinstance(one, BackendSettings) and one.native}
+
+    @property
+    def single_names(self) -> list[str]:
+        """Those of `by_name` that are one model each, and no list of others."""
+        return [name for name in self.by_name if not isinstance(self.config.backends.get(name), list)]
 
     @property
     def names(self) -> str:
@@ -169,6 +178,18 @@ class Plan:
                 yield f"{name}: {', else '.join(settings)}"
         specs = self.specs if self.specs or self.config.backends else [parse_backend(_OFFLINE)]
         yield from (f"{spec.name}: {spec.where}" for spec in specs)
+
+    def stand_ins(self) -> BaseChatModel | dict[str, BaseChatModel]:
+        """Return a model in place of each that `make` returns: the offline one as it is, and one with tools for others.
+
+        They need no key, package or file.
+        """
+        settings = {name: one for name, one in self.config.backends.items() if isinstance(one, BackendSettings)}
+        specs = [*(_spec_of(name, one) for name, one in settings.items()), *self.specs]
+        offline = {spec.name for spec in specs if spec.provider == _OFFLINE}
+        if not self.by_name:
+            return OfflineChatModel() if not specs or offline else FallbackChatModel()
+        return {name: OfflineChatModel() if name in offline else FallbackChatModel() for name in self.by_name}
 
     def make(self) -> BaseChatModel | dict[str, BaseChatModel]:
         """Return the models by name, the default first. A single one whose name nobody chose answers to every name.

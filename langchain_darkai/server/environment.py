@@ -18,7 +18,7 @@ from langchain_darkai.server.app import create_app
 from langchain_darkai.server.backends import Plan, parse_backend
 from langchain_darkai.server.config import BackendSettings, Config, read_config
 from langchain_darkai.server.limits import BackendLimits
-from langchain_darkai.server.operations import ServerOperations
+from langchain_darkai.server.operations import DEFAULT_MODEL, ServerOperations
 from langchain_darkai.server.request_log import LOG_FORMATS, logging_to_stderr
 
 __all__ = ["app", "log_settings", "native_from", "operations_from", "plan_from", "workers_from"]
@@ -45,21 +45,24 @@ def native_from(options: argparse.Namespace | None, plan: Plan) -> Native | dict
     source, words = _many(options, "native")
     by_name = {name: value for name, _, value in (word.rpartition("=") for word in words)}
     for_all = by_name.pop("", plan.server.native or "auto")
+    for_all = by_name.pop(plan.only_name or "", for_all)
     if unknown := sorted(by_name.keys() - plan.by_name):
-        raise ValueError(f"{source} names {unknown[0]!r}, which is none of the models: {plan.names}.")
-    natives = {**dict.fromkeys(plan.by_name, for_all), **plan.natives, **by_name}
+        raise ValueError(f"{source} names {unknown[0]!r}, which is none of the models: {plan.only_name or plan.names}.")
+    # A list of models has none of its own, unless its name is given: each of them goes by its own.
+    natives = {**dict.fromkeys(plan.single_names, for_all), **plan.natives, **by_name}
     for value in (for_all, *natives.values()):
         if value not in NATIVE:
             raise ValueError(f"{source} is {value!r}; there are: {', '.join(NATIVE)}.")
     return cast("dict[str, Native]", natives) or cast("Native", for_all)
 
 
-def operations_from(options: argparse.Namespace | None = None, config: Config | None = None) -> ServerOperations:
+def operations_from(options: argparse.Namespace | None = None, plan: Plan | None = None) -> ServerOperations:
     """Return what a command's options, the environment and the configuration say.
 
     Raises ValueError, which names what cannot be read.
     """
-    config = config or Config()
+    plan = plan or Plan(Config())
+    config = plan.config
     given: dict[str, dict[str, float]] = {
         name: dict(backend.limits)
         for name, backend in config.backends.items()
@@ -69,7 +72,8 @@ def operations_from(options: argparse.Namespace | None = None, config: Config | 
         source, words = _many(options, field)
         for word in words:
             model, _, number = word.rpartition("=")
-            given.setdefault(model or "*", {})[field] = _number(number, kind, source)
+            place = DEFAULT_MODEL if model == plan.only_name else model or "*"
+            given.setdefault(place, {})[field] = _number(number, kind, source)
     for_all = given.setdefault("*", {})
     settings: dict[str, Any] = {name: {**for_all, **own} for name, own in given.items()}
     return ServerOperations(
@@ -118,7 +122,7 @@ def app() -> web.Application:
     settings["native"] = native_from(None, plan)
     if hosts := _many(None, "allowed_host")[1]:
         settings["allowed_hosts"] = hosts
-    made = create_app(plan.make(), api_key=plan.api_key(), operations=operations_from(None, plan.config), **settings)
+    made = create_app(plan.make(), api_key=plan.api_key(), operations=operations_from(None, plan), **settings)
     style, with_prompts = log_settings(None, plan.config)
     logging = ExitStack()
 

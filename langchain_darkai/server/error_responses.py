@@ -1,6 +1,7 @@
 """Errors as HTTP responses: JSON with a sentence in it; and words of others, as sentences and logs can hold them."""
 
 import math
+import traceback
 from typing import Any
 
 from aiohttp import web
@@ -10,10 +11,12 @@ from langchain_darkai.errors import DarkAIAuthenticationError, DarkAIError
 from langchain_darkai.protocol import encode_error, error_class_for_status
 from langchain_darkai.server.exchange import Exchange
 
-__all__ = ["error_members", "error_response", "for_log", "to_darkai_error"]
+__all__ = ["error_members", "error_response", "for_log", "raised_at", "to_darkai_error"]
 
 _MAX_MESSAGE = 2000
 """Characters of a model's error that are told and logged: some quote the whole prompt."""
+_MAX_CAUSES = 10
+"""Errors inside each other that are logged."""
 
 
 def to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIError:
@@ -36,6 +39,25 @@ def for_log(text: str) -> str:
         no\\n2025-01-01 INFO all is well
     """
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:_MAX_MESSAGE])
+
+
+def raised_at(error: BaseException) -> str:
+    """Return the class of an error and where it was raised, and those inside it, without what they say: a text, maybe.
+
+    Example:
+        >>> raised_at(ValueError("a prompt"))
+        'ValueError'
+    """
+    lines: list[str] = []
+    inner: BaseException | None = error
+    while inner is not None and len(lines) < _MAX_CAUSES:
+        lines.append(type(inner).__name__ + "".join("\n" + frame for frame in _frames_of(inner)))
+        inner = inner.__cause__ or inner.__context__
+    return "\ncaused by ".join(lines)
+
+
+def _frames_of(error: BaseException) -> list[str]:
+    return [frame.rstrip("\n") for frame in traceback.format_tb(error.__traceback__)]
 
 
 def error_members(error: BaseException, exchange: Exchange) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the first chunk for the beginning of an answer; that of most providers is empty.
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import aclosing, closing
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, ModelProfile
@@ -18,7 +18,7 @@ from pydantic import Field
 
 from langchain_darkai.errors import DarkAIAPIError, DarkAIError
 from langchain_darkai.protocol import ReasoningText
-from langchain_darkai.server.backend_errors import error_of_backend, is_temporary, warn_of
+from langchain_darkai.server.backend_errors import error_of_backend, is_temporary, needs_a_hand, sentence_for_log
 
 __all__ = ["FallbackChatModel", "first_answer"]
 
@@ -159,7 +159,7 @@ class _Fallbacks(Runnable[Any, Any]):
 
     def try_each(self, ask: Callable[[Runnable[Any, Any]], Iterator[Any]]) -> Iterator[Any]:
         """Yield what `ask` yields for the first runnable that answers."""
-        failures: list[Exception] = []
+        failures: list[_Failure] = []
         for name, runnable in self._runnables.items():
             beginning = _Beginning()
             try:
@@ -174,7 +174,7 @@ class _Fallbacks(Runnable[Any, Any]):
 
     async def atry_each(self, ask: Callable[[Runnable[Any, Any]], AsyncIterator[Any]]) -> AsyncGenerator[Any]:
         """Yield what `ask` yields for the first runnable that answers."""
-        failures: list[Exception] = []
+        failures: list[_Failure] = []
         for name, runnable in self._runnables.items():
             beginning = _Beginning()
             try:
@@ -189,32 +189,43 @@ class _Fallbacks(Runnable[Any, Any]):
                     yield ready
                 return
 
-    def _next_after(self, error: Exception, name: str, failures: list[Exception], *, is_final: bool) -> None:
+    def _next_after(self, error: Exception, name: str, failures: "list[_Failure]", *, is_final: bool) -> None:
         """Return where another model is to be asked after an error; raise an error where none is."""
-        told = error_of_backend(error, name, _model_in(self._runnables[name]))
+        model = _model_in(self._runnables[name])
+        failure = _Failure(error_of_backend(error, name, model), sentence_for_log(error, name, model))
         if is_final or not is_temporary(error):
-            _raise(told, error)
-        failures.append(told)
+            _raise(failure, error)
+        failures.append(failure)
         ahead = list(self._runnables)[len(failures) :]
         if not ahead:
             _raise(self._all_failed(failures), error)
-        _logger.warning("%s The next one is asked: %r.", told, ahead[0])
+        _logger.warning("%s The next one is asked: %r.", failure.logged, ahead[0])
 
-    def _all_failed(self, failures: list[Exception]) -> DarkAIError:
-        last = failures[-1]
-        waits = [wait for error in failures if (wait := getattr(error, "retry_after", None)) is not None]
-        return (type(last) if isinstance(last, DarkAIError) else DarkAIAPIError)(
-            f"No backend of {self.name!r} answered. {' '.join(map(str, failures))}",
+    def _all_failed(self, failures: "list[_Failure]") -> "_Failure":
+        last = failures[-1].told
+        waits = [wait for one in failures if (wait := getattr(one.told, "retry_after", None)) is not None]
+        start = f"No backend of {self.name!r} answered."
+        told = (type(last) if isinstance(last, DarkAIError) else DarkAIAPIError)(
+            f"{start} {' '.join(str(one.told) for one in failures)}",
             status=getattr(last, "status", None),
             retry_after=min(waits, default=None),
         )
+        return _Failure(told, f"{start} {' '.join(one.logged for one in failures)}")
 
 
-def _raise(told: Exception, error: Exception) -> NoReturn:
-    if told is error:
+class _Failure(NamedTuple):
+    """The error that a caller is told, and what of it the log is told."""
+
+    told: Exception
+    logged: str
+
+
+def _raise(failure: _Failure, error: Exception) -> NoReturn:
+    if failure.told is error:
         raise error
-    warn_of(told)
-    raise told from error
+    if needs_a_hand(failure.told):
+        _logger.warning("%s", failure.logged)
+    raise failure.told from error
 
 
 class _Beginning:

@@ -21,7 +21,7 @@ from langchain_darkai.errors import (
     DarkAITimeoutError,
 )
 from langchain_darkai.protocol import StreamEnd, encode_event, encode_reply_event
-from langchain_darkai.server.backend_errors import backend_errors
+from langchain_darkai.server.backend_errors import backend_errors, describe_backend
 from langchain_darkai.server.bodies import Bodies, answer_and_drop
 from langchain_darkai.server.chat_request import (
     AskedChat,
@@ -30,7 +30,13 @@ from langchain_darkai.server.chat_request import (
     read_chat,
 )
 from langchain_darkai.server.cors import AllowedOrigins
-from langchain_darkai.server.error_responses import error_members, error_response, for_log, to_darkai_error
+from langchain_darkai.server.error_responses import (
+    error_members,
+    error_response,
+    for_log,
+    raised_at,
+    to_darkai_error,
+)
 from langchain_darkai.server.exchange import exchange_of
 from langchain_darkai.server.fallback import first_answer
 from langchain_darkai.server.hosts import AllowedHosts
@@ -197,13 +203,19 @@ class ChatServer:
             model = self._model_for(asked.model, request)
             name = exchange_of(request).model
             async with self.operations.turn(name, size, deadline):
-                with backend_errors(None if name == DEFAULT_MODEL else name, model):
-                    reply = first_answer(model, partial(self._answer_of, asked, name))
+                with backend_errors(name if isinstance(self._models, dict) else None, model):
+                    reply = first_answer(model, partial(self._answer_of, asked, name, size))
                     await self._stream(reply, request, response)
 
-    def _answer_of(self, asked: AskedChat, name: str | None, model: BaseChatModel) -> ReplyEvents:
-        native: Native = self._native.get(name or "", "auto") if isinstance(self._native, dict) else self._native
-        return answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
+    def _answer_of(self, asked: AskedChat, name: str | None, size: int, model: BaseChatModel) -> ReplyEvents:
+        """Return the reply of a model; one that is asked in its turn as one of several keeps to its own settings."""
+        served = self._models if isinstance(self._models, dict) else {}
+        own = name if served.get(name or "") is model else next((own for own in served if served[own] is model), None)
+        natives = self._native if isinstance(self._native, dict) else {}
+        default: Native = "auto" if isinstance(self._native, dict) else self._native
+        native = natives.get(name or "") or natives.get(own or "", default)
+        reply = answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
+        return reply if own in {name, None} else self.operations.in_turn(own, size, reply)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)
@@ -247,17 +259,23 @@ class ChatServer:
         self.operations.check_model(exchange.key, name)
         return self._models[name]
 
+    def _describe(self, name: str | None) -> str:
+        if isinstance(self._models, dict):
+            return describe_backend(name, self._models.get(name or ""))
+        return describe_backend(None, self._models)
+
     async def _fail(
         self, request: web.Request, response: web.StreamResponse, error: BaseException
     ) -> web.StreamResponse:
         """Answer with an error: as an HTTP status where nothing was sent yet, else as the last event."""
-        if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
-            error = DarkAITimeoutError("The model behind the server took too long.")
         exchange = exchange_of(request)
+        if isinstance(error, TimeoutError | asyncio.TimeoutError) and not isinstance(error, ModelError):
+            error = DarkAITimeoutError(f"{self._describe(exchange.model)} took too long. Ask again.")
         if isinstance(error, ModelError):
             _logger.info("A chat failed, and the client is told: %s: %s", type(error).__name__, for_log(str(error)))
         else:
-            _logger.error("A chat failed, for a reason that the client is not told.", exc_info=error)
+            _logger.error("A chat failed, for a reason that the client is not told: %s", raised_at(error))
+            _logger.info("Its traceback, with what the error says.", exc_info=error)
         if not response.prepared:
             return error_response(error, exchange)
         response.force_close()

@@ -45,7 +45,8 @@ class BackendLimits:
     """Seconds for a whole reply with the wait for its turn, in place of the `timeout` of `create_app`."""
 
     max_prompt_bytes: int | None = None
-    """The longest request that it gets, in bytes. A longer one is 413."""
+    """The longest request that it gets, in bytes, in place of the `max_query_bytes` of `create_app`. A longer one is
+    413."""
 
     def __post_init__(self) -> None:
         for name in ("max_concurrency", "timeout", "max_prompt_bytes"):
@@ -59,9 +60,12 @@ class BackendLimits:
 class BackendPlaces:
     """The places of one model: so many replies at once, and so many that wait."""
 
-    def __init__(self, name: str, limits: BackendLimits, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self, name: str, limits: BackendLimits, metrics: Metrics | None = None, *, longest: int | None = None
+    ) -> None:
         self._name = name
         self.limits: BackendLimits = limits
+        self.longest: int | None = limits.max_prompt_bytes or longest
         self._metrics = metrics
         self._free = asyncio.Semaphore(limits.max_concurrency) if limits.max_concurrency else None
         self._queued = 0
@@ -69,10 +73,10 @@ class BackendPlaces:
 
     def check_size(self, size: int) -> None:
         """Raise DarkAIContextOverflowError for a request that is longer than this model gets, in bytes."""
-        most = self.limits.max_prompt_bytes
-        if most is not None and size > most:
+        if self.longest is not None and size > self.longest:
             raise DarkAIContextOverflowError(
-                f"The request has {size:,} bytes. The model {echoed(self._name)} takes at most {most:,}.", status=413
+                f"The request has {size:,} bytes. The model {echoed(self._name)} takes at most {self.longest:,}.",
+                status=413,
             )
 
     @asynccontextmanager
@@ -119,15 +123,22 @@ class BackendPlaces:
 
 
 def places_for(
-    limits: BackendLimits | Mapping[str, BackendLimits], names: list[str], metrics: Metrics | None = None
+    limits: BackendLimits | Mapping[str, BackendLimits],
+    names: list[str],
+    metrics: Metrics | None = None,
+    *,
+    longest: int | None = None,
 ) -> dict[str, BackendPlaces]:
-    """Return the places of each model; ValueError for the limits of a model that is not there."""
+    """Return the places of each model; ValueError for the limits of a model that is not there.
+
+    `longest` is the length of requests, in bytes, to those whose limits say nothing of it.
+    """
     by_name = {_OTHERS: limits} if isinstance(limits, BackendLimits) else limits
     unknown = ", ".join(sorted(by_name.keys() - {*names, _OTHERS}))
     if unknown:
         raise ValueError(f"There are limits for {unknown}, which is no model here. There are: {', '.join(names)}.")
     others = by_name.get(_OTHERS, BackendLimits())
-    return {name: BackendPlaces(name, by_name.get(name, others), metrics) for name in names}
+    return {name: BackendPlaces(name, by_name.get(name, others), metrics, longest=longest) for name in names}
 
 
 class KeyLimits:

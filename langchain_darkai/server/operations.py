@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from langchain_darkai.server.readiness import Readiness
 from langchain_darkai.server.request_log import log_request, prompts_of
 from langchain_darkai.server.timeouts import Deadline
 from langchain_darkai.server.tracing import Tracing
+from langchain_darkai.transport import ReplyEvents
 
 __all__ = ["DEFAULT_MODEL", "Operations", "ServerOperations"]
 
@@ -65,6 +66,7 @@ class Operations:
         models: BaseChatModel | Mapping[str, BaseChatModel],
         *,
         plain_key: bytes | None,
+        max_query_bytes: int,
     ) -> None:
         named = models if isinstance(models, Mapping) else {DEFAULT_MODEL: models}
         file = None if settings.keys_file is None else Path(settings.keys_file)
@@ -72,7 +74,8 @@ class Operations:
         self._rates = RequestRates(settings.limits_url)
         self.key_limits: KeyLimits = KeyLimits(self._rates)
         self._metrics = Metrics() if settings.metrics else None
-        self._places = places_for(settings.limits, list(named), self._metrics)
+        self._places = places_for(settings.limits, list(named), self._metrics, longest=max_query_bytes)
+        self.max_query_bytes: int = max(max_query_bytes, *(one.longest or 0 for one in self._places.values()))
         self._readiness = Readiness(named)
         self._tracing = Tracing()
 
@@ -94,6 +97,14 @@ class Operations:
             deadline.move(places.limits.timeout)
         async with places.take():
             yield
+
+    async def in_turn(self, model: str, size: int, reply: ReplyEvents) -> ReplyEvents:
+        """Yield the reply of a model that is asked in place of another, within its own limits but for the timeout."""
+        places = self._places[model]
+        places.check_size(size)
+        async with places.take(), aclosing(reply) as events:
+            async for event in events:
+                yield event
 
     def may_use(self, key: ApiKey | None, model: str) -> bool:
         """Return whether a key may use a model; without keys, everyone may."""

@@ -24,7 +24,7 @@ import asyncio, json, os, resource, sys
 url, files, ways = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 from langchain_darkai import ChatDarkAI, DarkAIConnectionError
-model = ChatDarkAI(base_url=url, max_retries=0, timeout=50)
+model = ChatDarkAI(base_url=url, max_retries=0, timeout=150)
 
 def good(replies):
     return [reply.text for reply in replies].count("Hello")

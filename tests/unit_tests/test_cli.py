@@ -356,7 +356,7 @@ def test_a_configuration_is_served_and_options_come_first(
         "port": 9000,
         "api_key": "a secret",
         "timeout": 60.0,
-        "native": {"chat": "always", "small": "auto", "big": "always", "more": "never"},
+        "native": {"small": "auto", "big": "always", "more": "never"},
         "operations": ServerOperations(
             limits={"*": BackendLimits(max_concurrency=8), "small": BackendLimits(max_concurrency=2, max_queue=0)},
             metrics=True,
@@ -382,6 +382,23 @@ def test_check_only_says_what_would_be_served(config: str, capsys: Captured) -> 
         "big: openai:meta/l at http://gpu-1:8000/v1, with the key in GPU_KEY\n"
         "Would listen on 0.0.0.0:9000, with the key in GATEWAY_KEY.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [((), "offline"), (("--backend", "offline"), "offline"), (("--backend", "ollama:llama3.1:8b"), "llama3.1:8b")],
+)
+def test_a_single_model_may_be_named_in_options(
+    arguments: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    named = (*arguments, "--native", f"{name}=never", "--max-queue", f"{name}=2", "--max-queue", "5")
+    assert run("serve", "--check", *named) == 0
+    if name == "offline":
+        _, settings = served_by(monkeypatch, *named)
+        limits = {"*": BackendLimits(max_queue=5), "default": BackendLimits(max_queue=2)}
+        assert (settings["native"], settings["operations"].limits) == ("never", limits)
+    assert run("serve", "--check", *arguments, "--native", "other=never") == 1
+    assert f"names 'other', which is none of the models: {name}." in capsys.readouterr().err
 
 
 def test_a_variable_of_the_configuration_that_is_not_set_is_named(
@@ -415,6 +432,7 @@ def test_a_key_that_no_line_can_hold_is_told_in_one_line(arguments: tuple[str, .
     assert one_line(output.err).startswith("langchain-darkai key: ")
 
 
+@pytest.mark.parametrize("check", [("--check",), ()], ids=["checked", "served"])
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -424,12 +442,17 @@ def test_a_key_that_no_line_can_hold_is_told_in_one_line(arguments: tuple[str, .
         (("--log-format", "xml"), "--log-format is 'xml'; there are: plain, json, none."),
         (("--workers", "0"), "--workers is 0; there must be one at least."),
         (("--limits-url", "http://user:hidden@host"), "The URL for limits is none of Redis."),
+        (("--port", "99999"), "port is 99999; it must be from 0 (any free one) to 65535."),
+        (("--keys-file", "/nowhere/keys"), "The file of keys /nowhere/keys cannot be read: No such file"),
+        (("--native", "always"), 'native is "always", but OfflineChatModel has no bind_tools of its own'),
+        (("--backend", "a=offline", "--native", "a=always"), "OfflineChatModel has no bind_tools of its own"),
+        (("--backend", "a=offline", "--max-queue", "b=1"), "There are limits for b, which is no model here."),
     ],
 )
 def test_options_of_serve_that_cannot_work_are_told_in_one_line(
-    arguments: tuple[str, ...], reason: str, capsys: Captured
+    arguments: tuple[str, ...], reason: str, check: tuple[str, ...], capsys: Captured
 ) -> None:
-    assert run("serve", "--port", "0", *arguments) == 1
+    assert run("serve", "--port", "0", *arguments, *check) == 1
     error = one_line(capsys.readouterr().err)
     assert error.startswith("langchain-darkai serve: ")
     assert reason in error

@@ -42,10 +42,12 @@ def test_what_the_evals_import_is_declared() -> None:
     assert imported_distributions(ROOT / "evals") <= own | DEV | set(ALLOWED) | {"tqdm"}
 
 
-def test_what_the_examples_import_is_pinned() -> None:
+def test_what_the_examples_import_is_pinned_with_what_the_package_needs() -> None:
     pins = (ROOT / "requirements-examples.txt").read_text(encoding="utf-8")
     own = set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
-    assert imported_distributions(ROOT / "examples") - {"examples"} <= own
+    needed = re.findall(r'^    "([\w-]+)', PROJECT.split("\ndependencies = [")[1].split("\n]")[0], re.MULTILINE)
+    assert {*needed, *imported_distributions(ROOT / "examples")} - {"examples"} <= own
+    assert len(needed) > 5
 
 
 def test_the_engine_of_the_tests_is_pinned() -> None:

@@ -94,13 +94,13 @@ def test_rows_may_come_from_standard_input(run: Any, monkeypatch: pytest.MonkeyP
     ("options", "code", "said"),
     [
         (["--rate", "fast"], 1, "rate is a number of rows a second above 0"),
-        (["--concurrency", "0"], 1, "concurrency=0 is not a whole number of 1 or more"),
+        (["--concurrency", "0"], 1, "--concurrency 0 is not a whole number of 1 or more"),
         (["--schema", "none.json"], 2, "--schema: none.json cannot be read as JSON"),
         (["--schema", "rows.jsonl"], 2, "--schema: rows.jsonl holds no JSON Schema"),
         (["-o", "rows.jsonl"], 1, "rows.jsonl is the file of the rows"),
         (["-o", "answers.csv"], 1, "Answers are written as JSONL: name the file answers.jsonl"),
         (["-o", "none/answers.jsonl"], 1, "There is no none/answers.jsonl"),
-        (["--timeout", "0"], 2, "timeout=0.0 is not a positive number"),
+        (["--timeout", "0"], 2, "--timeout 0.0 is not a positive number"),
     ],
 )
 def test_what_cannot_work_is_told_in_a_line(

@@ -58,6 +58,7 @@ async def test_a_retry_after_that_is_no_time_is_left_out(wait: Any) -> None:
 async def test_what_breaks_inside_is_logged_and_not_told(
     before: tuple[str, ...], kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "langchain_darkai.server")
     secret = "the password is 1234"
     broken = kind(reason=secret) if issubclass(kind, web.HTTPException) else kind(secret)
     async with serving(scripted(*before, broken)) as client, client.chat() as response:
@@ -66,10 +67,14 @@ async def test_what_breaks_inside_is_logged_and_not_told(
     assert "1234" not in body
     assert "The server failed." in body
     assert "stream-end" not in body
-    [record] = [record for record in caplog.records if record.name == "langchain_darkai.server"]
-    assert record.levelno == logging.ERROR
-    assert record.exc_info is not None
-    assert record.exc_info[1] is broken
+    told, shown = [record for record in caplog.records if record.name == "langchain_darkai.server"]
+    assert told.levelno == logging.ERROR
+    assert f"{kind.__name__}\n" in told.getMessage()
+    assert "models.py" in told.getMessage()
+    assert "1234" not in told.getMessage()
+    assert shown.levelno == logging.INFO
+    assert shown.exc_info is not None
+    assert shown.exc_info[1] is broken
 
 
 async def test_what_breaks_in_the_server_itself_is_logged_in_full(caplog: pytest.LogCaptureFixture) -> None:
@@ -110,6 +115,21 @@ async def test_a_model_that_hangs_is_a_timeout(before: tuple[str, ...]) -> None:
             assert status == 504
         assert error["type"] == "ModelTimeoutError"
         assert model.record.was_cancelled.is_set()
+
+
+async def test_a_model_that_hangs_is_named() -> None:
+    class Engine(ScriptedModel):
+        base_url: str = "http://me:secret@gpu-1:8000/v1"
+        model_name: str = "m"
+
+    hangs = Engine(replies=[[...]])
+    for models, name in (({"mine": hangs}, "mine"), (hangs, "m")):
+        async with serving(models, timeout=0.1) as client:
+            status, error = await soon(client.error())
+        assert (status, error["message"]) == (
+            504,
+            f"The backend '{name}' (http://gpu-1:8000) took too long. Ask again.",
+        )
 
 
 @pytest.mark.parametrize("before", [(), ("Hi",)], ids=["at once", "later"])

@@ -123,6 +123,16 @@ async def test_a_model_gets_requests_up_to_a_length() -> None:
     assert len(models["small"].asked) == 1
 
 
+async def test_the_length_of_a_model_takes_the_place_of_the_general_one() -> None:
+    models = {"long": scripted("l"), "others": scripted("o")}
+    limits = {"long": BackendLimits(max_prompt_bytes=5000)}
+    async with serving(models, operations=limited(limits), max_query_bytes=1000) as client:
+        assert (await answer(client, query="x" * 4000, model="long"))[0] == 200
+        assert (await client.error("x" * 4000, model="others"))[0] == 413
+        assert (await client.error("x" * 6000, model="long"))[0] == 413
+    assert [len(model.asked) for model in models.values()] == [1, 0]
+
+
 @pytest.mark.parametrize(
     "limits",
     [{"max_concurrency": 0}, {"max_queue": -1}, {"timeout": 0.0}, {"timeout": float("nan")}, {"max_prompt_bytes": -5}],

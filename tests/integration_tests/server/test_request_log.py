@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk
 
-from langchain_darkai import DarkAIRateLimitError, format_prompt
+from langchain_darkai import DarkAIAPIError, DarkAIRateLimitError, format_prompt
 from langchain_darkai.server import ServerOperations
+from langchain_darkai.server.fallback import FallbackChatModel
 from langchain_darkai.server.request_log import logging_to_stderr
 from tests.support.app_client import serving, soon
 from tests.support.models import scripted
@@ -139,14 +140,47 @@ async def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert "ValueError: of something else" in last["traceback"]
 
 
-async def test_an_error_that_quotes_a_text_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
-    with logging_to_stderr("plain"):
-        async with serving(scripted(DarkAIRateLimitError("No more of: my secret question"))) as client:
-            await client.error("my secret question")
-    shown = capsys.readouterr().err
-    assert shown.count("\n") == 1
-    assert "error=ModelRateLimitError" in shown
-    assert "secret" not in shown
+SECRET = "my secret question"
+
+
+class APIError(Exception):
+    """What openai's client raises for an error amid a stream."""
+
+    message = f"cannot tokenize: {SECRET}"
+
+
+def raised(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [
+        (DarkAIRateLimitError(f"No more of: {SECRET}"), ()),
+        (APIError(), ("WARNING", "The backend 'mine' reported an error.")),
+        (DarkAIAPIError(f"busy with: {SECRET}"), ("WARNING", "The backend 'mine' failed with DarkAIAPIError.")),
+        (ValueError(SECRET), ("ERROR", "is not told: ValueError\n")),
+        (raised(RuntimeError(SECRET), ValueError(SECRET)), ("ERROR", "caused by ValueError")),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("style", ["plain", "json"])
+async def test_an_error_that_quotes_a_text_is_logged_without_it(
+    error: Exception, logged: tuple[str, ...], style: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for with_prompts in (False, True):
+        models = {"mine": scripted(error), "then": scripted("Hi")}
+        listed = FallbackChatModel(name="chat", models=models)
+        with logging_to_stderr(style, with_prompts=with_prompts):
+            async with serving({**models, "chat": listed}) as client:
+                await client.error(SECRET, model="mine")
+                async with client.chat(SECRET, model="chat") as response:
+                    await response.read()
+        shown = capsys.readouterr().err
+        assert (SECRET in shown) == with_prompts
+        if style == "plain":
+            assert [word for word in logged if word not in shown] == []
 
 
 @pytest.mark.parametrize(("style", "count"), [("plain", 1), ("none", 0)])

@@ -93,7 +93,7 @@ class TestModelsThatWillNotEnd:
     ) -> None:
         with (
             LocalServer(stubborn(*before), timeout=0.2, timeouts=TIMEOUTS) as server,
-            pytest.raises(DarkAITimeoutError, match="model behind the server took too long") as caught,
+            pytest.raises(DarkAITimeoutError, match="The backend took too long") as caught,
         ):
             await ask(client(server))
         assert caught.value.partial_text == "".join(before)

@@ -202,15 +202,15 @@ class TestFaults:
         assert list(KINDS) == list(faults.FAULTS)
 
     @pytest.mark.parametrize("name", faults.FAULTS)
-    async def test_each_fault_by_name(self, name: str, ask: Asker) -> None:
+    def test_each_fault_by_name(self, name: str) -> None:
         kind = KINDS[name]
         with ScriptedServer(faults.FAULTS[name]()) as server:
             model = model_at(server, stream_chunk_timeout=0.4 if "stall" in name else 10)
             if kind is None:
-                assert (await ask(model)).text == "Hello"
+                assert model.invoke("Hi").text == "Hello"
             else:
                 with pytest.raises(kind) as caught:
-                    await ask(model)
+                    model.invoke("Hi")
                 assert type(caught.value) is kind
                 assert caught.value.partial_text == ("Hel" if "during" in name else "")
 
@@ -221,15 +221,15 @@ class TestFaults:
             model_at(server).invoke("Hi")
         assert caught.value.retry_after == 30
 
-    async def test_connections_are_refused_for_a_while(self, ask: Asker) -> None:
+    def test_connections_are_refused_for_a_while(self) -> None:
         with ScriptedServer("Hello", "Hello again") as server:
             model = model_at(server)
-            assert (await ask(model)).text == "Hello"
+            assert model.invoke("Hi").text == "Hello"
             with server.refused():
                 for _ in range(2):
                     with pytest.raises(DarkAIConnectionError, match="refused"):
-                        await ask(model)
-            assert (await ask(model)).text == "Hello again"
+                        model.invoke("Hi")
+            assert model.invoke("Hi").text == "Hello again"
             assert len(server.calls) == 2
 
 

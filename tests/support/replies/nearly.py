@@ -25,6 +25,11 @@ LAYOUT = [
     Case("a turn's end after a call", f"{ADD_BLOCK}<|im_end|>", calls=(SUM,)),
     Case("a turn's end, then text", f"{ADD_BLOCK}</s>\nI wait.", "I wait.", (SUM,)),
     Case("a lone function_calls around a block", f"<function_calls>{WEATHER_BLOCK}</function_calls>", calls=(PARIS,)),
+    *(
+        Case(f"{mark} after {call[:9]}", f"{call}{mark}", calls=(SUM,))
+        for mark in ("<|endoftext|>", "<|end_of_text|>", "<|assistant_end|>", "<start_function_response>")
+        for call in (f"<function_call> {ADD}", f"<|tool_call|>[{ADD}]\n", ADD_BLOCK, f"<|tools_prefix|>[{ADD}]")
+    ),
     Case("text that begins like a closing tag", f"{ADD_BLOCK}</b> so", "</b> so", (SUM,)),
     Case("f, after a call", f"{ADD_BLOCK}\nf", "f", (SUM,)),
     Case("a made-up result after Mistral's list", f"[TOOL_CALLS] [{ADD}]\nObservation: 3\nIt is 3.", calls=(SUM,)),
@@ -64,6 +69,10 @@ ABOUT = [
     ),
     text("Python with a name in it", "<|python_start|>[add(a=x, b=2)]<|python_end|>"),
     text("marks in inline code", "Write `[TOOL_CALLS]`, `<function=add>`, `<think>` or `<|channel|>`."),
+    Case("a thought's mark in quotes, then a call", f'Not "<think>".\n{ADD_BLOCK}', 'Not "<think>".', (SUM,)),
+    Case("a thought's mark in prose, then a call", f"The [THINK] mark.\n{ADD_BLOCK}", "The [THINK] mark.", (SUM,)),
+    text("a thought's mark in prose", "I wrap it in a <think> tag. It is sunny."),
+    text("marks of a turn's end in prose", "Use <|end|> as the stop token, not <|return|>."),
     Case("a thought's mark in inline code, then a call", f"Not `<think>`:\n{ADD_BLOCK}", "Not `<think>`:", (SUM,)),
 ]
 
@@ -133,6 +142,22 @@ ANNOUNCED = [
     Case("tool for name, bare", f'{{"tool": "add", "arguments": {ARGUMENTS}}}', calls=(SUM,)),
     Case("announced, a made-up result after it", f"I add.\n{ADD}\nObservation: 3", "I add.", (SUM,)),
     Case("announced and cut", f"I add.\n{ADD[:-4]}", "I add.", invalid=(("add", '"a": 1'),)),
+    Case("announced, a list in Python", 'I look.\n[get_weather(city="Paris")]\n', "I look.", (PARIS,)),
+    Case("announced, two calls in Python", "Both:\n[add(a=1, b=2), now()]", "Both:", (SUM, NOW)),
+    text("a list in Python, then prose", "So:\n[add(a=1, b=2)]\nadds them.", cut=(SUM,)),
+    text("a list in Python with an argument missing", "So:\n[add(a=1)]"),
+    text("a list in Python in a fence after prose", "So:\n```python\n[add(a=1, b=2)]\n```"),
+    text("links on lines", "See:\n[add](http://x.test)\n[now](http://y.test)\n[x] done\n[add"),
+    text(
+        "two fences with a line between", f"1. Sum:\n```json\n{ADD}\n```\n2. Then:\n```json\n{WEATHER}\n```", cut=(SUM,)
+    ),
+    text("bare calls with a line between", f"1. Sum:\n{ADD}\n2. Then:\n{WEATHER}", cut=(SUM,)),
+    Case(
+        "JSON data, then an announced call",
+        f'Data:\n{{"name": "now", "age": 30}}\nI add.\n{ADD}',
+        'Data:\n{"name": "now", "age": 30}\nI add.',
+        (SUM,),
+    ),
     text("an example, then prose", f"For example:\n```json\n{ADD}\n```\nadds them.", cut=(SUM,)),
     text("a bare example, then prose", f"For example:\n{ADD}\nadds them.", cut=(SUM,)),
     text("an example with an argument missing", 'So:\n```json\n{"name": "add", "arguments": {"a": 1}}\n```'),

@@ -75,6 +75,56 @@ TAGGED = [
         f"<|tool_call|>[{ADD}]<|/tool_call|>\n<|tool_call|>[{WEATHER}]<|/tool_call|>",
         calls=(SUM, PARIS),
     ),
+    Case(
+        "Granite 20B, two calls and the text's end",
+        f"<function_call> {ADD}\n<function_call> {WEATHER}<|endoftext|>",
+        calls=(SUM, PARIS),
+    ),
+    Case("LongCat, a turn's end", f"<longcat_tool_call>{ADD}</longcat_tool_call></longcat_s>", calls=(SUM,)),
+    Case("our block in capitals", f"<TOOL_CALL>{ADD}</TOOL_CALL> so", "so", (SUM,)),
+    Case("our block in capitals, a list", f"<TOOL_CALL>[{ADD}]</TOOL_CALL>", calls=(SUM,)),
+    Case("our block in capitals, empty", "<TOOL_CALL></TOOL_CALL>", invalid=((None, ""),)),
+    Case(
+        "our block, a prefix before the name",
+        f"<tool_call>{ADD.replace('add', 'functions.add')}</tool_call>",
+        calls=(SUM,),
+    ),
+    Case(
+        "our block, a prefix before the name of no tool",
+        '<tool_call>{"name": "functions.fly", "arguments": {}}</tool_call>',
+        calls=(("functions.fly", {}),),
+    ),
+    Case(
+        "our block, a prefix and other members",
+        '<tool_call>{"id": "1", "name": "functions.add", "arguments": {"a": 1, "b": 2}}</tool_call>',
+        calls=(SUM,),
+    ),
+    *(
+        Case(
+            f"DeepSeek, calls in {mark}",
+            f'{mark}<｜tool▁call▁begin｜>function<｜tool▁sep｜>add\n```json\n{{"a": 1, "b": 2}}\n```'
+            "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+            calls=(SUM,),
+        )
+        for mark in ("<｜tool▁calls｜>", "<｜tool calls begin｜>", "<｜tool\\_calls\\_begin｜>")
+    ),
+    Case(
+        "Kimi, a section in the singular",
+        "<|tool_call_section_begin|><|tool_call_begin|>functions.add:0<|tool_call_argument_begin|>"
+        '{"a": 1, "b": 2}<|tool_call_end|><|tool_call_section_end|>',
+        calls=(SUM,),
+    ),
+    Case(
+        "functionary, two calls, the first mark in the prompt",
+        'add\n{"a": 1, "b": 2}>>>get_weather\n{"city": "Paris"}',
+        calls=(SUM, PARIS),
+    ),
+    Case(
+        "harmony, the first mark in the prompt",
+        ' to=functions.add<|channel|>commentary <|constrain|>json<|message|>{"a": 1, "b": 2}<|call|>',
+        calls=(SUM,),
+    ),
+    text("harmony's recipient in prose", "to=functions.add is how gpt-oss names a tool."),
     text("function tag of another tool", '<function=fly>{"to": "Mars"}</function>'),
     text("function tag half written", "A <function= attribute."),
     text("Mistral's list of another tool", f"[TOOL_CALLS] [{bare('fly', to='Mars')}]"),

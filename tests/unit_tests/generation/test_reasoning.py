@@ -106,7 +106,10 @@ def test_every_kind_of_thought_is_taken_out(name: str, with_tools: bool) -> None
             "Three.",
             "Hm.",
         ),
-        ("One <think>a</think> two <think> b </think> three", "One two three", "a\n\nb"),
+        ("One\n<think>a</think>\ntwo\n <think> b </think>\nthree", "One\ntwo\nthree", "a\n\nb"),
+        ("I wrap it in a <think> tag.", "I wrap it in a <think> tag.", None),
+        ("<think>Hm.</think>Use <|end|>, not <|return|> .", "Use <|end|>, not <|return|> .", "Hm."),
+        ("Use <|end|> and <|content|>,<|end|>\n<|return|> ", "Use <|end|> and <|content|>,", None),
         ("<think></think>Three.", "Three.", None),
         ("<think>Hm.", "", "Hm."),
         ("Write `<think>` first.", "Write `<think>` first.", None),
@@ -194,3 +197,52 @@ def test_a_thought_that_breaks_off_is_handed_over() -> None:
 def test_what_reasoning_cannot_be(wrong: Any) -> None:
     with pytest.raises(DarkAIInvalidRequestError, match="reasoning"):
         model_of(THINKING).invoke("Hi", reasoning=wrong)
+
+
+OPENED = f"I could write {ADD_BLOCK}, but no.\n</think>\n\nIt is 3."
+"""A reply that begins within its thought: the chat template has opened it."""
+
+
+@pytest.mark.parametrize("size", [1, 4, 1000])
+@pytest.mark.parametrize(
+    ("reasoning", "content", "thought"),
+    [(None, OPENED, None), (True, "It is 3.", f"I could write {ADD_BLOCK}, but no."), (False, "It is 3.", None)],
+)
+def test_a_thought_that_the_prompt_has_opened(
+    reasoning: bool | None, content: str, thought: str | None, size: int
+) -> None:
+    model = model_of(OPENED, size=size, reasoning=reasoning)
+
+    assert seen(model.bind_tools([add]).invoke("Hi")) == (content, thought, [])
+
+
+@pytest.mark.parametrize("reasoning", [None, True, False])
+@pytest.mark.parametrize("output_version", [None, "v1"])
+def test_a_call_that_was_streamed_runs_not_if_its_thought_ends_later(
+    reasoning: bool | None, output_version: str | None
+) -> None:
+    transport = ScriptedTransport([*OPENED, StreamEnd()])
+    model = transport.model(reasoning=reasoning, output_version=output_version).bind_tools([add])
+    message = streamed(model)
+
+    assert seen(message) == ("I could write , but no.\n</think>\n\nIt is 3.", None, [])
+    assert [call["name"] for call in message.invalid_tool_calls] == ["add"]
+    assert len(transport.calls) == 1
+    assert message.response_metadata["finish_reason"] == "stop"
+
+
+def test_bare_json_after_a_thought_that_the_prompt_has_opened() -> None:
+    reply = f'Maybe {ADD_BLOCK}?</think>{{"name": "add", "arguments": {{"a": 1, "b": 2}}}}'
+
+    assert seen(model_of(reply).bind_tools([add]).invoke("Hi")) == (f"Maybe {ADD_BLOCK}?</think>", None, [CALL])
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("reasoning", [None, True, False])
+@pytest.mark.parametrize("draft", ['{"name": "Bob"}? No.\n', 'Not {"name": 1, oops}.\n', "{x} [" * 70 + ".", ""])
+def test_an_answer_after_a_thought_that_the_prompt_has_opened(draft: str, reasoning: bool | None, size: int) -> None:
+    model = model_of(f'{draft}</think>\n\n{{"name": "Ann"}}', size=size, reasoning=reasoning, max_reasks=0)
+
+    assert model.with_structured_output(Person).invoke("Hi") == Person(name="Ann")
+    assert list(model.with_structured_output(Person).stream("Hi")) == [Person(name="Ann")]
+    assert seen(model.bind(response_format=Person).invoke("Hi"))[0] == '{"name": "Ann"}'

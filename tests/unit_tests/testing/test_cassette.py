@@ -49,7 +49,7 @@ RESPONSES = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.builds(Exchange, REQUESTS, RESPONSES), max_size=3))
 def test_what_is_written_is_read_back(exchanges: list[Exchange]) -> None:
     assert parse(dump(exchanges)) == exchanges
