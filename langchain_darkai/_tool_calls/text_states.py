@@ -15,6 +15,7 @@ from langchain_darkai._tool_calls.formats import (
     MAX_PREFIX,
     OPENED_THOUGHT,
     PREFIXED,
+    RECIPIENTS,
     START_MARKS,
     THOUGHTS,
 )
@@ -50,7 +51,7 @@ _THOUGHT_CLOSES = frozenset(mark.lower() for mark in OPENED_THOUGHT.closes)
 # A mark that opens a thought, or the answer, counts at a line's beginning; elsewhere, text mentions it.
 _OPENS = _ANSWER_OPENS | {mark.lower() for thought in THOUGHTS for mark in thought.opens}
 _NAME_PREFIXES = ("functions.", "call:")
-_AT_START = Marks([*START_MARKS, *_NAME_PREFIXES])
+_AT_START = Marks([*START_MARKS, *_NAME_PREFIXES, *RECIPIENTS])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
 _NEAR = 16  # characters before a position that mostly tell whether it begins a line
@@ -73,8 +74,8 @@ class _Signs(NamedTuple):
 
 
 @cache
-def _signs(calls: bool, answers: bool) -> _Signs:
-    marks = [*OPENED_THOUGHT.closes, *(mark for thought in THOUGHTS for mark in thought.opens)]
+def _signs(calls: bool, answers: bool, more: tuple[str, ...] = ()) -> _Signs:
+    marks = [*more, *OPENED_THOUGHT.closes, *(mark for thought in THOUGHTS for mark in thought.opens)]
     marks += [mark for row in FORMATS if calls or row.family == "message" for mark in row.marks if not row.at_start]
     found = Marks([*marks, *((*ANSWER_OPENS, *ANSWER_CLOSES) if answers else ())])
     return _Signs(found, re.compile(f"`|~|{found.starts}|{_AT_LINE_START}", IGNORE_CASE))
@@ -140,6 +141,9 @@ class TextState(State):
             if start.startswith(("{", "[", "```", "~~~")):
                 return context.switch_to("bare call", start)
             mark = _AT_START.match(start)
+            if mark and mark[0] in RECIPIENTS:
+                self._marks, self._sign = _signs(True, context.reasoning is not None, RECIPIENTS[mark[0]])
+                return context.fall_back_to_text(start)
             if mark and mark[0] not in _NAME_PREFIXES:
                 return context.switch_to(FormatState(context, mark[0]), start[mark.end() :])
             if mark or context.goes_on_after_tool(start):
