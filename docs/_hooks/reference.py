@@ -10,12 +10,14 @@ log = logging.getLogger("mkdocs.hooks.reference")
 
 PACKAGE = Path(__file__).parents[2] / "langchain_darkai"
 MODULES = {
+    "bulk": "bulk/__init__.py",
     "chat-models": "chat_models.py",
     "client": "client.py",
     "errors": "errors.py",
     "prompts": "prompts.py",
     "protocol": "protocol/__init__.py",
     "server": "server/__init__.py",
+    "testing": "testing/__init__.py",
     "transport": "transport.py",
 }
 """The pages of the reference, and the modules whose names they show."""

@@ -51,7 +51,7 @@ class Reply:
         self._answer: AnswerText | None = None
         self._scanner: AnswerScanner | None = None  # for an answer that the text only has to contain
         if requirements.output is not None and requirements.content_must_be_json:
-            self._answer = requirements.output.answer_text(is_whole=self.request.policy.may_restart)
+            self._answer = requirements.output.answer_text()
         elif requirements.output is not None and requirements.output.method != "function_calling":
             self._scanner = requirements.output.scanner()
 
@@ -129,7 +129,7 @@ class Reply:
 
     def _was_in_thought(self, parser: "ReplyParser") -> bool:
         """Return whether the reply began within a thought, and nothing of it has been handed over."""
-        return parser.was_in_thought and self.request.policy.may_restart
+        return parser.was_in_thought and self.request.policy.may_restart and self._answer is None
 
     def _read_again(self) -> "Iterator[Judgement | None]":
         """Read the text from its beginning, as that of a thought."""

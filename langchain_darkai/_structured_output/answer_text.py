@@ -15,14 +15,12 @@ class AnswerText:
     3. Other text waits until the end. If there is an answer, it is dropped; if there is none, it is the text.
     4. If a call comes before any answer, all text is the text, since the reply is no answer but a call.
 
-    With `is_whole`, an answer waits until the end as well: it may turn out to be a draft in a thought.
-
     So the parts and then `rest` are the same text in whatever pieces the reply comes, and as a whole.
     """
 
-    def __init__(self, scanner: AnswerScanner, *, is_whole: bool = False) -> None:
+    def __init__(self, scanner: AnswerScanner) -> None:
         self._scanner = scanner
-        self._is_whole = is_whole
+        scanner.is_shown = True
         self._new: list[Part] = []
         self._certain: list[str] = []
         self._held: list[str] = []
@@ -45,7 +43,7 @@ class AnswerText:
                 self._new.append(part)
             else:
                 yield from self._scanner.steps(part)
-                if self._is_whole or not self._scanner.is_found:
+                if not self._scanner.is_found:
                     self._held.append(part)
                 elif new := self._scanner.drain():
                     self._new.append(new)

@@ -67,7 +67,8 @@ class AnswerScanner:
     `accept` returns the result of a JSON value, or raises InvalidAnswer. `node` is the schema that decides types; None
     keeps them as they are written. With `is_wrapped`, the answer is the member "value" of an object.
 
-    What stands before a mark that closes a thought which nothing has opened is that thought, unless it was drained.
+    What stands before a mark that closes a thought which nothing has opened is that thought. If `is_shown`, an
+    answer that is found stays the answer, since it is shown at once.
 
     The scanner goes on after a value that is not valid, and after a bracket in prose. It does not look inside a value
     that is broken or does not end, since a part of an answer must not be taken for the answer.
@@ -102,6 +103,7 @@ class AnswerScanner:
         self._last = ""  # the letter before that
         self._begins_line = True  # whether the text that comes next does, or what follows a thought
         self._may_be_in_thought = True  # no mark of thoughts came: what came may be one that the prompt has opened
+        self.is_shown = False
         self._drained = 0  # characters
         self._begin()
 
@@ -135,7 +137,7 @@ class AnswerScanner:
         """Read a piece of the reply, in steps: yield each long value, to be judged before the next step."""
         if self._after_fault:
             self._after_fault.append(text)
-        while text and not (self._is_over and (self._drained or not self._may_be_in_thought)):
+        while text and not (self._is_over and not self._may_begin_anew):
             text = self._read_candidate(text) if self._in_candidate else self._find_candidate(text)
             if self._whole is not None:
                 yield from self._judged(self._whole)
@@ -220,6 +222,10 @@ class AnswerScanner:
         self._size = self._next_partial = 0
         return text[mark.start() :]
 
+    @property
+    def _may_begin_anew(self) -> bool:
+        return self._may_be_in_thought and not (self.is_shown and self.is_found)
+
     def _marks(self) -> Marks:
         if self._thought or self._is_over:
             return marks_of(*(self._thought or OPENED_THOUGHT).closes)
@@ -230,10 +236,9 @@ class AnswerScanner:
         if self._thought:
             self._thought, self._begins_line = None, True
         elif mark.lower() in _THOUGHT_CLOSES:
-            if not (self._may_be_in_thought and may_close(before)):
+            if not (self._may_begin_anew and may_close(before)):
                 return
-            if not self._drained:
-                self._begin()
+            self._begin()
             self._begins_line = True
         elif self._begins_line or mark.lower() == _ANALYSIS:
             self._thought = thought_of(mark) or HARMONY_THOUGHT

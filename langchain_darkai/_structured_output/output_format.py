@@ -89,15 +89,11 @@ class OutputFormat:
         accept = self.result if check else lambda value: value
         return AnswerScanner(accept, None if self.strict else self.node, is_wrapped=self.is_wrapped)
 
-    def answer_text(self, *, is_whole: bool = False) -> AnswerText:
-        """Return what makes bare JSON of a reply's text. An answer that has to be unwrapped waits until it is whole.
-
-        With `is_whole`, nothing of it is shown before the reply's end.
-        """
+    def answer_text(self) -> AnswerText:
+        """Return what makes bare JSON of a reply's text. An answer that has to be unwrapped waits until it is whole."""
         first_names = None if self.is_wrapped else self.node.member_names()
         node = None if self.strict else self.node
-        scanner = AnswerScanner(self.result, node, is_wrapped=self.is_wrapped, first_names=first_names)
-        return AnswerText(scanner, is_whole=is_whole)
+        return AnswerText(AnswerScanner(self.result, node, is_wrapped=self.is_wrapped, first_names=first_names))
 
     def read(self, text: str) -> tuple[str, Any]:
         """Return the answer in a whole reply: its JSON, and its result. Raises InvalidAnswer where there is none."""

@@ -164,6 +164,7 @@ class BareCallState(State):
         if self._has_line_end and MADE_UP_LINE_BEGINS.match(text):
             self._uncertain = text
             return ""
+        self.context.shows_calls = bool(self._is_call and self._calls_in("".join(self._held)[: -len(text)]))
         return self._release()
 
     def _release(self) -> str:
@@ -214,11 +215,14 @@ class BareCallState(State):
 
 
 class AnnouncedCallState(BareCallState):
-    """JSON or a fence after other text. Where no call is forced, it is a call only if it is JSON at the reply's end."""
+    """JSON, a list of Python calls, or a fence after other text.
+
+    Where no call is forced, it is a call only at the reply's end, and in a fence only if it is JSON.
+    """
 
     def _find_json(self) -> Literal["need more", "JSON", "calls", "text"]:
         found = super()._find_json()
-        return "text" if found == "calls" and not self.context.choice.forced else found
+        return "text" if found == "calls" and self._is_fenced and not self.context.choice.forced else found
 
     def _calls_in(self, held: str) -> list[RawToolCall]:
         calls = super()._calls_in(held)

@@ -228,6 +228,9 @@ FORMATS = (
 START_MARKS = tuple(mark for row in FORMATS if row.at_start for mark in row.marks)
 """The marks that count at the reply's beginning, and after a call."""
 
+RECIPIENTS = {"all\n": (">>>",)}
+"""What a reply begins with that names who each part of it is for, and the marks that count anywhere in it then."""
+
 PREFIXED = ("invoke name=", "function_calls>", "tool_calls>", "tool_call>")
 """What makes a mark of `<prefix:...`, whatever the prefix is, at the beginning of a line."""
 

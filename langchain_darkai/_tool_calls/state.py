@@ -67,6 +67,7 @@ class ParserContext:
         self.longest_name = max(map(len, self._written_names), default=0)
         self.only_preamble = True  # nothing came but blank space and thoughts: calls without a mark may follow
         self.skip_candidate = False  # the text begins with a fence or JSON that is no call: not to be held back again
+        self.shows_calls = False  # a call without a mark was an example, since text follows it
         self.held_in_vain = 0  # characters that were held back as a call without a mark, and are none
         self.ends_in_made_up = False
         self.may_be_in_thought = True  # no mark of thoughts came: what came may be one that the prompt has opened

@@ -15,6 +15,7 @@ from langchain_darkai._tool_calls.formats import (
     MAX_PREFIX,
     OPENED_THOUGHT,
     PREFIXED,
+    RECIPIENTS,
     START_MARKS,
     THOUGHTS,
 )
@@ -36,13 +37,13 @@ _PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
 _PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
-# What may count at a line's beginning only: JSON, and tags with a prefix. To find it fast, each branch begins with a
+# What may count at the beginning of a line only: JSON, Python, tags with a prefix. To find it fast, each begins with a
 # letter, and leaves out those that stand right behind a word, or behind a word and a blank.
 _AT_LINE_START = "|".join(
     rf"{sign}(?<![^\n \t]{sign})(?<![^\n \t][ \t]{sign}){following}"
-    for sign, following in ((r"\{", ""), (r"\[", r"(?=\s|\{|\Z)"), ("<", r"(?=[\w-])"))
+    for sign, following in ((r"\{", ""), (r"\[", r"(?=[\s{A-Za-z_]|\Z)"), ("<", r"(?=[\w-])"))
 )
-_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|\Z)")
+_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:[{A-Za-z_]|\Z)")
 _FENCED = re.compile(r"[^\n]*\n\s*(\S)")
 _ANSWER_CLOSES = frozenset(mark.lower() for mark in ANSWER_CLOSES)
 _ANSWER_OPENS = frozenset(mark.lower() for mark in ANSWER_OPENS)
@@ -50,7 +51,7 @@ _THOUGHT_CLOSES = frozenset(mark.lower() for mark in OPENED_THOUGHT.closes)
 # A mark that opens a thought, or the answer, counts at a line's beginning; elsewhere, text mentions it.
 _OPENS = _ANSWER_OPENS | {mark.lower() for thought in THOUGHTS for mark in thought.opens}
 _NAME_PREFIXES = ("functions.", "call:")
-_AT_START = Marks([*START_MARKS, *_NAME_PREFIXES])
+_AT_START = Marks([*START_MARKS, *_NAME_PREFIXES, *RECIPIENTS])
 _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
 _NEAR = 16  # characters before a position that mostly tell whether it begins a line
@@ -73,8 +74,8 @@ class _Signs(NamedTuple):
 
 
 @cache
-def _signs(calls: bool, answers: bool) -> _Signs:
-    marks = [*OPENED_THOUGHT.closes, *(mark for thought in THOUGHTS for mark in thought.opens)]
+def _signs(calls: bool, answers: bool, more: tuple[str, ...] = ()) -> _Signs:
+    marks = [*more, *OPENED_THOUGHT.closes, *(mark for thought in THOUGHTS for mark in thought.opens)]
     marks += [mark for row in FORMATS if calls or row.family == "message" for mark in row.marks if not row.at_start]
     found = Marks([*marks, *((*ANSWER_OPENS, *ANSWER_CLOSES) if answers else ())])
     return _Signs(found, re.compile(f"`|~|{found.starts}|{_AT_LINE_START}", IGNORE_CASE))
@@ -140,6 +141,9 @@ class TextState(State):
             if start.startswith(("{", "[", "```", "~~~")):
                 return context.switch_to("bare call", start)
             mark = _AT_START.match(start)
+            if mark and mark[0] in RECIPIENTS:
+                self._marks, self._sign = _signs(True, context.reasoning is not None, RECIPIENTS[mark[0]])
+                return context.fall_back_to_text(start)
             if mark and mark[0] not in _NAME_PREFIXES:
                 return context.switch_to(FormatState(context, mark[0]), start[mark.end() :])
             if mark or context.goes_on_after_tool(start):
@@ -203,7 +207,8 @@ class TextState(State):
     def _may_hold(self) -> bool:
         """Return whether what may be a call without a mark may be held back after other text."""
         context = self.context
-        return bool(context.tools) and not self.out.calls and context.held_in_vain < MAX_HELD_IN_VAIN
+        may_call = context.tools and not self.out.calls and (context.choice.forced or not context.shows_calls)
+        return bool(may_call) and context.held_in_vain < MAX_HELD_IN_VAIN
 
     def _find_made_up(self, text: str, end: int) -> int | None:
         """Return where the first line begins that is made up, up to the next mark; None if there is none."""

@@ -178,10 +178,9 @@ class _Fallbacks(Runnable[Any, Any]):
         for name, runnable in self._runnables.items():
             beginning = _Beginning()
             try:
-                async with aclosing(cast("AsyncGenerator[Any]", ask(runnable))) as chunks:
+                async with aclosing(_with_held(beginning, ask(runnable))) as chunks:
                     async for chunk in chunks:
-                        for ready in beginning.with_held(chunk):
-                            yield ready
+                        yield chunk
             except Exception as error:  # noqa: BLE001 - it is raised there, or another one is asked
                 self._next_after(error, name, failures, is_final=beginning.is_over)
             else:
@@ -226,6 +225,13 @@ def _raise(failure: _Failure, error: Exception) -> NoReturn:
     if needs_a_hand(failure.told):
         _logger.warning("%s", failure.logged)
     raise failure.told from error
+
+
+async def _with_held(beginning: "_Beginning", chunks: AsyncIterator[Any]) -> AsyncGenerator[Any]:
+    async with aclosing(cast("AsyncGenerator[Any]", chunks)) as open_chunks:
+        async for chunk in open_chunks:
+            for ready in beginning.with_held(chunk):
+                yield ready
 
 
 class _Beginning:

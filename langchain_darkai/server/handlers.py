@@ -215,7 +215,7 @@ class ChatServer:
         default: Native = "auto" if isinstance(self._native, dict) else self._native
         native = natives.get(name or "") or natives.get(own or "", default)
         reply = answer(model, asked.asked, asked.parameters, native=native, prefill=self._prefill)
-        return reply if own in {name, None} else self.operations.in_turn(own, size, reply)
+        return reply if own is None or own == name else self.operations.in_turn(own, size, reply)
 
     async def _read_chat(self, body: bytearray) -> AskedChat:
         data = bytes(body)

@@ -142,6 +142,22 @@ ANNOUNCED = [
     Case("tool for name, bare", f'{{"tool": "add", "arguments": {ARGUMENTS}}}', calls=(SUM,)),
     Case("announced, a made-up result after it", f"I add.\n{ADD}\nObservation: 3", "I add.", (SUM,)),
     Case("announced and cut", f"I add.\n{ADD[:-4]}", "I add.", invalid=(("add", '"a": 1'),)),
+    Case("announced, a list in Python", 'I look.\n[get_weather(city="Paris")]\n', "I look.", (PARIS,)),
+    Case("announced, two calls in Python", "Both:\n[add(a=1, b=2), now()]", "Both:", (SUM, NOW)),
+    text("a list in Python, then prose", "So:\n[add(a=1, b=2)]\nadds them.", cut=(SUM,)),
+    text("a list in Python with an argument missing", "So:\n[add(a=1)]"),
+    text("a list in Python in a fence after prose", "So:\n```python\n[add(a=1, b=2)]\n```"),
+    text("links on lines", "See:\n[add](http://x.test)\n[now](http://y.test)\n[x] done\n[add"),
+    text(
+        "two fences with a line between", f"1. Sum:\n```json\n{ADD}\n```\n2. Then:\n```json\n{WEATHER}\n```", cut=(SUM,)
+    ),
+    text("bare calls with a line between", f"1. Sum:\n{ADD}\n2. Then:\n{WEATHER}", cut=(SUM,)),
+    Case(
+        "JSON data, then an announced call",
+        f'Data:\n{{"name": "now", "age": 30}}\nI add.\n{ADD}',
+        'Data:\n{"name": "now", "age": 30}\nI add.',
+        (SUM,),
+    ),
     text("an example, then prose", f"For example:\n```json\n{ADD}\n```\nadds them.", cut=(SUM,)),
     text("a bare example, then prose", f"For example:\n{ADD}\nadds them.", cut=(SUM,)),
     text("an example with an argument missing", 'So:\n```json\n{"name": "add", "arguments": {"a": 1}}\n```'),

@@ -120,6 +120,14 @@ TAGGED = [
         calls=(SUM, PARIS),
     ),
     Case(
+        "functionary, text and a call, the first mark in the prompt",
+        'all\nLet me `look`.>>>add\n{"a": 1, "b": 2}',
+        "all\nLet me `look`.",
+        (SUM,),
+    ),
+    text("Python's prompt after the word all", "all\nof it:\n>>> add(1, 2)\n>>>add\n<function add>"),
+    text("All", "All\nof it >>> that."),
+    Case(
         "harmony, the first mark in the prompt",
         ' to=functions.add<|channel|>commentary <|constrain|>json<|message|>{"a": 1, "b": 2}<|call|>',
         calls=(SUM,),
