@@ -108,7 +108,8 @@ class TestHundreds:
             return [all_there, *answer(400)] if request.query == "299" else [STREAM + chunk(text("Hel")), HOLD]
 
         server = serve(script)
-        crowd = asyncio.ensure_future(model_of(server).abatch([str(n) for n in range(300)]))
+        batch = model_of(server).abatch([str(n) for n in range(300)], {"max_concurrency": 300})
+        crowd = asyncio.ensure_future(batch)
         await server.await_for(lambda server: server.active == 300, 30)
         all_there.set()
         with pytest.raises(DarkAIInvalidRequestError):

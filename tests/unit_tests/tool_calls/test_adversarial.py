@@ -75,11 +75,11 @@ def test_a_reply_that_comes_letter_by_letter_takes_time_in_proportion_to_its_len
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [1, 20, 1_000_000])
+@pytest.mark.parametrize("size", [1, 1_000_000])
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("kind", ADVERSARIAL)
 def test_each_reader_takes_time_in_proportion_to_the_length(kind: str, reader: str, size: int) -> None:
-    assert_linear(lambda text: READERS[reader](text, size), ADVERSARIAL[kind], 5_000 if size > 1 else 2_000)
+    assert_linear(lambda text: READERS[reader](text, size), ADVERSARIAL[kind], 4_000 if size > 1 else 1_500)
 
 
 @pytest.mark.slow
