@@ -39,7 +39,7 @@ def test_what_the_evals_import_is_declared() -> None:
     own = set(
         re.findall(r"^([\w-]+)==", (ROOT / "evals" / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
     )
-    assert imported_distributions(ROOT / "evals") <= own | DEV | set(ALLOWED) | {"tqdm"}
+    assert imported_distributions(ROOT / "evals") <= own | DEV | set(ALLOWED)
 
 
 def test_what_the_examples_import_is_pinned_with_what_the_package_needs() -> None:
