@@ -22,7 +22,7 @@ DISTRIBUTIONS = {"markdown_it": "markdown-it-py", "yaml": "pyyaml"}
 def imported_distributions(folder: Path) -> set[str]:
     """Return the distributions that the files of a folder import from; most have the name of their module."""
     roots = {name.partition(".")[0] for path in folder.rglob("*.py") for name in imports(path)}
-    roots -= sys.stdlib_module_names | {NAME, "tests", "soak", "evals", "benchmarks"}
+    roots -= sys.stdlib_module_names | {"tomllib", NAME, "tests", "soak", "evals", "benchmarks"}  # from 3.11 on
     return {DISTRIBUTIONS.get(root, root).replace("_", "-") for root in roots}
 
 
