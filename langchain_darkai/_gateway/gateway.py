@@ -8,6 +8,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 
+from langchain_darkai._causes import causes_of
 from langchain_darkai._gateway.asked import Asked
 from langchain_darkai._gateway.binding import Bound, bound
 from langchain_darkai._gateway.parameters import with_parameters
@@ -69,9 +70,6 @@ async def _on_this_loop(begin: Callable[[], AsyncIterator[AIMessage]]) -> AsyncI
             return
 
 
-def _is_of_another_loop(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OF_ANOTHER_LOOP):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _is_of_another_loop(error: Exception) -> bool:
+    said = [str(inner).lower() for inner in causes_of(error) if isinstance(inner, RuntimeError)]
+    return any(words in text for words in _OF_ANOTHER_LOOP for text in said)

@@ -18,6 +18,7 @@ from aiohttp import web
 from langchain_core.exceptions import ModelAuthenticationError, ModelError
 from yarl import URL
 
+from langchain_darkai._causes import causes_of
 from langchain_darkai._http.error_mapping import not_retryable, seconds_from_retry_after
 from langchain_darkai._text import one_line, shortened
 from langchain_darkai.errors import (
@@ -33,8 +34,6 @@ __all__ = ["backend_errors", "describe_backend", "error_of_backend", "is_tempora
 
 _MAX_WORDS = 300
 """Characters of a provider's words about a request."""
-_MAX_CAUSES = 10
-"""Errors inside each other that are looked at."""
 
 _UNREACHABLE = frozenset(
     "ConnectError ConnectTimeout ConnectTimeoutError ClientConnectorError NewConnectionError".split()
@@ -167,7 +166,7 @@ def _quoted(words: str, *, quotes: bool) -> str:
 
 def _error_of_connection(error: Exception, backend: str, *, quotes: bool = True) -> DarkAIError | None:
     """Return the error for what a connection raises; None for anything else."""
-    causes = _causes(error)
+    causes = list(causes_of(error))
     names = {base.__name__ for cause in causes for base in type(cause).__mro__}
     if names & _UNREACHABLE or any(isinstance(cause, ConnectionRefusedError | socket.gaierror) for cause in causes):
         return DarkAIConnectionError(
@@ -193,16 +192,6 @@ def _system_reason(causes: list[BaseException]) -> str:
         if isinstance(cause, OSError) and cause.errno:
             return f": {os.strerror(cause.errno)}"
     return ""
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an error and those inside it, the outermost first."""
-    causes: list[BaseException] = []
-    inner: BaseException | None = error
-    while inner is not None and len(causes) < _MAX_CAUSES:
-        causes.append(inner)
-        inner = inner.__cause__ or inner.__context__
-    return causes
 
 
 def _status_of(error: BaseException) -> int | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from langchain_darkai._causes import causes_of
 from langchain_darkai._text import echoed
 from langchain_darkai.errors import DarkAIAuthenticationError, DarkAIError
 from langchain_darkai.protocol import encode_error, error_class_for_status
@@ -15,8 +16,6 @@ __all__ = ["error_members", "error_response", "for_log", "raised_at", "to_darkai
 
 _MAX_MESSAGE = 2000
 """Characters of a model's error that are told and logged: some quote the whole prompt."""
-_MAX_CAUSES = 10
-"""Errors inside each other that are logged."""
 
 
 def to_darkai_error(error: web.HTTPException, request: web.Request) -> DarkAIError:
@@ -48,12 +47,7 @@ def raised_at(error: BaseException) -> str:
         >>> raised_at(ValueError("a prompt"))
         'ValueError'
     """
-    lines: list[str] = []
-    inner: BaseException | None = error
-    while inner is not None and len(lines) < _MAX_CAUSES:
-        lines.append(type(inner).__name__ + "".join("\n" + frame for frame in _frames_of(inner)))
-        inner = inner.__cause__ or inner.__context__
-    return "\ncaused by ".join(lines)
+    return "\ncaused by ".join("\n".join([type(inner).__name__, *_frames_of(inner)]) for inner in causes_of(error))
 
 
 def _frames_of(error: BaseException) -> list[str]:

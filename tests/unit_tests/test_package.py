@@ -16,7 +16,7 @@ PURE = ("errors", "_text", "protocol", "prompts", "_prompts", "_json", "_tool_ca
 # layers and from its own folder, never from a layer above or from its neighbours.
 LAYERS = (
     ("_compat", "_version"),
-    ("_closable", "_text", "_threads", "errors"),
+    ("_causes", "_closable", "_text", "_threads", "errors"),
     ("_validation", "protocol", "_json", "_prompts"),
     ("prompts",),
     ("transport",),
