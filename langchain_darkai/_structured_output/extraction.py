@@ -8,7 +8,8 @@ from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import SchemaNode, dump
 from langchain_darkai._tool_calls.cursor import Marks, marks_of
 from langchain_darkai._tool_calls.formats import BARE_THOUGHT, HARMONY_THOUGHT, OPENED_THOUGHT, THOUGHTS, Thought
-from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, begins_line_after, may_close, thought_of
+from langchain_darkai._tool_calls.markup import begins_line_after
+from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, may_close, thought_of
 
 MAX_CANDIDATES = 64
 """Brackets in one reply at which an answer is looked for. After so many, a reply has no answer."""

@@ -80,3 +80,8 @@ def without_fence(text: str) -> str:
     """Return the content of the one fence that a text consists of; any other text as it is."""
     contents = fenced_contents(text)
     return contents[0] if contents and len(contents) == 1 else text
+
+
+def begins_line_after(text: str, begins_line: bool) -> bool:
+    """Return whether what follows a text begins a line, blanks aside. `begins_line`: whether the text does."""
+    return ("\n" in text or begins_line) and not text.rpartition("\n")[2].strip(" \t")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from langchain_darkai._json.reader import LenientJsonReader
 from langchain_darkai._json.schema import dump
+from langchain_darkai._tool_calls.markup import begins_line_after
 from langchain_darkai._tool_calls.syntaxes import RawToolCall
 
 
@@ -97,7 +98,7 @@ class PartBuffer:
             return
         if text.isspace():
             self._space.append(text)
-            self.at_line_start = ("\n" in text or self.at_line_start) and _ends_in_blank_line(text)
+            self.at_line_start = begins_line_after(text, self.at_line_start)
             return
         if self._space:
             text = "".join((*self._space, text))
@@ -114,7 +115,7 @@ class PartBuffer:
             return
         space = text[len(body) :]
         self._space = [space]
-        self.at_line_start = "\n" in space and _ends_in_blank_line(space)
+        self.at_line_start = begins_line_after(space, begins_line=False)
 
     def finish(self, *, drop_space: bool) -> None:
         """End the reply. Blank space at its end is text unless a call came before it."""
@@ -243,7 +244,3 @@ class PartBuffer:
         # A closing bracket first, so that LangChain cannot complete the JSON: see `LenientJsonReader.poison`.
         self.add_arguments("]" + raw.strip())
         self.end_call()
-
-
-def _ends_in_blank_line(text: str) -> bool:
-    return not text.rpartition("\n")[2].strip(" \t")

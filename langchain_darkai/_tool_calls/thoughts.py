@@ -30,12 +30,6 @@ def may_close(before: str) -> bool:
     return before not in _BEFORE_MENTIONS
 
 
-def begins_line_after(text: str, begins_line: bool) -> bool:
-    """Return whether what follows a text begins a line, blanks aside. `begins_line`: whether the text does."""
-    _, line_end, last = text.rpartition("\n")
-    return bool(line_end or begins_line) and not last.strip(" \t")
-
-
 class ThoughtState(State):
     """A thought, up to what closes it. It is text, or goes where the caller wants thoughts: see `PartBuffer`."""
 
