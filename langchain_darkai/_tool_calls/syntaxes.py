@@ -86,12 +86,9 @@ def _calls_of_object(value: Any, tools: Mapping[str, Tool], exact: bool) -> list
 def _each_arguments(arguments: Any, tool: Tool | None) -> list[Any]:
     """Return the arguments of each call, where a list has the arguments of several."""
     members = tool.node.member_names() if tool else frozenset()
-    is_list = isinstance(arguments, list) and arguments
-    return (
-        arguments
-        if is_list and all(isinstance(each, dict) and each.keys() <= members for each in arguments)
-        else [arguments]
-    )
+    if not (isinstance(arguments, list) and arguments):
+        return [arguments]
+    return arguments if all(isinstance(each, dict) and each.keys() <= members for each in arguments) else [arguments]
 
 
 def _is_schema(arguments: Any, tool: Tool | None) -> bool:
