@@ -64,10 +64,13 @@ class Tool:
         """The place of the arguments in their schema, which tells their types."""
         return SchemaNode.of(self.parameters)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the tool as a dict of its name, description and parameters, as the model sees it."""
+        return {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
+
     def as_openai(self) -> dict[str, Any]:
         """Return the tool as OpenAI's dict, which LangChain and its tracers know."""
-        function = {"name": self.name, "description": self.description, "parameters": dict(self.parameters)}
-        return {"type": "function", "function": function}
+        return {"type": "function", "function": self.as_dict()}
 
 
 @dataclass(frozen=True)
@@ -212,10 +215,7 @@ def tool_instructions(tools: Sequence[Tool], choice: ToolChoice, *, parallel: bo
         </tool_call>
         You must call a tool in this reply.
     """
-    lines = [
-        one_line(dump({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
-        for tool in tools
-    ]
+    lines = [one_line(dump(tool.as_dict())) for tool in tools]
     rules = tool_rules(tools, forced=choice.forced, parallel=parallel)
     return "\n".join([INSTRUCTIONS_START, *lines, TOOLS_END, rules])
 

@@ -68,10 +68,8 @@ class FunctionChatModel(BaseChatModel):
         """Return the model with tools, in any form that LangChain knows; the choice is left to the function."""
         from langchain_darkai._tool_calls.tools import tool_from
 
-        read = [tool_from(tool) for tool in tools]
-        members = [{"name": t.name, "description": t.description, "parameters": dict(t.parameters)} for t in read]
         given = {} if tool_choice is None else {"tool_choice": tool_choice}
-        return self.bind(tools=members, **given, **kwargs)
+        return self.bind(tools=[tool_from(tool).as_dict() for tool in tools], **given, **kwargs)
 
     def _ask(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> Any:
         tools = options.pop("tools", [])

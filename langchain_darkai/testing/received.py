@@ -78,10 +78,7 @@ class ReceivedCall:
     @property
     def tools(self) -> list[dict[str, Any]]:
         """The tools that are offered, each with its "name", "description" and "parameters"."""
-        return [
-            {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
-            for tool in self._asked.tools
-        ]
+        return [tool.as_dict() for tool in self._asked.tools]
 
     @property
     def must_call(self) -> bool:
