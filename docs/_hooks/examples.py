@@ -16,9 +16,7 @@ class Examples(griffe.Extension):
         """Rewrite the docstring of one object."""
         if obj.docstring:
             text = EXAMPLE.sub(lambda found: _fenced(found[0], found[1]), obj.docstring.value)
-            obj.docstring.value = re.sub(
-                r"^([A-Z][\w ]+):\n((?:(?: {4}.*)?(?:\n|$))+)", _section, text, flags=re.MULTILINE
-            )
+            obj.docstring.value = SECTION.sub(_section, text)
 
 
 def _fenced(example: str, indent: str) -> str:
