@@ -197,8 +197,9 @@ class Reply:
         return [call for call in self.calls if call.reason is None]
 
     @property
-    def _broken_calls(self) -> "list[ParsedToolCall]":
-        return [call for call in self.calls if call.reason is not None and not call.is_draft]
+    def _own_calls(self) -> "list[ParsedToolCall]":
+        """The calls that are no drafts in a thought."""
+        return [call for call in self.calls if not call.is_draft]
 
     @property
     def is_long(self) -> bool:
@@ -217,8 +218,8 @@ class Reply:
     def _call_violation(self) -> str | None:
         if self.valid_calls:
             return None
-        if self._broken_calls:
-            return f"Your tool call could not be read: {self._broken_calls[0].reason}. Write it again:\n{self._block()}"
+        if broken := self._own_calls:
+            return f"Your tool call could not be read: {broken[0].reason}. Write it again:\n{self._block()}"
         requirements = self.request.requirements
         if not requirements.forces_call:
             return None
@@ -233,7 +234,7 @@ class Reply:
 
     def _output_violation(self) -> str | None:
         output = self.request.requirements.output
-        if output is None or ((self.valid_calls or self._broken_calls) and output.method != "function_calling"):
+        if output is None or (self._own_calls and output.method != "function_calling"):
             return None
         from langchain_darkai._structured_output.output_format import InvalidAnswer
 
