@@ -1,12 +1,12 @@
 """Secrets taken out of what is recorded: keys in headers, in URLs and in bodies, and wherever else they appear."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from langchain_darkai._http.redaction import MIN_SECRET_LENGTH, pattern_of, redact
-from langchain_darkai.testing.cassette import Piece
+from langchain_darkai.testing.cassette import Piece, RecordedRequest, body_of
 
 __all__ = ["MASK", "Masker", "is_name_of_secret"]
 
@@ -53,6 +53,18 @@ class Masker:
         values = [value for name, _, value in pairs if is_name_of_secret(unquote_plus(name))]
         self._add((form for value in values for form in (value, unquote_plus(value))), MIN_KEY_LENGTH)
         self._add(_secrets_in(body), MIN_SECRET_LENGTH)
+
+    def request(
+        self, method: str, target: str, headers: Mapping[str, str], content: bytes, *, dropped: Collection[str] = ()
+    ) -> RecordedRequest:
+        """Learn the secrets of a request, and return it without them and without the headers to be dropped.
+
+        A recording is searched for what this returns, so the requests in it come from here, too.
+        """
+        body = body_of(content)
+        self.learn(headers, target, body)
+        kept = {name: value for name, value in headers.items() if name not in dropped}
+        return RecordedRequest(method, self.target(target), self.headers(kept), self.value(body))
 
     def _add(self, words: Iterable[str], least: int) -> None:
         self._secrets.update(word for word in words if len(word) >= least)

@@ -16,7 +16,7 @@ from yarl import URL
 from langchain_darkai._http.private_api import take_buffered
 from langchain_darkai._http.redaction import basic_credentials, collect_secrets
 from langchain_darkai.server.shared_loop import SharedLoop, shared_loop
-from langchain_darkai.testing.cassette import End, Exchange, Piece, RecordedRequest, RecordedResponse, body_of, save
+from langchain_darkai.testing.cassette import End, Exchange, Piece, RecordedRequest, RecordedResponse, save
 from langchain_darkai.testing.masking import Masker
 
 __all__ = ["Recorder"]
@@ -138,11 +138,8 @@ class Recorder:
         content = await request.read()
         headers = {name.lower(): value for name, value in request.headers.items()}
         masker = Masker(self._secrets)
-        body = body_of(content)
-        masker.learn(headers, request.raw_path, body)
-        kept = {name: value for name, value in headers.items() if name not in _OF_THE_CONNECTION | _PASSED_ON_ONLY}
-        target = masker.target(request.raw_path)
-        asked = RecordedRequest(request.method, target, masker.headers(kept), masker.value(body))
+        dropped = _OF_THE_CONNECTION | _PASSED_ON_ONLY
+        asked = masker.request(request.method, request.raw_path, headers, content, dropped=dropped)
         recording = _Recording(asked, masker)
         self._recordings.append(recording)
         try:

@@ -15,7 +15,6 @@ from langchain_darkai.testing.cassette import (
     Exchange,
     RecordedRequest,
     RecordedResponse,
-    body_of,
     dump_value,
     load,
 )
@@ -103,10 +102,7 @@ class Replayer:
             raise ReplayError("\n".join(self._misses))
 
     def _response_to(self, call: ReceivedCall) -> list[Step]:
-        masker = Masker(self._secrets)
-        body = body_of(call.content)
-        masker.learn(call.headers, call.target, body)
-        asked = RecordedRequest(call.method, masker.target(call.target), {}, masker.value(body))
+        asked = Masker(self._secrets).request(call.method, call.target, call.headers, call.content)
         with self._lock:
             same = [n for n, exchange in enumerate(self._exchanges) if _key(exchange.request) == _key(asked)]
             unused = [n for n in same if n not in self._used]
