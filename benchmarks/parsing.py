@@ -1,15 +1,21 @@
-"""The rows without a server: what a character of a long reply costs the parser, and what a new model costs."""
+"""The rows without a server: what a character of a long reply costs the parser, and what a new model costs.
+
+The package is imported when its code is measured first, like that of its peers.
+"""
 
 import json
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import AnyStr
 
 from benchmarks import contenders, server
 from benchmarks.measure import Time, take_turns
 
 PROSE = "".join(server.PIECES)
 CALL = '<tool_call>\n{"name": "write_file", "arguments": {"path": "a.txt", "text": "The river."}}\n</tool_call>\n'
-READ = 2500  # characters that a burst brings at once
+CODE = f"Here is how:\n\n```python\nfor boat in boats:\n    print(boat)\n```\n\nThen `boat` is *out*. {PROSE}"
+READ = 2500
+"""Bytes or characters that a burst brings at once, about as many as 50 events have."""
 SMALL, LARGE = 10_000, 1_000_000
 
 Texts = Callable[[int], str]
@@ -22,13 +28,17 @@ def prose(size: int) -> str:
 
 def code(size: int) -> str:
     """Return prose with code in it."""
-    text = f"Here is how:\n\n```python\nfor boat in boats:\n    print(boat)\n```\n\nThen `boat` is *out*. {PROSE}"
-    return text * (size // len(text))
+    return CODE * (size // len(CODE))
 
 
 def argument(size: int) -> str:
     """Return a call with one long argument."""
-    return f"{server.ARGUMENT_START}{json.dumps(prose(size))[1:-1]}{server.ARGUMENT_END}"
+    return call_with(prose(size))
+
+
+def call_with(text: str) -> str:
+    """Return a call whose argument is a text."""
+    return f"{server.ARGUMENT_START}{json.dumps(text)[1:-1]}{server.ARGUMENT_END}"
 
 
 def calls(size: int) -> str:
@@ -43,21 +53,22 @@ def answer(size: int) -> str:
 
 def parse(pieces: Sequence[str]) -> None:
     """Read a reply's text with a tool bound."""
-    from benchmarks.works import TOOL
     from langchain_darkai._tool_calls.parser import ReplyParser
+    from langchain_darkai._tool_calls.tools import Tool
 
-    parser = ReplyParser([TOOL])
+    properties = {"path": {"type": "string"}, "text": {"type": "string"}}
+    parser = ReplyParser([Tool("write_file", "", {"type": "object", "properties": properties})])
     for piece in pieces:
         parser.feed(piece)
     parser.finish()
 
 
-def read_answer(pieces: Sequence[str]) -> None:
-    """Read a structured answer, which is shown while it comes."""
+def read_answer(pieces: Sequence[str], name: str = "text") -> None:
+    """Read a structured answer, which is shown while it comes; `name` is that of its first member."""
     from langchain_darkai._structured_output.answer_text import AnswerText
     from langchain_darkai._structured_output.extraction import AnswerScanner
 
-    scanner = AnswerScanner(lambda value: value, None, is_wrapped=False, first_names=frozenset({"text"}))
+    scanner = AnswerScanner(lambda value: value, None, is_wrapped=False, first_names=frozenset({name}))
     text = AnswerText(scanner)
     for piece in pieces:
         text.feed([piece])
@@ -66,7 +77,7 @@ def read_answer(pieces: Sequence[str]) -> None:
 
 def per_character(texts: Texts, read: Callable[[Sequence[str]], None], time_for: Time) -> tuple[float, float]:
     """Return the seconds that a million characters take, and a character of theirs over one of ten thousand."""
-    few, many = (_pieces(texts(size)) for size in (SMALL, LARGE))
+    few, many = (cut(texts(size)) for size in (SMALL, LARGE))
     repeats = round(_size(many) / _size(few))
 
     def read_few() -> None:
@@ -95,7 +106,8 @@ def construction(time_for: Time) -> tuple[float, float]:
     return min(ours.cpu.values()) / times, ratio
 
 
-def _pieces(text: str) -> list[str]:
+def cut(text: AnyStr) -> list[AnyStr]:
+    """Return a text, or bytes, as bursts bring it."""
     return [text[at : at + READ] for at in range(0, len(text), READ)]
 
 

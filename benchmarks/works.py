@@ -13,27 +13,11 @@ from functools import partial
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from benchmarks import server
+from benchmarks.parsing import CALL, CODE, PROSE, call_with, cut, parse, read_answer
 from langchain_darkai import format_prompt
-from langchain_darkai._structured_output.answer_text import AnswerText
-from langchain_darkai._structured_output.extraction import AnswerScanner
-from langchain_darkai._tool_calls.parser import ReplyParser
-from langchain_darkai._tool_calls.tools import Tool
 from langchain_darkai.protocol import EventDecoder, encode_event
 
-READ = 2500
-"""Bytes or characters that a burst brings at once, about as many as 50 events have."""
-
-TOOL = Tool(
-    "write_file", "", {"type": "object", "properties": {"path": {"type": "string"}, "text": {"type": "string"}}}
-)
-PROSE = "".join(server.PIECES)
-CODE = f"Here is how:\n\n```python\nfor boat in boats:\n    print(boat)\n```\n\nThen `boat` is *out*. {PROSE}"
-CALL = '<tool_call>\n{"name": "write_file", "arguments": {"path": "a.txt", "text": "The river."}}\n</tool_call>\n'
 FOREIGN = "Der Fluß fließt ins Meer — 川は海へ流れる。 "
-
-
-def _cut(text: str, size: int = READ) -> list[str]:
-    return [text[at : at + size] for at in range(0, len(text), size)]
 
 
 def _events(texts: Iterable[str]) -> bytes:
@@ -46,20 +30,6 @@ def _decode(reads: Sequence[bytes]) -> None:
         decoder.feed(read)
 
 
-def _parse(pieces: Sequence[str]) -> None:
-    parser = ReplyParser([TOOL])
-    for piece in pieces:
-        parser.feed(piece)
-    parser.finish()
-
-
-def _answer(pieces: Sequence[str]) -> None:
-    answer = AnswerText(AnswerScanner(lambda value: value, None, is_wrapped=False, first_names=frozenset({"boats"})))
-    for piece in pieces:
-        answer.feed([piece])
-    answer.check()
-
-
 def _format(history: Sequence[BaseMessage]) -> None:
     for _ in range(5):
         format_prompt(history)
@@ -68,18 +38,17 @@ def _format(history: Sequence[BaseMessage]) -> None:
 def _works() -> Iterator[tuple[str, Callable[[], None]]]:
     tokens = list(server.PIECES) * 40
     burst = _events(tokens)
-    yield "decoder, a burst", partial(_decode, [burst[at : at + READ] for at in range(0, len(burst), READ)])
+    yield "decoder, a burst", partial(_decode, cut(burst))
     yield "decoder, a token a read", partial(_decode, [_events([token]) for token in tokens])
     foreign = _events(FOREIGN.split() * 150)
-    yield "decoder, other scripts", partial(_decode, [foreign[at : at + READ] for at in range(0, len(foreign), READ)])
-    yield "parser, prose in bursts", partial(_parse, _cut(PROSE * 1000))
-    yield "parser, prose a token", partial(_parse, tokens)
-    yield "parser, prose with code", partial(_parse, _cut(CODE * 100))
-    argument = f"{server.ARGUMENT_START}{json.dumps(PROSE * 400)[1:-1]}{server.ARGUMENT_END}"
-    yield "parser, an argument", partial(_parse, _cut(argument))
-    yield "parser, 300 calls", partial(_parse, _cut(CALL * 300))
+    yield "decoder, other scripts", partial(_decode, cut(foreign))
+    yield "parser, prose in bursts", partial(parse, cut(PROSE * 1000))
+    yield "parser, prose a token", partial(parse, tokens)
+    yield "parser, prose with code", partial(parse, cut(CODE * 100))
+    yield "parser, an argument", partial(parse, cut(call_with(PROSE * 400)))
+    yield "parser, 300 calls", partial(parse, cut(CALL * 300))
     boats = {"boats": [{"name": f"boat {number}", "crew": number, "log": PROSE} for number in range(100)]}
-    yield "structured answer", partial(_answer, _cut(f"Here it is:\n{json.dumps(boats)}"))
+    yield "structured answer", partial(read_answer, cut(f"Here it is:\n{json.dumps(boats)}"), "boats")
     history = [(AIMessage if number % 2 else HumanMessage)(f"{number}: {CODE}") for number in range(60)]
     yield "prompt, 60 messages", partial(_format, history)
 
