@@ -9,52 +9,41 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 from langchain_core.exceptions import ModelInvalidRequestError
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from pydantic import PrivateAttr
+from langchain_core.messages import BaseMessage
+
+from langchain_darkai.testing import FunctionChatModel
 
 EXAMPLES = Path(__file__).parents[1]
 
 
-class HeldModel(BaseChatModel):
+class HeldModel:
     """Says who is how old, in JSON. It refuses to speak of Nobody, and answers only as many questions as it may."""
 
-    _asked: list[str] = PrivateAttr(default_factory=list)
-    _may_answer: int = PrivateAttr(default=0)
-
-    @property
-    def _llm_type(self) -> str:
-        return "held"
-
-    @property
-    def asked(self) -> list[str]:
-        return self._asked
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self._may_answer = 0
+        self.model = FunctionChatModel(self._reply)
 
     def answer(self, questions: int) -> None:
         """Forget what was asked, and answer so many questions."""
-        self._asked, self._may_answer = [], questions
+        self.asked, self._may_answer = [], questions
 
     def release(self) -> None:
         self._may_answer = sys.maxsize
 
-    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        raise AssertionError("the server is asynchronous")
-
-    async def _agenerate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+    async def _reply(self, messages: list[BaseMessage], _tools: object) -> str:
         question = next(message.text for message in reversed(messages) if message.type == "human")
-        self._asked.append(question)
-        number = len(self._asked)
+        self.asked.append(question)
+        number = len(self.asked)
         while number > self._may_answer:  # noqa: ASYNC110 - another thread changes it
             await asyncio.sleep(0.2)
         name, age = re.findall(r"(\w+) is (\d+)", question)[0]
         if name == "Nobody":
             raise ModelInvalidRequestError("nobody is that old")
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(f'{{"name": "{name}", "age": {age}}}'))])
+        return f'{{"name": "{name}", "age": {age}}}'
 
 
 def wait_for(condition: Callable[[], object], process: "subprocess.Popen[str]", seconds: float = 600) -> None:

@@ -64,7 +64,7 @@ def workers(process: "subprocess.Popen[str]", mark: str) -> list[psutil.Process]
 def test_nothing_is_lost_and_nothing_answered_is_asked_again(script: str, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, ROWS)), encoding="utf-8")
     answers, model = tmp_path / "answers", HeldModel()
-    with LocalServer(model) as server:
+    with LocalServer(model.model) as server:
         model.answer(300)
         with running(script, "rows.jsonl", "answers", folder=tmp_path, DARKAI_BASE_URL=server.url) as process:
             wait_for(lambda: len(written(answers)) >= 64, process)
