@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain_darkai.errors import DarkAIError, DarkAIStreamDecodeError, DarkAIStreamTruncatedError
-from langchain_darkai.protocol._event_json import JSON, event_of, split_texts
+from langchain_darkai.protocol._event_json import JSON, event_of, join_texts
 from langchain_darkai.protocol._excerpt import excerpt
 from langchain_darkai.protocol.events import (
     FINISH_REASONS,
@@ -174,16 +174,19 @@ class EventDecoder:
             self._new_parts += texts if self._per_event else ["".join(texts)]
 
     def _handle_texts(self, block: str) -> str:
-        """Read the lines of a block that are nothing but text events, as nearly all are; return those that are left."""
-        texts, rest = ([], "") if self._open_event or self._high_surrogate else split_texts(block)
-        if not texts:
+        """Read the text events at the start of a block, and return the lines that are left.
+
+        Nearly all lines are text events, and this is many times as fast as to read each line by itself.
+        """
+        if self._per_event or self._open_event or self._high_surrogate:
             return block
-        text = "".join(texts)
+        text, rest = join_texts(block.lstrip("\n"))
         size = len(text) if text.isascii() else len(text.encode())
         if size > self._room:
             return block  # line by line, text is read up to the limit
         self._room -= size
-        self._new_texts += filter(None, texts if self._per_event else [text])
+        if text:
+            self._new_texts.append(text)
         return rest
 
     def _handle_lines(self, lines: list[str]) -> None:

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_darkai.errors import DarkAIError
-from langchain_darkai.protocol import EventDecoder, StreamEnd, StreamFailure, encode_event
+from langchain_darkai.protocol import EventDecoder, ReasoningText, StreamEnd, StreamFailure, encode_event
 
 DEEP = "[" * 2000 + "]" * 2000  # more than any of them reads
 
@@ -58,7 +58,7 @@ def without_orjson() -> Iterator[None]:
         yield
 
 
-def outcome(pieces: list[bytes], **settings: Any) -> tuple[object, object]:
+def outcome(pieces: list[bytes], **settings: Any) -> tuple[list[str | ReasoningText], object]:
     """Return all that a decoder makes of pieces of a reply: its texts, and how it ends."""
     decoder = EventDecoder(**settings)
     results = [*map(decoder.feed, pieces), decoder.finish()]
@@ -123,7 +123,75 @@ OPEN, REST = '{"event": "text-chunk", "data": {"text": "a"}, "x": [{"b": 1}', '{
 @pytest.mark.parametrize("separator", ["\n", "\n\n", "\n\n\n"])
 def test_lines_that_are_decoded_together_are_as_when_each_comes_alone(lines: list[str], separator: str) -> None:
     pieces = [f"data: {line}{separator}".encode() for line in lines]
-    assert outcome([b"".join(pieces)], per_event=True) == outcome(pieces, per_event=True)
+    assert_joined_is_as_each_alone(pieces)
+
+
+def assert_joined_is_as_each_alone(pieces: list[bytes]) -> None:
+    together, alone = read([b"".join(pieces)]), read(pieces)
+    assert together == alone
+
+
+def read(pieces: list[bytes]) -> tuple[str, object]:
+    texts, end = outcome(pieces)
+    return "".join(map(str, texts)), end
+
+
+# Texts as they stand between the quotes of an event: what does not end where it seems to, and what is not JSON.
+RAW_TEXTS = st.sampled_from(
+    [
+        *("a", "", " ", "\\n", '\\"', "\\\\", "\\\\u12", "\\u00e9", "\\ud83d\\ude00", "\\ud83d", "\\ude00", "\u00e9"),
+        *(
+            "\\",
+            "\\u",
+            "\\u1",
+            "\\u12",
+            "\\u123",
+            "123",
+            "n",
+            "x",
+            '"',
+            '","x":"b',
+            '"}',
+            "\t",
+            "\x00",
+            "\ufeff",
+            "\u2028",
+        ),
+        *(
+            '"}}\n\n',
+            '"}}\n\ndata: ',
+            '"}}\n\n: ping\n\n',
+            '"}, "text": "b"',
+            '"}}, {"event": "text-chunk", "data": {"text": "',
+        ),
+    ]
+)
+FORM = '{{"event": "text-chunk", "data": {{"text": "{}"}}}}'
+FORMS = st.sampled_from(
+    [
+        FORM,
+        '{{"event":"text-chunk","data":{{"text":"{}"}}}}',
+        '{{"event":\xa0"text-chunk","data":{{"text":"{}"}}}}',
+        '{{"data": {{"text": "{}"}}, "event": "text-chunk"}}',
+        '{{"event": "text-chunk", "data": {{"text": "{}"}}, "id": 1}}',
+        '{{"event": "text-chunk",\n"data": {{"text": "{}"}}}}',
+        '{{"event": "reasoning-chunk", "data": {{"text": "{}"}}}}',
+    ]
+)
+
+
+@settings(deadline=None, max_examples=1000)
+@given(
+    FORMS, st.lists(RAW_TEXTS, min_size=1, max_size=6), st.none() | FORMS, st.sampled_from(["\n", "\n\n", "\r\n\r\n"])
+)
+@example(FORM, ["\\u12", "34", "a"], None, "\n\n")
+@example(FORM, ["a", '","text":"b', "c"], None, "\n\n")
+@example(FORM, ["\\", "n", "c"], None, "\n\n")
+def test_texts_that_are_decoded_together_are_as_when_each_comes_alone(
+    form: str, texts: list[str], last: str | None, separator: str
+) -> None:
+    lines = [*(form.format(text) for text in texts), *([] if last is None else [last.format("z")])]
+    assert_joined_is_as_each_alone([f"data: {line}{separator}".encode() for line in lines])
 
 
 @pytest.mark.parametrize("count", [2**64, 10**30])
