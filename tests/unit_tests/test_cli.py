@@ -210,13 +210,6 @@ def test_help_alone_lists_the_commands(capsys: Captured) -> None:
     assert "\n    completion " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_the_commands_and_their_options(shell: str, capsys: Captured) -> None:
-    assert run("completion", shell) == 0
-    script = capsys.readouterr().out
-    assert [word for word in (*COMMANDS, "base-url", "keys-file") if word not in script] == []
-
-
 @pytest.mark.parametrize(("module", "command"), [("shtab", ("completion", "bash")), ("rich", ("demo",))])
 def test_a_missing_extra_is_named(
     module: str, command: tuple[str, ...], capsys: Captured, monkeypatch: pytest.MonkeyPatch
