@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from langchain_darkai._json.reader import MAX_WHOLE, LenientJsonReader
-from langchain_darkai._tool_calls.markup import IGNORE_CASE
+from langchain_darkai._tool_calls.markup import IGNORE_CASE, beginnings
 
 T = TypeVar("T")
 Wait = Generator[None, None, T]
@@ -21,6 +21,9 @@ MAX_HEAD = 512
 
 MAX_BLANK = 64
 """Blank characters after a bracket that are looked past to tell Python from JSON."""
+
+_TOLD_APART = 4
+"""Letters of a mark that tell it from nearly all else that begins so: tags of HTML, links."""
 
 _SECOND = re.compile(rf".\s{{0,{MAX_BLANK}}}", re.DOTALL)
 _PLAIN_PYTHON = re.compile(r"[^'\"()\[\]{}\\#]+")
@@ -53,7 +56,7 @@ class Marks:
         self._pattern = re.compile(_pattern_of({mark.lower() for mark in marks}) if marks else "(?!)", IGNORE_CASE)
         self._first = re.compile(f"[{''.join(sorted({re.escape(mark[0]) for mark in marks}))}]" if marks else "(?!)")
         self.starts = "|".join(_starts(mark.lower() for mark in marks)) or "(?!)"
-        """A pattern of a mark's first letter, where the next one may be of a mark, too, or has not come."""
+        """A pattern of a mark's first letter, where the next ones may be of a mark, too, or have not come."""
         self._beginnings = frozenset(mark[:length].lower() for mark in marks for length in range(1, len(mark)))
 
     def match(self, text: str, position: int = 0) -> re.Match[str] | None:
@@ -81,11 +84,11 @@ class Marks:
 
 
 def _starts(marks: Iterable[str]) -> Iterator[str]:
-    seconds: dict[str, set[str]] = {}
+    following: dict[str, set[str]] = {}
     for mark in marks:
-        seconds.setdefault(mark[0], set()).add(re.escape(mark[1:2]))
-    for first, following in sorted(seconds.items()):
-        yield f"{re.escape(first)}(?={'|'.join(sorted(following))}|\\Z)"
+        following.setdefault(mark[0], set()).add(mark[1:_TOLD_APART])
+    for first, nexts in sorted(following.items()):
+        yield f"{re.escape(first)}(?={_pattern_of(nexts)}|(?:{beginnings(*nexts)})?\\Z)"
 
 
 def _pattern_of(marks: set[str]) -> str:

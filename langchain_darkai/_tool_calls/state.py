@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Literal
 
+from langchain_darkai._tool_calls.markup import beginnings
 from langchain_darkai._tool_calls.output import PartBuffer
 from langchain_darkai._tool_calls.tools import Tool, ToolChoice
 
@@ -105,6 +106,10 @@ class ParserContext:
         names = "|".join(map(re.escape, self._written_names))
         return re.compile(rf"(?:{names})(?![\w-])" if names else r"(?!)")
 
+    @cached_property
+    def _tool_name_begins(self) -> re.Pattern[str]:
+        return re.compile(rf"(?:{beginnings(*self._written_names)})?\Z" if self._written_names else r"(?!)")
+
     def starts_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool."""
         return self._tool_name.match(text) is not None
@@ -116,4 +121,4 @@ class ParserContext:
 
     def may_start_with_tool(self, text: str) -> bool:
         """Return whether a text begins with the name of a bound tool, or may do so once more of it has come."""
-        return any(name.startswith(text) for name in self._written_names) or self.starts_with_tool(text)
+        return self._tool_name_begins.match(text) is not None or self.starts_with_tool(text)

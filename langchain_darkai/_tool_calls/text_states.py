@@ -33,17 +33,18 @@ from langchain_darkai._tool_calls.thoughts import BARE_THOUGHT_BEGINS, ThoughtSt
 from langchain_darkai.prompts import CALL_START
 
 _TICKS = re.compile(rf"`{{1,{MAX_TICKS}}}|~{{3,{MAX_TICKS}}}")
-_PREFIXED = re.compile(rf"<[\w-]{{1,{MAX_PREFIX}}}:(?:{'|'.join(PREFIXED)})")
-_PREFIXED_BEGINS = re.compile(rf"<(?:[\w-]{{1,{MAX_PREFIX}}}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
+_PREFIX = rf"[\w-]{{1,{MAX_PREFIX}}}"
+_PREFIXED = re.compile(rf"<{_PREFIX}:(?:{'|'.join(PREFIXED)})")
+_PREFIXED_BEGINS = re.compile(rf"<(?:{_PREFIX}(?::(?:{beginnings(*PREFIXED)})?)?)?\Z")
 _LONGEST_PREFIXED = len("<:") + MAX_PREFIX + max(map(len, PREFIXED))
 _BARE_HEADERS = ("analysis", *BARE_THOUGHT.closes)
 # What may count at the beginning of a line only: JSON, Python, tags with a prefix. To find it fast, each begins with a
 # letter, and leaves out those that stand right behind a word, or behind a word and a blank.
 _AT_LINE_START = "|".join(
     rf"{sign}(?<![^\n \t]{sign})(?<![^\n \t][ \t]{sign}){following}"
-    for sign, following in ((r"\{", ""), (r"\[", r"(?=[\s{A-Za-z_]|\Z)"), ("<", r"(?=[\w-])"))
+    for sign, following in ((r"\{", ""), (r"\[", r"(?=[\s{A-Za-z_]|\Z)"), ("<", rf"(?={_PREFIX}(?::|\Z))"))
 )
-_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:[{A-Za-z_]|\Z)")
+_CANDIDATE = re.compile(r"\{|\[\s{0,64}(?:\{|(?P<name>[A-Za-z_][\w.]*)|\Z)")
 _FENCED = re.compile(r"[^\n]*\n\s*(\S)")
 _ANSWER_CLOSES = frozenset(mark.lower() for mark in ANSWER_CLOSES)
 _ANSWER_OPENS = frozenset(mark.lower() for mark in ANSWER_OPENS)
@@ -56,7 +57,6 @@ _IN_CODE = re.compile(rf"`{{1,{MAX_TICKS}}}|\n|{CALL_START}")
 _CALL_START_BEGINS = re.compile(rf"(?:{beginnings(CALL_START)})\Z")
 _NEAR = 16  # characters before a position that mostly tell whether it begins a line
 _IN_HELD = re.compile(r"`+|\n|[^`\n]+")
-
 
 MAX_HELD_IN_VAIN = 64 * 1024
 """Characters of fences and JSON that were held back as calls, and were none. Each is read again as text, up to the next
@@ -200,9 +200,10 @@ class TextState(State):
 
     def _may_announce(self, text: str, position: int) -> bool:
         """Return whether JSON after other text may be a call that the text announces."""
-        is_skipped = self._skips and position == 0
-        begins = not is_skipped and self._begins_line(text, position)
-        return begins and _CANDIDATE.match(text, position) is not None and self._may_hold()
+        candidate = _CANDIDATE.match(text, position)
+        if not candidate or (candidate["name"] and not self.context.may_start_with_tool(candidate["name"])):
+            return False
+        return not (self._skips and position == 0) and self._begins_line(text, position) and self._may_hold()
 
     def _may_hold(self) -> bool:
         """Return whether what may be a call without a mark may be held back after other text."""
