@@ -38,7 +38,10 @@ in the prompt's words."""
 class ChatSettings(Closable, BaseChatModel):
     """The fields of `ChatDarkAI`, and the client that is made from them."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid", hide_input_in_errors=True, protected_namespaces=())
+    # Nothing is made of the classes between this one and ChatDarkAI, so no time is spent on their validators.
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, protected_namespaces=(), defer_build=True
+    )
 
     model: str = DarkAI.default_model
     """The model's name. Aliases are resolved; unknown names are sent as they are."""

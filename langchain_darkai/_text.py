@@ -1,8 +1,12 @@
-"""Text for people, and how much of a text is JSON's own."""
+"""Text for people, how much of a text is JSON's own, and how much is read at once."""
 
 import json
 import reprlib
 from typing import Any
+
+MAX_SLICE = 8 * 1024
+"""Characters of a reply that are read at once. The event loop goes on between two slices: the worst text takes some
+20 ms for one."""
 
 _JSON = json.JSONDecoder()
 

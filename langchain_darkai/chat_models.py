@@ -49,7 +49,7 @@ __all__ = ["ChatDarkAI", "RawAndParsed"]
 _MAX_INPUT_TOKENS = {"gpt-4o": 128_000, "gpt-3.5-turbo": 16_385, "llama-3-70b": 8_192}
 
 
-class ChatDarkAI(StructuredOutput):
+class ChatDarkAI(StructuredOutput, defer_build=False):
     """A LangChain chat model over the DarkAI chat API, which carries only text.
 
     Works without any setting: the model is `llama-3-70b`, the endpoint the hosted service. A setting that cannot work,

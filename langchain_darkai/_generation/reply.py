@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from langchain_darkai._generation.prefill import Prefill
 from langchain_darkai._generation.request import GenerationRequest
 from langchain_darkai._generation.stop import StopSequenceFilter
-from langchain_darkai._json.reader import MAX_SLICE
+from langchain_darkai._text import MAX_SLICE
 from langchain_darkai.client import Restart
 from langchain_darkai.prompts import CALL_END, CALL_START
 from langchain_darkai.protocol import FinishReason, ReasoningText, StreamEnd, Usage

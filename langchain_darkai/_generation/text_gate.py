@@ -4,8 +4,6 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from langchain_darkai._json.reader import LenientJsonReader
-
 if TYPE_CHECKING:
     from langchain_darkai._tool_calls.output import Part, ReasoningDelta
 
@@ -120,6 +118,8 @@ class AnswerGate(TextGate):
 
 def _closing(beginning: str) -> str:
     """Return what closes the members of an object that has begun, but not the object."""
+    from langchain_darkai._json.reader import LenientJsonReader
+
     reader = LenientJsonReader()
     reader.feed(f"{beginning},")  # the comma tells that a quote at the end closes its string
     return reader.completion()[:-1]

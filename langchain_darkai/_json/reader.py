@@ -31,10 +31,6 @@ from langchain_darkai._json.schema import SchemaNode, dump
 MAX_DEPTH = 100
 """Brackets within brackets. Python's own reader, which gets the JSON next, fails on values that are much deeper."""
 
-MAX_SLICE = 8 * 1024
-"""Characters of a reply that are read at once. The event loop goes on between two slices: the worst text takes some
-20 ms for one."""
-
 MAX_WHOLE = 256 * 1024
 """Characters of near-JSON that are read in one go, where they cannot be read as they come. In the worst case that takes
 a second, in which the event loop stands still."""

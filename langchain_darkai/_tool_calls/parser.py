@@ -28,7 +28,7 @@ LangChain, which completes partial JSON, from completing them: else the call wou
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from langchain_darkai._json.reader import MAX_SLICE
+from langchain_darkai._text import MAX_SLICE
 from langchain_darkai._tool_calls.bare_calls import AnnouncedCallState, BareCallState
 from langchain_darkai._tool_calls.call_states import CallHeadState
 from langchain_darkai._tool_calls.format_states import AfterCallState

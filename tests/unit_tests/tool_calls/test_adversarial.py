@@ -9,9 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_darkai._generation.stop import StopSequenceFilter
-from langchain_darkai._json.reader import MAX_SLICE, MAX_WHOLE
+from langchain_darkai._json.reader import MAX_WHOLE
 from langchain_darkai._json.schema import SchemaNode
 from langchain_darkai._structured_output.extraction import AnswerScanner, InvalidAnswer
+from langchain_darkai._text import MAX_SLICE
 from langchain_darkai._tool_calls.parser import ReplyParser
 from langchain_darkai._tool_calls.readers import read_calls
 from langchain_darkai._tool_calls.tools import ToolChoice
