@@ -177,6 +177,8 @@ class _ReplyReader:
             endpoint.host, endpoint.redact, per_event=call.per_event, max_reply_bytes=limits.reply_bytes
         )
         self._timer = IdleTimer(response.content, limits.idle)
+        if response.connection is not None and response.connection.protocol is not None:
+            response.connection.protocol.read_timeout = None  # the headers have come; aiohttp would set it at each read
         self._has_text = False
         self._is_complete = False
 

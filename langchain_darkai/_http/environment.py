@@ -24,15 +24,18 @@ def environment_proxy(url: str) -> str | None:
     None for this machine: a proxy would look for it on its own, and a local server is not to depend on NO_PROXY.
     aiohttp's own `trust_env` is not used, since it also takes passwords from ~/.netrc.
     """
-    return _proxy_for(url, tuple(map(os.environ.get, _PROXY_VARIABLES)))
+    return None if _is_here(url) else _proxy_for(url, tuple(map(os.environ.get, _PROXY_VARIABLES)))
+
+
+@functools.lru_cache(maxsize=64)
+def _is_here(url: str) -> bool:
+    return is_loopback(URL(url).host or "")
 
 
 @functools.lru_cache(maxsize=64)
 def _proxy_for(url: str, _variables: tuple[str | None, ...]) -> str | None:
     # Cached by the variables' values: `getproxies` goes through the whole environment, which is slow for each call.
     parts = URL(url)
-    if is_loopback(parts.host or ""):
-        return None
     proxies = getproxies()
     if not proxies or proxy_bypass(f"{parts.host}:{parts.port}"):
         return None

@@ -118,4 +118,5 @@ _lines: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Line] = weakref.Wea
 
 def line() -> Line:
     """Return the running loop's line."""
-    return _lines.setdefault(asyncio.get_running_loop(), Line())
+    loop = asyncio.get_running_loop()
+    return _lines.get(loop) or _lines.setdefault(loop, Line())

@@ -10,8 +10,10 @@ JSON = json.JSONDecoder(strict=False)
 """Reads what servers were seen to send, and orjson refuses: control characters in strings, lone surrogates, NaN."""
 
 _STRING_EVENTS = ("text-chunk", "final-response", "reasoning-chunk")
-"""Events of which nothing but strings is read. In others, numbers count, and orjson makes a float of an integer of more
-than 64 bits."""
+"""Events of which nothing but strings is read. In others, numbers count."""
+
+_LONG_NUMBER = re.compile(r"\d{19}")
+"""What may be an integer of more than 64 bits, of which orjson makes a float."""
 
 _TEXT_HEAD = re.compile(r'data: \{ *"event" *: *"text-chunk" *, *"data" *: *\{ *"text" *: *"')
 _TEXT_END = '"}}\n\n'
@@ -47,7 +49,7 @@ def event_of(text: str) -> dict[str, Any] | None:
     event: dict[str, Any]
     try:
         event = orjson.loads(text)
-        if event.get("event") in _STRING_EVENTS:
+        if event.get("event") in _STRING_EVENTS or not _LONG_NUMBER.search(text):
             return event
     except ValueError:
         pass  # what only the standard library reads, or nobody
