@@ -17,6 +17,15 @@ from benchmarks.parsing import CALL, CODE, PROSE, call_with, cut, parse, read_an
 from langchain_darkai import format_prompt
 from langchain_darkai.protocol import EventDecoder, encode_event
 
+MARKUP = """<div class="boat">
+  <p>The <b>river</b> runs to the <i>sea</i>, <span>see</span> [1].</p>
+  <ul><li><a href="/salt">salt</a></li></ul>
+</div>
+- [The river](https://example.org/river) runs down
+[note]: https://example.org/note
+[Boats](https://example.org/boats)
+
+"""
 FOREIGN = "Der Fluß fließt ins Meer — 川は海へ流れる。 "
 
 
@@ -45,6 +54,7 @@ def _works() -> Iterator[tuple[str, Callable[[], None]]]:
     yield "parser, prose in bursts", partial(parse, cut(PROSE * 1000))
     yield "parser, prose a token", partial(parse, tokens)
     yield "parser, prose with code", partial(parse, cut(CODE * 100))
+    yield "parser, HTML and links", partial(parse, cut(MARKUP * 100))
     yield "parser, an argument", partial(parse, cut(call_with(PROSE * 400)))
     yield "parser, 300 calls", partial(parse, cut(CALL * 300))
     boats = {"boats": [{"name": f"boat {number}", "crew": number, "log": PROSE} for number in range(100)]}
