@@ -18,7 +18,7 @@ from evals import leaderboard
 from evals.cost import instruction_tokens
 from evals.subject import Client, Subject, of_file, of_provider
 from evals.tables import Result, record, report
-from evals.tasks import WAYS, Outcome, Task, tasks
+from evals.tasks import MORE_WAYS, WAYS, Outcome, Task, tasks
 
 CATEGORIES = (*leaderboard.CATEGORIES, "structured", "agent", "cost")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "langchain-darkai-evals"
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    for name, known in (("ways", WAYS), ("categories", CATEGORIES)):
+    for name, known in (("ways", (*WAYS, *MORE_WAYS)), ("categories", CATEGORIES)):
         if unknown := set(getattr(options, name)) - set(known):
             parser.error(f"--{name}: there is no {min(unknown)}. There are: {','.join(known)}")
     os.environ["LANGSMITH_TRACING"] = "false"
@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
 
     parser.add_argument("model", metavar="MODEL", help="a GGUF file, or provider:name, as init_chat_model takes it")
     parser.add_argument("--base-url", help="where the provider's API is; needed for provider:name")
-    parser.add_argument("--ways", type=names, default=list(WAYS), help=f"default: {','.join(WAYS)}")
+    parser.add_argument(
+        "--ways", type=names, default=list(WAYS), help=f"default: {','.join(WAYS)}; also: {','.join(MORE_WAYS)}"
+    )
     parser.add_argument("--categories", type=names, default=list(CATEGORIES), help=f"default: {','.join(CATEGORIES)}")
     parser.add_argument("--sample", type=int, default=40, help="questions of each category at most; default: 40")
     parser.add_argument("--jobs", type=int, default=2, help="questions at once; default: 2")

@@ -8,12 +8,14 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, convert_to_messages
 from langchain_core.runnables import Runnable
 
-from evals import agents, leaderboard, structured
+from evals import agents, branches, leaderboard, structured
 from evals.leaderboard import Call, Question
 from evals.subject import Client
 
 _MODELS = ("native", "prompted", "gateway")
 WAYS = (*(f"{model}{choice}" for model in _MODELS for choice in ("", "-forced")), "bfcl")
+MORE_WAYS = branches.WAYS
+"""Ways that are asked only where they are named."""
 VERDICTS = ("right", "wrong", "text", "broken", "raised")
 VALIDITY = ("first", "again", "never")
 """The verdicts on structured answers: valid the first time, after asking again, or never."""
@@ -64,6 +66,9 @@ def _call_task(way: str, question: Question) -> Task:
     def run(client: Client) -> Outcome:
         if way == "bfcl":
             return _by_leaderboard(client.native, question)
+        if way in branches.WAYS:
+            calls, text = branches.ask(client.native, question, way)
+            return _judged(question, calls, is_broken=False, text=text)
         model, tools, names = _for_model(way, client, question)
         choice: dict[str, Any] = {"tool_choice": "any"} if way.endswith("-forced") else {}
         asked: Runnable[LanguageModelInput, AIMessage] = model.bind_tools(tools, **choice)

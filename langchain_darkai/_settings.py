@@ -38,7 +38,7 @@ in the prompt's words."""
 class ChatSettings(Closable, BaseChatModel):
     """The fields of `ChatDarkAI`, and the client that is made from them."""
 
-    # Nothing is made of the classes between this one and ChatDarkAI, so no time is spent on their validators.
+    # Models are made of ChatDarkAI only. So pydantic need not build validators for this class and those between.
     model_config: ClassVar[ConfigDict] = ConfigDict(
         extra="forbid", hide_input_in_errors=True, protected_namespaces=(), defer_build=True
     )

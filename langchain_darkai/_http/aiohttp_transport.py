@@ -178,7 +178,8 @@ class _ReplyReader:
         )
         self._timer = IdleTimer(response.content, limits.idle)
         if response.connection is not None and response.connection.protocol is not None:
-            response.connection.protocol.read_timeout = None  # the headers have come; aiohttp would set it at each read
+            # The headers have come, and the idle timer counts from here on. aiohttp would start its own at each read.
+            response.connection.protocol.read_timeout = None
         self._has_text = False
         self._is_complete = False
 

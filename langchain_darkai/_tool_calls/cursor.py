@@ -23,7 +23,7 @@ MAX_BLANK = 64
 """Blank characters after a bracket that are looked past to tell Python from JSON."""
 
 _TOLD_APART = 4
-"""Letters of a mark that tell it from nearly all else that begins so: tags of HTML, links."""
+"""Letters that tell a mark from nearly all other text that begins with the first one, such as tags of HTML."""
 
 _SECOND = re.compile(rf".\s{{0,{MAX_BLANK}}}", re.DOTALL)
 _PLAIN_PYTHON = re.compile(r"[^'\"()\[\]{}\\#]+")
