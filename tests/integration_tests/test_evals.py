@@ -6,10 +6,14 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
+from jsonschema import Draft202012Validator
+from langchain_core.language_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage
 
-from evals import tables
-from evals.leaderboard import calls_in
+from evals import branches, tables
+from evals.leaderboard import Question, calls_in
 from evals.proxy import Proxy, Tally
+from langchain_darkai._tool_calls.tools import tool_from
 from langchain_darkai.testing import wire
 from tests.support.asker import Serve
 
@@ -65,3 +69,42 @@ def test_the_results_of_a_model_take_the_place_of_its_last_ones(
         tables.record(model, f"### {model}\n\n{text}\n")
     shown = page.read_text(encoding="utf-8")
     assert shown == "# Evals\n<!-- results -->\n\n### a\n\nthree\n\n### b\n\ntwo\n\n<!-- end -->\nEnd.\n"
+
+
+FUNCTIONS = [
+    {
+        "name": name,
+        "description": "A function.",
+        "parameters": {"type": "dict", "properties": {"a": {"type": "integer"}}},
+    }
+    for name in ("add", "double")
+]
+QUESTION = Question("q", "multiple", [{"role": "user", "content": "Double 2."}], FUNCTIONS, None)
+CALL, PROSE = {"name": "double", "arguments": {"a": 2}}, {"answer": "It is 4."}
+
+
+@pytest.mark.parametrize(
+    ("way", "reply", "calls"),
+    [
+        ("branches", CALL, [("double", {"a": 2})]),
+        ("branches-list", [CALL, CALL], [("double", {"a": 2})] * 2),
+        ("branches", PROSE, []),
+        ("branches-list", PROSE, []),
+    ],
+)
+def test_a_reply_of_a_branch_is_calls_or_prose(way: str, reply: Any, calls: list[Any]) -> None:
+    text = json.dumps(reply)
+    model = GenericFakeChatModel(messages=iter([AIMessage(text)]))
+    assert branches.ask(model, QUESTION, way) == (calls, text)
+
+
+@pytest.mark.parametrize(
+    ("reply", "alone", "listed"), [(CALL, True, False), ([CALL], False, True), (PROSE, True, True)]
+)
+def test_a_schema_with_branches_takes_calls_of_the_tools_or_prose(reply: Any, alone: bool, listed: bool) -> None:
+    tools = tuple(map(tool_from, QUESTION.tools))
+    for as_list, is_taken in ((False, alone), (True, listed)):
+        schema = Draft202012Validator(branches.schema(tools, as_list=as_list))
+        assert schema.is_valid(reply) is is_taken
+        assert not schema.is_valid({"name": "other", "arguments": {}})
+        assert not schema.is_valid([])
