@@ -1,7 +1,6 @@
 """Backends of real providers over loopback: ChatOpenAI and ChatOllama, on servers that speak their protocols."""
 
 import asyncio
-import gc
 import logging
 from contextlib import ExitStack
 from pathlib import Path
@@ -68,21 +67,6 @@ class TestAnswers:
                 assert client(server, api_key="a secret").invoke("Hi").text == "Hello"
         headers = {name.lower(): value for name, value in running.asked[0]["headers"].items()}
         assert headers.get("authorization", "Bearer none") == "Bearer none"
-
-    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # they are never closed
-    def test_a_server_can_be_started_again_over_the_same_engine(self, spec: str) -> None:
-        """Providers keep connections, and those belong to the event loop that made them."""
-        with engine(["Hello"], keeps_connections=True) as running:
-            url = spec.format(url=running.url)
-            for _ in range(3):
-                with serving(url) as server:
-                    assert client(server).invoke("Hi").text == "Hello"
-            server = serving(url)
-            for _ in range(3):
-                with server:
-                    assert client(server).invoke("Hi").text == "Hello"
-        del server
-        gc.collect()
 
 
 class TestFailures:

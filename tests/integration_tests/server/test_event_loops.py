@@ -4,6 +4,8 @@ import subprocess
 import sys
 import textwrap
 
+import pytest
+
 from tests.support.programs import ROOT
 from tests.support.scripted_engine import engine
 
@@ -58,3 +60,28 @@ def test_a_server_takes_over_a_model_that_was_asked_before() -> None:
     """)
 
     assert words == ["Hi", "Hi"]
+
+
+@pytest.mark.parametrize("backend", ["openai:m@{url}/v1", "ollama:m@{url}"])
+def test_a_server_can_be_started_again_over_the_same_engine(backend: str) -> None:
+    words = run(f"""
+        from langchain_darkai.server.backends import Plan, parse_backend
+        from langchain_darkai.server.config import Config
+
+        backend = {backend!r}.format(url=sys.argv[1].removesuffix("/v1"))
+
+        def serving():
+            return LocalServer(Plan(Config(), [parse_backend(backend)]).make())
+
+        def ask(server):
+            with server:
+                print(ChatDarkAI(base_url=server.url, max_retries=0).invoke("Hello").text)
+
+        for _ in range(3):
+            ask(serving())
+        server = serving()
+        for _ in range(3):
+            ask(server)
+    """)
+
+    assert words == ["Hi"] * 6
