@@ -256,7 +256,7 @@ def _import_time(setting: Setting) -> Outcome:
         return float(_output([sys.executable, "-c", IMPORT_AT_DEPTH.format(statement=statement, depth=depth)]))
 
     fresh(ours, 0)  # compiles
-    both = [(fresh(core, 3 * turn), fresh(ours, 3 * turn)) for turn in range(max(5, int(setting.time.seconds * 2)))]
+    both = [(fresh(core, 3 * turn), fresh(ours, 3 * turn)) for turn in range(max(5, int(setting.time.seconds * 5)))]
     mine, its = (statistics.median(times) for times in zip(*((mine, its) for its, mine in both), strict=True))
     return _timed(mine, {"bare": mine / its})
 
