@@ -37,6 +37,8 @@ def is_out_of_files(error: BaseException) -> bool:
     """
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return not _can_open_file()
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return False  # in aiohttp 3.13, it has no `os_error`
     if isinstance(error, aiohttp.ClientConnectorError):
         error = error.os_error
         if error.errno is None:
