@@ -5,6 +5,6 @@ from langchain_core.exceptions import ModelError
 try:
     from langchain_core.exceptions import ModelRefusalError
 except ImportError:  # before 1.7.5
-    ModelRefusalError = ModelError  # type: ignore[assignment,misc]
+    ModelRefusalError = type("ModelRefusalError", (ModelError,), {})  # type: ignore[assignment,misc]
 
 __all__ = ["ModelRefusalError"]
