@@ -124,6 +124,7 @@ OPEN, REST = '{"event": "text-chunk", "data": {"text": "a"}, "x": [{"b": 1}', '{
 def test_lines_that_are_decoded_together_are_as_when_each_comes_alone(lines: list[str], separator: str) -> None:
     pieces = [f"data: {line}{separator}".encode() for line in lines]
     assert_joined_is_as_each_alone(pieces)
+    assert outcome([b"".join(pieces)], per_event=True) == outcome(pieces, per_event=True)
 
 
 def assert_joined_is_as_each_alone(pieces: list[bytes]) -> None:
