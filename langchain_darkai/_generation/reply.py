@@ -204,11 +204,11 @@ class Reply:
     @property
     def is_long(self) -> bool:
         """Whether it may take long to find out what is wrong with an answer that is a call's arguments."""
-        from langchain_darkai._structured_output.extraction import MAX_JUDGED_AT_ONCE
-
         output = self.request.requirements.output
         if output is None or output.method != "function_calling":
             return False  # an answer in the text has been judged before
+        from langchain_darkai._structured_output.extraction import MAX_JUDGED_AT_ONCE
+
         return sum(len(call.arguments) for call in self.valid_calls) > MAX_JUDGED_AT_ONCE
 
     def violation(self) -> str | None:
